@@ -1,0 +1,1 @@
+"""Learned world models: keyframes (KeyIn) and, below them, what all models share."""
