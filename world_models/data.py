@@ -1,0 +1,222 @@
+"""The episode format on disk: a data set is a folder of HDF5 shards of equally long sequences.
+
+``shard-00000.h5``, ``shard-00001.h5``, ... each hold four arrays and a few attributes:
+
+=============  =================  ==========================================================
+``frames``     uint8 n T H W C    pictures; one gzip chunk per sequence
+``actions``    float32 n T-1 A    mean action between two saved frames
+``keyframes``  bool n T           True on frames where a subgoal was just finished
+``states``     float32 n T S      true states, for evaluation only: models never see them
+attributes     JSON scalars       environment id, seed, first index, version, ...
+=============  =================  ==========================================================
+"""
+
+import bisect
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+Scalar = str | int | float | bool
+
+SHARD_PATTERN = "shard-*.h5"
+
+
+class DataError(ValueError):
+    """A data set, shard or batch of sequences is missing or malformed."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of recorded sequences; ``actions[:, t]`` leads from frame ``t`` to frame ``t + 1``.
+
+    Raises:
+        DataError: an array has the wrong type, or the shapes do not fit each other.
+    """
+
+    frames: UInt8[np.ndarray, "n T H W C"]
+    actions: Float32[np.ndarray, "n T-1 A"]
+    keyframes: Bool[np.ndarray, "n T"]
+    states: Float32[np.ndarray, "n T S"]
+
+    def __post_init__(self) -> None:
+        expected = {"frames": ("uint8", 5), "actions": ("float32", 3)}
+        expected |= {"keyframes": ("bool", 2), "states": ("float32", 3)}
+        for name, (dtype, axes) in expected.items():
+            array = getattr(self, name)
+            if array.dtype != dtype or array.ndim != axes:
+                raise DataError(
+                    f"{name} must be {dtype} with {axes} axes, got {array.dtype} with shape {array.shape}"
+                )
+        n, steps = self.frames.shape[:2]
+        lengths = {"actions": (n, steps - 1), "keyframes": (n, steps), "states": (n, steps)}
+        for name, leading in lengths.items():
+            if getattr(self, name).shape[:2] != leading:
+                raise DataError(
+                    f"{name} must begin with {leading} to fit frames {self.frames.shape}, "
+                    f"got {getattr(self, name).shape}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+FIELDS = ("frames", "actions", "keyframes", "states")
+
+
+def shard_path(folder: Path, index: int) -> Path:
+    """Path of shard number ``index``: ``folder/shard-00007.h5``."""
+    return folder / f"shard-{index:05d}.h5"
+
+
+def write_shard(path: Path, sequences: Sequences, attributes: Mapping[str, Scalar]) -> None:
+    """Write one shard whole or not at all; the same content gives the same bytes.
+
+    Raises:
+        DataError: an attribute is no JSON scalar.
+    """
+    for name, value in attributes.items():
+        if not isinstance(value, str | int | float | bool):
+            raise DataError(
+                f"attribute {name!r} must be a string, number or boolean, got {type(value).__name__}"
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    # Time stamps are off, so equal content means equal bytes.
+    with h5py.File(temporary, "w", track_order=False) as file:
+        for name in FIELDS:
+            array = getattr(sequences, name)
+            chunks = (1, *array.shape[1:]) if name == "frames" and array.size else None
+            file.create_dataset(
+                name,
+                data=array,
+                chunks=chunks,
+                compression="gzip" if chunks else None,
+                compression_opts=1 if chunks else None,
+                track_times=False,
+            )
+        for name in sorted(attributes):
+            file.attrs[name] = attributes[name]
+    with temporary.open("rb") as handle:
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def read_shard(path: Path) -> Sequences:
+    """Read a whole shard into memory.
+
+    Raises:
+        DataError: the file is missing, is no HDF5 file or lacks an array.
+    """
+    with _open(path) as file:
+        return Sequences(**{name: file[name][()] for name in FIELDS})
+
+
+def read_attributes(path: Path) -> dict[str, Scalar]:
+    """Attributes of a shard as plain Python scalars.
+
+    Raises:
+        DataError: the file is missing, is no HDF5 file or lacks an array.
+    """
+    with _open(path) as file:
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in file.attrs.items()
+        }
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise DataError(f"no shard at {path}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path} is no readable HDF5 shard: {error}") from error
+    missing = [name for name in FIELDS if name not in file]
+    if missing:
+        file.close()
+        raise DataError(f"{path} lacks {', '.join(missing)}; a shard holds {', '.join(FIELDS)}")
+    return file
+
+
+class SequenceDataset:
+    """All shards of a folder as one long, ordered list of sequences, read on demand.
+
+    ``len(dataset)`` counts sequences; ``dataset[10:20]`` reads ten of them as :class:`Sequences`;
+    ``dataset[7]`` reads one (leading axis 1).
+
+    Args:
+        folder: where the shards lie; they are ordered by name.
+
+    Raises:
+        DataError: the folder is missing or has no shard, or shards disagree in shape.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise DataError(f"no data folder at {self.folder}; `python -m envs.collect` makes one")
+        self.paths: Sequence[Path] = tuple(sorted(self.folder.glob(SHARD_PATTERN)))
+        if not self.paths:
+            raise DataError(f"{self.folder} has no {SHARD_PATTERN}; `python -m envs.collect` makes them")
+        counts = []
+        shapes: dict[str, tuple[int, ...]] = {}
+        for path in self.paths:
+            with _open(path) as file:
+                counts.append(len(file["frames"]))
+                found = {name: file[name].shape[1:] for name in FIELDS}
+            shapes = shapes or found
+            if found != shapes:
+                raise DataError(f"{path} holds {found}, but {self.paths[0].name} holds {shapes}")
+        self.shapes = shapes
+        self._ends = list(accumulate(counts))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int | slice) -> Sequences:
+        start, stop = self._bounds(index)
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in FIELDS}
+        for path, first, last in self._pieces(start, stop):
+            with _open(path) as file:
+                for name in FIELDS:
+                    parts[name].append(file[name][first:last])
+        if not parts["frames"]:  # an empty range still has shapes and types
+            return self._empty()
+        return Sequences(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+    def batches(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Sequences]:
+        """Consecutive ranges of at most ``size`` sequences from ``start`` up to ``stop`` (default: all)."""
+        end = len(self) if stop is None else min(stop, len(self))
+        for first in range(start, end, size):
+            yield self[first : min(first + size, end)]
+
+    def _bounds(self, index: int | slice) -> tuple[int, int]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise DataError(f"only ranges with step 1 can be read, got step {step}")
+            return start, max(start, stop)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sequence {index} of a data set of {len(self)}")
+        start = index % len(self)
+        return start, start + 1
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[Path, int, int]]:
+        """Shard paths with the local ranges that together make up ``start:stop``."""
+        shard = bisect.bisect_right(self._ends, start)
+        while start < stop:
+            begin = self._ends[shard - 1] if shard else 0
+            end = min(stop, self._ends[shard])
+            if end > start:
+                yield self.paths[shard], start - begin, end - begin
+            start, shard = end, shard + 1
+
+    def _empty(self) -> Sequences:
+        dtypes = {"frames": np.uint8, "actions": np.float32, "keyframes": np.bool_, "states": np.float32}
+        return Sequences(**{name: np.zeros((0, *self.shapes[name]), dtypes[name]) for name in FIELDS})
