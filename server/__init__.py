@@ -1,0 +1,1 @@
+"""HTTP: the planner as a service, and its Python client."""
