@@ -1,0 +1,68 @@
+# Every target first sets up what it needs; when nothing changed, that takes no time.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+GL := libegl1 libgl1 libgl1-mesa-dri
+
+# MuJoCo draws without a screen.
+export MUJOCO_GL ?= egl
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test test-slow check bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## virtual environment, pinned packages, system GL library
+
+demo: $(READY)  ## plan over HTTP, drive the robot, write pictures and a video to demo/
+	$(BIN)/python -m planner.demo
+
+serve: $(READY)  ## the server with the shipped weights on 127.0.0.1:8000
+	$(BIN)/python -m server
+
+# One thread per worker: two workers that both use every core get in each other's way.
+test: $(READY)  ## the default tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Alone, because some of them measure. Exit status 5 means that no test is marked slow.
+test-slow: $(READY)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow --timeout 1800 || [ $$? -eq 5 ]
+
+check: $(READY)  ## format, lint, types, import order
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## latency and throughput on this machine
+	$(BIN)/python -m planner.benchmark --out results/bench.json
+
+clean:  ## remove the virtual environment and all caches; data, runs and results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call debian,PACKAGES,WHY): install Debian packages where we may, say what to install where not.
+define debian
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "$(2): installing $(1)"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1); \
+else \
+	echo "$(2): run 'sudo apt-get install $(1)', then make again." >&2; exit 1; \
+fi
+endef
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Waymark needs Python 3.11 or newer and '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,python3-venv,This Python lacks venv); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(draws) || { $(call debian,$(GL),MuJoCo needs a GL library to draw); }
+	@$(draws) || { echo "MuJoCo still cannot draw with MUJOCO_GL=$$MUJOCO_GL; MUJOCO_GL=osmesa may." >&2; exit 1; }
+	@touch $@
+
+draws = $(BIN)/python -c 'import mujoco; mujoco.GLContext(8, 8)' 2>/dev/null
