@@ -1,0 +1,186 @@
+"""The high level: search KeyIn's latents for subgoal images that lead to the goal image."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from planner.cem import CemConfig, CemStep, Score, cem
+from planner.costs import Cost
+from planner.rollout import encode_rows, make_score, repeat_row, target_rows
+from world_models.interface import Context, Future, WorldModel
+
+Interruption = Literal["deadline", "cancelled"]
+StopReason = Literal["iterations", "deadline", "cancelled"]
+Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, "B"]]
+
+# Most candidates imagined at once: bounds memory when a request asks for thousands.
+_CHUNK = 256
+
+
+class HierarchyConfig(BaseModel):
+    """Search settings of the planner; the defaults are those of KeyIn, Table 3."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keyframes: int = Field(default=6, ge=1)
+    """Subgoals per plan."""
+    cem: CemConfig = CemConfig()
+    shortlist: int = Field(default=20, ge=1)
+    """Cheapest candidates among which a plausible plan is looked for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Subgoals on the way to a goal.
+
+    ``times`` counts environment frames from the last context frame; ``cost`` is that of the chosen
+    candidate; ``history`` the lowest cost seen up to each iteration; ``whole`` says which subgoals
+    passed the plausibility check (all, if the planner has none).
+    """
+
+    subgoals: Float[Tensor, "B L C H W"]
+    times: Float[Tensor, "B L"]
+    cost: Float[Tensor, "B"]
+    history: Float[Tensor, "B I"]
+    decisions: Float[Tensor, "B L Z"]
+    whole: Bool[Tensor, "B L"]
+    stop_reason: StopReason
+
+
+class _Choice(NamedTuple):
+    """One row of a plan."""
+
+    subgoals: Float[Tensor, "L C H W"]
+    times: Float[Tensor, "L"]
+    cost: Float[Tensor, ""]
+    decisions: Float[Tensor, "L Z"]
+    whole: Bool[Tensor, "L"]
+
+
+def never() -> Interruption | None:
+    """No deadline and no cancellation."""
+    return None
+
+
+class Planner:
+    """Plans subgoal images with a keyframe model and the cross-entropy method (KeyIn, Algorithm 1).
+
+    One rule is added to the paper: among the cheapest candidates, one whose keyframes are all
+    plausible is preferred, because only the last keyframe is scored and a plan with a broken
+    keyframe on the way tends to cut through obstacles.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel[Any],
+        cost: Cost,
+        config: HierarchyConfig,
+        plausible: Plausible | None,
+    ) -> None:
+        """``plausible`` tells which frames look like real ones; None takes the cheapest candidate."""
+        self.model = model
+        self.cost = cost
+        self.config = config
+        self.plausible = plausible
+
+    @torch.inference_mode()
+    def plan(
+        self,
+        context: Context,
+        goal: Float[Tensor, "B C H W"],
+        generators: Sequence[torch.Generator],
+        *,
+        candidates: int | None = None,
+        iterations: int | None = None,
+        stop: Callable[[], Interruption | None] = never,
+        on_iteration: Callable[[CemStep], None] | None = None,
+    ) -> Plan:
+        """Search from the prior N(0, I) and return the chosen subgoals of each row.
+
+        ``candidates`` and ``iterations`` override the configuration. ``stop`` is asked between
+        iterations, never before the first has run: its answer ends the search with what there is.
+        ``on_iteration`` sees every iteration as it ends. Each row has its own CPU generator and gets
+        the same bits alone or in any batch.
+
+        Raises:
+            ValueError: if context, goal and generators differ in rows, if the goal does not show
+                what the cost looks for, or if an override is out of range.
+        """
+        batch = context.frames.shape[0]
+        if goal.shape[0] != batch:
+            raise ValueError(f"one goal per row: {batch} contexts, {goal.shape[0]} goals")
+        settings = self._settings(candidates, iterations)
+        state = encode_rows(self.model, context)
+        target = target_rows(self.cost, goal)
+        score = make_score(self.model, state, self.cost, target, _even_chunk(settings.candidates))
+        steps, stop_reason = self._search(score, target, settings, generators, stop, on_iteration)
+        chosen = [self._choose(state, steps[-1], b) for b in range(batch)]
+        subgoals, times, cost, decisions, whole = (
+            torch.stack(column) for column in zip(*chosen, strict=True)
+        )
+        history = torch.stack([step.best_cost for step in steps], dim=1)
+        return Plan(subgoals, times, cost, history, decisions, whole, stop_reason)
+
+    def _settings(self, candidates: int | None, iterations: int | None) -> CemConfig:
+        given = {"candidates": candidates, "iterations": iterations}
+        overrides = {name: value for name, value in given.items() if value is not None}
+        return CemConfig.model_validate({**self.config.cem.model_dump(), **overrides})
+
+    def _search(
+        self,
+        score: Score,
+        target: Float[Tensor, "B G"],
+        settings: CemConfig,
+        generators: Sequence[torch.Generator],
+        stop: Callable[[], Interruption | None],
+        on_iteration: Callable[[CemStep], None] | None,
+    ) -> tuple[list[CemStep], StopReason]:
+        shape = (len(target), self.config.keyframes, self.model.decision_dim)
+        mean = torch.zeros(shape, device=target.device)
+        steps: list[CemStep] = []
+        for step in cem(score, mean, torch.ones_like(mean), settings, generators):
+            steps.append(step)
+            if on_iteration is not None:
+                on_iteration(step)
+            if step.iteration < settings.iterations and (reason := stop()) is not None:
+                return steps, reason
+        return steps, "iterations"
+
+    def _choose(self, state: Any, step: CemStep, row: int) -> _Choice:
+        """The cheapest candidate of the shortlist with the most plausible keyframes."""
+        costs = step.costs[row, : self.config.shortlist if self.plausible else 1]
+        decisions = step.candidates[row, : len(costs)]
+        future = self.model.imagine(repeat_row(state, row, len(costs)), decisions)
+        # A candidate of infinite cost is considered only if there is nothing else.
+        eligible = int(costs.isfinite().sum()) or len(costs)
+        chosen = self._decoded(future, costs, decisions, 0)
+        for k in range(1, eligible):
+            # Stops early, as most often the first is plausible and the rest need not be decoded.
+            if bool(chosen.whole.all()):
+                break
+            other = self._decoded(future, costs, decisions, k)
+            if int(other.whole.sum()) > int(chosen.whole.sum()):
+                chosen = other
+        return chosen
+
+    def _decoded(
+        self, future: Future, costs: Float[Tensor, "N"], decisions: Float[Tensor, "N L Z"], k: int
+    ) -> _Choice:
+        subgoals = self.model.decode(future.features[k])
+        return _Choice(subgoals, future.times[k], costs[k], decisions[k], self._whole(subgoals))
+
+    def _whole(self, frames: Float[Tensor, "L C H W"]) -> Bool[Tensor, "L"]:
+        if self.plausible is None:
+            return torch.ones(len(frames), dtype=torch.bool, device=frames.device)
+        return self.plausible(frames)
+
+
+def _even_chunk(candidates: int) -> int:
+    """The size of equal chunks of at most ``_CHUNK`` candidates, so that padding wastes next to nothing."""
+    return ceil(candidates / ceil(candidates / _CHUNK))

@@ -1,0 +1,80 @@
+"""The low level: search action sequences toward one subgoal and return the next action.
+
+Visual servoing as in KeyIn, section 10 and Algorithm 4. A servo remembers nothing: the warm start
+goes in and comes out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from planner.cem import CemConfig, cem
+from planner.costs import Cost
+from planner.rollout import make_score, target_rows
+from world_models.interface import WorldModel
+
+
+class ServoConfig(BaseModel):
+    """Search settings of the servo; the defaults are those of KeyIn, Table 3."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    horizon: int = Field(default=8, ge=1)
+    """Control steps looked ahead."""
+    cem: CemConfig = CemConfig(candidates=200, iterations=3, elite_fraction=0.05, bound=1.0)
+    """The bound is the largest action."""
+    warm_start: bool = False
+    """Start from the previous step's mean instead of zero (the paper starts afresh every step)."""
+
+
+@dataclass(frozen=True)
+class ServoStep:
+    """The action to execute, what to start the next search from, and the cost expected."""
+
+    action: Float[Tensor, "B A"]
+    warm_start: Float[Tensor, "B L A"]
+    cost: Float[Tensor, "B"]
+
+
+class Servo:
+    """Chooses the next action by searching the model's action sequences."""
+
+    def __init__(self, model: WorldModel[Any], cost: Cost, config: ServoConfig) -> None:
+        self.model = model
+        self.cost = cost
+        self.config = config
+
+    @torch.inference_mode()
+    def act(
+        self,
+        state: Any,
+        subgoal: Float[Tensor, "B C H W"],
+        warm_start: Float[Tensor, "B L A"] | None,
+        generators: Sequence[torch.Generator],
+    ) -> ServoStep:
+        """The first action of the cheapest sequence of the final iteration, for each row.
+
+        ``warm_start`` is the previous :attr:`ServoStep.warm_start`, or None at the first step and
+        after a change of subgoal; it is used only if the configuration asks for warm starts.
+
+        Raises:
+            ValueError: if the subgoal shows no object, if the warm start has the wrong shape, or if
+                there is not one generator per row.
+        """
+        config = self.config
+        target = target_rows(self.cost, subgoal)
+        score = make_score(self.model, state, self.cost, target, chunk=config.cem.candidates)
+        shape = (len(target), config.horizon, self.model.decision_dim)
+        mean = torch.zeros(shape, device=subgoal.device)
+        if config.warm_start and warm_start is not None:
+            if warm_start.shape != shape:
+                raise ValueError(f"warm_start must have shape {list(shape)}, got {list(warm_start.shape)}")
+            mean = warm_start
+        *_, last = cem(score, mean, torch.ones_like(mean), config.cem, generators)
+        shifted = torch.cat([last.mean[:, 1:], torch.zeros_like(last.mean[:, :1])], dim=1)
+        return ServoStep(last.candidates[:, 0, 0], shifted, last.costs[:, 0])

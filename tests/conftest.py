@@ -1,0 +1,108 @@
+"""A toy world that drives planner and server tests without weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from planner.costs import ColorSegmenter, ObjectDistance
+from planner.hierarchy import HierarchyConfig, Planner
+from world_models.interface import Context, Future
+
+MAGENTA = (0.80, 0.12, 0.75)
+BROWN = (0.45, 0.30, 0.18)
+
+
+@dataclass(frozen=True)
+class PointState:
+    """Where the puck is, in pixels (x right, y down)."""
+
+    position: Float[Tensor, "B 2"]
+
+
+class PointMass:
+    """A puck on an empty table: a decision moves it by ``speed`` pixels times itself.
+
+    Features are positions in pixels. Everything is elementwise, so rows never influence each other.
+    """
+
+    decision_dim = 2
+
+    def __init__(self, segmenter: ColorSegmenter, speed: float = 8.0, size: int = 64, radius: float = 3.2):
+        self.segmenter = segmenter
+        self.speed = speed
+        self.size = size
+        self.radius = radius
+
+    def encode(self, context: Context) -> PointState:
+        return PointState(self.embed(context.frames[:, -1]))
+
+    def imagine(self, state: PointState, decisions: Float[Tensor, "B L D"]) -> Future:
+        path = state.position[:, None] + self.speed * decisions.cumsum(dim=1)
+        times = torch.arange(1.0, decisions.shape[1] + 1).expand(decisions.shape[:2])
+        return Future(path, times)
+
+    def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2"]:
+        return self.segmenter.blob(frames).centre
+
+    def decode(self, features: Float[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
+        """A magenta disc with a soft edge on brown; partly or fully outside where the puck is."""
+        pixel = torch.arange(float(self.size))
+        x, y = features[:, 0, None, None], features[:, 1, None, None]
+        distance = ((pixel - x).square() + (pixel[:, None] - y).square()).sqrt()
+        cover = (self.radius + 0.5 - distance).clamp(0, 1)[:, None]
+        puck, table = (torch.tensor(color)[:, None, None] for color in (MAGENTA, BROWN))
+        return table + cover * (puck - table)
+
+
+@pytest.fixture
+def toy_segmenter() -> ColorSegmenter:
+    """Finds the toy puck (about 32 pixels)."""
+    return ColorSegmenter(color=MAGENTA, tolerance=0.25, min_mass=16, max_mass=52, max_radius=3.2)
+
+
+@pytest.fixture
+def point_mass(toy_segmenter: ColorSegmenter) -> PointMass:
+    """The toy world."""
+    return PointMass(toy_segmenter)
+
+
+@pytest.fixture
+def toy_picture(point_mass: PointMass) -> Callable[..., Float[Tensor, "B C H W"]]:
+    """``toy_picture((x, y), ...)``: one picture per puck position, 64x64."""
+
+    def picture(*positions: tuple[float, float]) -> Float[Tensor, "B C H W"]:
+        return point_mass.decode(torch.tensor(positions, dtype=torch.float32))
+
+    return picture
+
+
+@pytest.fixture
+def toy_context(toy_picture: Callable[..., Tensor]) -> Callable[..., Context]:
+    """``toy_context((x, y), ...)``: one still picture per row, no actions."""
+
+    def context(*positions: tuple[float, float]) -> Context:
+        return Context(toy_picture(*positions)[:, None], torch.zeros(len(positions), 0, 2))
+
+    return context
+
+
+@pytest.fixture
+def make_toy_planner(point_mass: PointMass) -> Callable[..., Planner]:
+    """``make_toy_planner(**settings)``: a planner on the toy world with those HierarchyConfig settings."""
+
+    def make(**settings: object) -> Planner:
+        segmenter = point_mass.segmenter
+        cost = ObjectDistance(segmenter, lambda features: segmenter.blob(point_mass.decode(features)).centre)
+        return Planner(point_mass, cost, HierarchyConfig(**settings), segmenter.whole)
+
+    return make
+
+
+@pytest.fixture
+def toy_planner(make_toy_planner: Callable[..., Planner]) -> Planner:
+    """A ready planner with the default settings on the toy world."""
+    return make_toy_planner()

@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from planner.cem import CemConfig, cem
+from planner.costs import ColorSegmenter, ObjectDistance
+from planner.rollout import make_score
+from planner.servo import Servo, ServoConfig
+from world_models.interface import Context, Future
+
+Contexts = Callable[..., Context]
+Pictures = Callable[..., Tensor]
+
+
+def seeded(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+class Regulator:
+    """The quadratic cost of a linear regulator: squared distance at every step plus effort."""
+
+    def __init__(self, segmenter: ColorSegmenter, effort: float) -> None:
+        self.segmenter = segmenter
+        self.effort = effort
+
+    def target(self, goal: Tensor) -> Tensor:
+        return self.segmenter.blob(goal).centre
+
+    def __call__(self, future: Future, decisions: Tensor, target: Tensor) -> Tensor:
+        distance = (future.features - target[:, None]).square().sum(dim=(1, 2))
+        return distance + self.effort * decisions.square().sum(dim=(1, 2))
+
+
+class Recording(ObjectDistance):
+    """Keeps the decisions it is asked to score."""
+
+    def __init__(self, segmenter: ColorSegmenter) -> None:
+        super().__init__(segmenter, lambda features: features)
+        self.seen: list[Tensor] = []
+
+    def __call__(self, future: Future, decisions: Tensor, target: Tensor) -> Tensor:
+        self.seen.append(decisions.clone())
+        return super().__call__(future, decisions, target)
+
+
+def regulator_action(offset: Tensor, speed: float, effort: float, horizon: int) -> Tensor:
+    """First action of the exact minimiser, by solving the normal equations of the whole horizon."""
+    steps = speed * torch.ones(horizon, horizon).tril()
+    hessian = steps.T @ steps + effort * torch.eye(horizon)
+    return torch.linalg.solve(hessian, steps.T @ offset.expand(horizon, 2))[0]
+
+
+def test_the_action_is_that_of_the_exact_regulator(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+) -> None:
+    point_mass.speed, effort, horizon = 4.0, 30.0, 4
+    search = CemConfig(candidates=500, iterations=25, elite_fraction=0.1)
+    servo = Servo(
+        point_mass, Regulator(point_mass.segmenter, effort), ServoConfig(horizon=horizon, cem=search)
+    )
+    state = point_mass.encode(toy_context((30.0, 30.0)))
+    goal = toy_picture((34.0, 25.0))
+    step = servo.act(state, goal, None, seeded(0))
+    offset = point_mass.embed(goal)[0] - state.position[0]
+    expected = regulator_action(offset, point_mass.speed, effort, horizon)
+    torch.testing.assert_close(step.action[0], expected, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_the_closed_loop_reaches_the_target(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures, warm_start: bool
+) -> None:
+    point_mass.speed = 2.0
+    servo = Servo(point_mass, Regulator(point_mass.segmenter, 1.0), ServoConfig(warm_start=warm_start))
+    state = point_mass.encode(toy_context((20.0, 15.0), (50.0, 40.0)))
+    goal = toy_picture((35.0, 30.0), (30.0, 30.0))
+    generators, warm = seeded(0, 1), None
+    start = (state.position - point_mass.embed(goal)).norm(dim=1)
+    for _ in range(25):
+        step = servo.act(state, goal, warm, generators)
+        warm = step.warm_start
+        moved = point_mass.imagine(state, step.action[:, None])
+        state = type(state)(moved.features[:, 0])
+    assert (start > 20).all()
+    assert ((state.position - point_mass.embed(goal)).norm(dim=1) < point_mass.speed).all()
+
+
+def test_the_action_starts_the_cheapest_sequence_of_the_final_iteration(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+) -> None:
+    cost = Recording(point_mass.segmenter)
+    config = ServoConfig(horizon=5)
+    state, goal = point_mass.encode(toy_context((20.0, 15.0))), toy_picture((30.0, 20.0))
+    step = Servo(point_mass, cost, config).act(state, goal, None, seeded(3))
+    score = make_score(point_mass, state, cost, cost.target(goal), chunk=200)
+    zeros = torch.zeros(1, 5, 2)
+    *_, last = cem(score, zeros, zeros + 1, config.cem, seeded(3))
+    assert torch.equal(step.action, last.candidates[:, 0, 0])
+    assert torch.equal(step.cost, last.costs[:, 0])
+    assert torch.equal(step.warm_start[:, :-1], last.mean[:, 1:])
+    assert (step.warm_start[:, -1] == 0).all()
+
+
+def test_actions_stay_within_the_bound(point_mass: Any, toy_context: Contexts, toy_picture: Pictures) -> None:
+    cost = Recording(point_mass.segmenter)
+    servo = Servo(point_mass, cost, ServoConfig())
+    servo.act(point_mass.encode(toy_context((5.0, 5.0))), toy_picture((60.0, 60.0)), None, seeded(0))
+    assert [tuple(decisions.shape) for decisions in cost.seen] == [(200, 8, 2)] * 3
+    assert all(decisions.abs().max() <= 1 for decisions in cost.seen)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_the_warm_start_is_used_only_if_configured(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures, used: bool
+) -> None:
+    cost = Recording(point_mass.segmenter)
+    search = CemConfig(candidates=2000, iterations=1)
+    servo = Servo(point_mass, cost, ServoConfig(cem=search, warm_start=used))
+    warm = torch.full((1, 8, 2), 0.5)
+    servo.act(point_mass.encode(toy_context((5.0, 5.0))), toy_picture((30.0, 30.0)), warm, seeded(0))
+    assert cost.seen[0].mean().item() == pytest.approx(0.5 if used else 0.0, abs=0.03)
+
+
+def test_a_warm_start_of_the_wrong_shape_is_refused(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+) -> None:
+    servo = Servo(point_mass, Recording(point_mass.segmenter), ServoConfig(warm_start=True))
+    state, goal = point_mass.encode(toy_context((5.0, 5.0))), toy_picture((30.0, 30.0))
+    with pytest.raises(ValueError, match=r"shape \[1, 8, 2\], got \[1, 7, 2\]"):
+        servo.act(state, goal, torch.zeros(1, 7, 2), seeded(0))
+
+
+def test_a_row_gets_the_same_bits_alone_or_in_a_batch(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+) -> None:
+    servo = Servo(point_mass, Recording(point_mass.segmenter), ServoConfig())
+    starts, goals = [(20.0, 15.0), (50.0, 30.0)], [(25.0, 20.0), (40.0, 30.0)]
+    together = servo.act(point_mass.encode(toy_context(*starts)), toy_picture(*goals), None, seeded(4, 5))
+    for row, seed in enumerate((4, 5)):
+        state = point_mass.encode(toy_context(starts[row]))
+        alone = servo.act(state, toy_picture(goals[row]), None, seeded(seed))
+        for name in ("action", "warm_start", "cost"):
+            assert torch.equal(getattr(alone, name)[0], getattr(together, name)[row]), name
