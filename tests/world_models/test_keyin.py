@@ -1,0 +1,115 @@
+import dataclasses
+
+import pytest
+import torch
+
+from world_models.interface import Context
+from world_models.keyin import KeyIn, KeyInState
+from world_models.presets import KEYIN_DEBUG
+
+CONFIG = KEYIN_DEBUG.model
+
+
+def model(prior="learned", seed=0):
+    """A model whose weights are all non-zero, so that every path matters."""
+    keyin = KeyIn(CONFIG.model_copy(update={"prior": prior}))
+    rng = torch.Generator().manual_seed(seed)
+    for parameter in keyin.parameters():
+        parameter.data = 0.3 * torch.randn(parameter.shape, generator=rng)
+    return keyin.eval().requires_grad_(False)
+
+
+def context(batch=2, steps=1, seed=0):
+    frames = torch.rand(batch, steps, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return Context(frames, torch.zeros(batch, steps - 1, 2))
+
+
+def decisions(batch=2, seed=1):
+    return torch.randn(batch, 3, CONFIG.latent, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("prior", ["standard", "learned"])
+def test_rows_of_a_batch_are_independent(prior):
+    keyin, seen, noise = model(prior), context(), decisions()
+    both = keyin.imagine(keyin.encode(seen), noise)
+    for row in range(2):
+        alone = Context(seen.frames[row : row + 1], seen.actions[row : row + 1])
+        single = keyin.imagine(keyin.encode(alone), noise[row : row + 1])
+        torch.testing.assert_close(single.features[0], both.features[row])
+        assert torch.equal(single.times[0], both.times[row])
+
+
+@pytest.mark.parametrize("prior", ["standard", "learned"])
+def test_decisions_change_their_keyframe_and_later_ones_only(prior):
+    keyin = model(prior)
+    state, noise = keyin.encode(context()), decisions()
+    before = keyin.imagine(state, noise)
+    for t in range(3):
+        changed = noise.clone()
+        changed[:, t] += 1.0
+        after = keyin.imagine(state, changed)
+        assert torch.equal(after.features[:, :t], before.features[:, :t])
+        assert torch.equal(after.times[:, :t], before.times[:, :t])
+        assert all((after.features[:, later] != before.features[:, later]).any() for later in range(t, 3))
+
+
+def test_future_is_in_the_space_of_embeddings_and_times_increase():
+    keyin = model()
+    future = keyin.imagine(keyin.encode(context()), decisions())
+    assert future.features.shape == (2, 3, CONFIG.embedding)
+    assert keyin.embed(context().frames[:, 0]).shape == (2, CONFIG.embedding)
+    assert future.features.mean(-1).abs().max() < 1e-5
+    steps = torch.cat([torch.zeros(2, 1), future.times], dim=1).diff(dim=1)
+    assert steps.min() >= 1 and steps.max() <= CONFIG.max_offset
+    pictures = keyin.decode(future.features.flatten(0, 1))
+    assert pictures.shape == (6, 3, 16, 16) and pictures.min() >= 0 and pictures.max() <= 1
+
+
+def test_only_the_last_context_frame_counts():
+    keyin, long = model(), context(steps=3)
+    last = Context(long.frames[:, -1:], long.actions[:, :0])
+    state, expected = keyin.encode(long), keyin.encode(last)
+    for field in dataclasses.fields(KeyInState):
+        tensor = getattr(state, field.name)
+        assert tensor.shape[0] == 2
+        assert torch.equal(tensor, getattr(expected, field.name))
+
+
+def test_states_can_be_repeated_and_indexed_like_batches():
+    keyin = model()
+    state = keyin.encode(context())
+    wide = KeyInState(*(getattr(state, field.name)[[1, 1, 0]] for field in dataclasses.fields(KeyInState)))
+    future = keyin.imagine(wide, decisions()[[1, 1, 0]])
+    expected = keyin.imagine(state, decisions())
+    torch.testing.assert_close(future.features, expected.features[[1, 1, 0]])
+
+
+def test_learned_decisions_are_scaled_by_the_prior():
+    """imagine(eps) must equal stepping with z = mean + std * eps."""
+    keyin = model()
+    state, noise = keyin.encode(context()), decisions()
+    lstm = tuple(t.transpose(0, 1).contiguous() for t in (state.hidden, state.cell))
+    mean, log_variance = keyin.predictor.prior(lstm, state.embedding)
+    assert mean.abs().max() > 0 and log_variance.abs().max() > 0
+    _, first, _ = keyin.predictor.step(lstm, state.embedding, mean + (log_variance / 2).exp() * noise[:, 0])
+    torch.testing.assert_close(keyin.imagine(state, noise).features[:, 0], first)
+
+
+def test_posterior_sees_the_future_and_the_prior_does_not():
+    keyin = model()
+    frames = torch.randn(2, CONFIG.frames + 1, CONFIG.embedding, generator=torch.Generator().manual_seed(3))
+    noise = decisions()
+    before = keyin.predictor.infer(frames, noise)
+    other = frames.clone()
+    other[:, -1] += 1.0
+    assert (keyin.predictor.infer(other, noise).embeddings[:, 0] != before.embeddings[:, 0]).any()
+    assert before.kl.shape == (2, CONFIG.keyframes) and (before.kl > 0).all()
+
+
+def test_gradients_reach_every_trained_part():
+    keyin = model().requires_grad_(True)
+    frames = torch.randn(2, CONFIG.frames + 1, CONFIG.embedding, generator=torch.Generator().manual_seed(3))
+    found = keyin.predictor.infer(frames, decisions())
+    (found.embeddings.square().sum() + found.offset_logits.square().sum() + found.kl.sum()).backward()
+    for name, parameter in keyin.predictor.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name

@@ -1,0 +1,108 @@
+"""Every stage of the debug recipe, killed and restarted, against one run that was not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from world_models import trainer
+from world_models.checkpoint import read_model
+from world_models.data import DataError, Sequences, shard_path, write_shard
+from world_models.evaluate import Evaluation, evaluate
+from world_models.presets import KEYIN_DEBUG
+from world_models.train import Run, train
+
+STAGES = ("autoencoder", "interpolator", "predictor", "soft")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for index in range(2):
+        frames = np.full((5, 7, 16, 16, 3), 90, np.uint8)
+        for row in range(5):
+            x, y = rng.integers(0, 8, 2)
+            for t in range(7):
+                frames[row, t, y : y + 4, x + t // 2 : x + t // 2 + 4] = (204, 31, 191)
+        keyframes = np.zeros((5, 7), bool)
+        keyframes[:, [2, 4, 6]] = True
+        actions = np.zeros((5, 6, 2), np.float32)
+        states = np.zeros((5, 7, 4), np.float32)
+        write_shard(shard_path(folder, index), Sequences(frames, actions, keyframes, states), {"seed": 0})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(Run(data=data, out=out, recipe=KEYIN_DEBUG), "command")
+    return out
+
+
+def test_every_stage_trains_and_logs(finished):
+    entries = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+    assert [entry["stage"] for entry in entries] == list(STAGES)
+    assert all(np.isfinite(list(entry.values())[1:]).all() for entry in entries)
+
+
+def test_the_card_says_what_was_done(finished):
+    card = read_model(finished / "model").card
+    assert "`command` (seed 0)" in card and "10 sequences" in card and "prior_keyframes_whole" in card
+
+
+def test_interrupted_run_ends_with_the_same_bytes(data, finished, tmp_path, monkeypatch):
+    kills = 0
+    save = trainer.save_training
+
+    def save_and_die(path, step, *rest):
+        nonlocal kills
+        save(path, step, *rest)
+        if step == 1:
+            kills += 1
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "save_training", save_and_die)
+    run = Run(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG)
+    for _ in STAGES:
+        with pytest.raises(KeyboardInterrupt):
+            train(run, "command")
+    train(run, "command")
+    assert kills == len(STAGES)
+    for name in ("model.safetensors", "card.md", "MANIFEST.json"):
+        assert (run.out / "model" / name).read_bytes() == (finished / "model" / name).read_bytes(), name
+
+
+def test_finished_stages_are_skipped(data, finished, monkeypatch):
+    before = (finished / "log.jsonl").read_bytes()
+    train(Run(data=data, out=finished, recipe=KEYIN_DEBUG), "command")
+    assert (finished / "log.jsonl").read_bytes() == before
+
+
+def test_another_seed_gives_another_model(data, finished, tmp_path):
+    train(Run(data=data, out=tmp_path / "run", seed=1, recipe=KEYIN_DEBUG), "command")
+    assert read_model(tmp_path / "run" / "model").digest != read_model(finished / "model").digest
+
+
+def test_a_folder_of_another_run_is_not_overwritten(data, finished):
+    with pytest.raises(ValueError, match="other seed"):
+        train(Run(data=data, out=finished, seed=5, recipe=KEYIN_DEBUG), "command")
+
+
+def test_unfit_data_is_refused(data, tmp_path):
+    with pytest.raises(DataError, match="no data folder"):
+        train(Run(data=tmp_path / "none", out=tmp_path / "run", recipe=KEYIN_DEBUG), "command")
+    long = KEYIN_DEBUG.model_copy(update={"model": KEYIN_DEBUG.model.model_copy(update={"frames": 8})})
+    with pytest.raises(ValueError, match="frames"):
+        train(Run(data=data, out=tmp_path / "run", recipe=long), "command")
+    greedy = KEYIN_DEBUG.model_copy(update={"held_out": 10})
+    with pytest.raises(ValueError, match="held out"):
+        train(Run(data=data, out=tmp_path / "run", recipe=greedy), "command")
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluation_reproduces_the_figures_of_training(data, finished, tmp_path):
+    job = Evaluation(model=finished / "model", data=data, out=tmp_path / "keyin.json", sequences=2)
+    figures = evaluate(job)
+    assert json.loads((tmp_path / "keyin.json").read_text()) == figures
+    assert json.loads((finished / "figures.json").read_text()) == figures

@@ -1,0 +1,170 @@
+"""Models and training states on disk. Weights are safetensors, everything else is text; nothing is pickled.
+
+A model folder holds ``config.json``, ``model.safetensors``, ``card.md`` and ``MANIFEST.json`` with the
+SHA-256 of the other three, which is checked before any of them is parsed. A training checkpoint is one file.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
+FILES = (CONFIG, WEIGHTS, CARD)
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+class CheckpointError(ValueError):
+    """A model folder or training checkpoint is missing, damaged or does not fit."""
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all (temporary file, fsync, rename), readable by all (0644)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The content of a verified model folder.
+
+    Attributes:
+        config: the parsed ``config.json``; its ``kind`` says which model it is.
+        weights: tensors by parameter name.
+        card: the model card, Markdown.
+        digest: SHA-256 of the manifest: one name for exactly these files.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    card: str
+    digest: str
+
+    def parse_config(self, kind: type[ConfigT]) -> ConfigT:
+        """The configuration as ``kind``; a :class:`CheckpointError` if it is of another kind."""
+        try:
+            return kind.model_validate(self.config)
+        except ValidationError as error:
+            raise CheckpointError(f"{self.folder / CONFIG} is no {kind.__name__}: {error}") from error
+
+    def fill(self, model: nn.Module) -> None:
+        """Copy the weights into ``model``; a :class:`CheckpointError` unless names and shapes agree."""
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"{self.folder / WEIGHTS} does not fit its config: {error}") from error
+
+
+def write_model(folder: Path, config: BaseModel, model: nn.Module, card: str) -> str:
+    """Write a model folder and answer its digest; an old one is replaced only once the new one is whole."""
+    folder = Path(folder)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    contents = {
+        CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
+        WEIGHTS: save(weights),
+        CARD: card.encode(),
+    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    contents[MANIFEST] = (json.dumps({"sha256": hashes}, indent=2) + "\n").encode()
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for name, content in contents.items():
+        write_bytes(temporary / name, content)
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return hashlib.sha256(contents[MANIFEST]).hexdigest()
+
+
+def read_model(folder: Path) -> StoredModel:
+    """Verify and read a model folder.
+
+    Raises:
+        CheckpointError: a file is missing or differs from the manifest.
+    """
+    folder = Path(folder)
+    missing = [name for name in (MANIFEST, *FILES) if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} is no model folder: it lacks {', '.join(missing)}")
+    manifest = (folder / MANIFEST).read_bytes()
+    try:
+        hashes = json.loads(manifest)["sha256"]
+        expected = {name: str(hashes[name]) for name in FILES}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / MANIFEST} must list the SHA-256 of {', '.join(FILES)}") from error
+    contents = {name: (folder / name).read_bytes() for name in FILES}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != expected[name]:
+            raise CheckpointError(
+                f"{folder / name} differs from the SHA-256 in {MANIFEST}; fetch the model again"
+            )
+    return StoredModel(
+        folder=folder,
+        config=json.loads(contents[CONFIG]),
+        weights=load(contents[WEIGHTS]),
+        card=contents[CARD].decode(),
+        digest=hashlib.sha256(manifest).hexdigest(),
+    )
+
+
+def save_training(
+    path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator
+) -> None:
+    """Write weights, optimiser, random state and step as one file."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+    tensors["generator"] = generator.get_state()
+    clean = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(clean, metadata={"step": str(step)}))
+
+
+def load_training(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator
+) -> int:
+    """Restore what :func:`save_training` wrote, in place; answers the number of steps done.
+
+    Raises:
+        CheckpointError: the file is damaged or belongs to another model.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            step = int((file.metadata() or {})["step"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        model.load_state_dict(_under(tensors, "model."))
+        generator.set_state(tensors["generator"])
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"cannot resume from {path} ({error}); delete it to start the stage anew"
+        ) from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _under(tensors, "optimizer.").items():
+        index, field = name.split(".", 1)
+        state.setdefault(int(index), {})[field] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return step
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

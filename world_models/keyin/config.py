@@ -1,0 +1,38 @@
+"""Everything that fixes the shape of a KeyIn model; stored with its weights."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class KeyInConfig(BaseModel):
+    """Sizes of a KeyIn model.
+
+    Attributes:
+        frames: N, frames to predict after the context frame.
+        keyframes: M, the most keyframes in a sequence.
+        max_offset: S, the most frames from one keyframe to the next.
+        image_size: side of the square pictures in pixels.
+        widths: channels of the encoder's convolutions; the decoder mirrors them.
+        embedding: size F of a frame's embedding.
+        latent: size Z of one decision.
+        hidden: width of all recurrent layers.
+        dense: width of the autoencoder's linear layers.
+        prior: ``standard`` is the paper's N(0, I); ``learned`` predicts mean and variance from the past.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["keyin"] = "keyin"
+    frames: Positive = 30
+    keyframes: Positive = 6
+    max_offset: Positive = 6
+    image_size: Positive = 64
+    widths: tuple[Positive, ...] = (24, 48, 64)
+    embedding: Positive = 96
+    latent: Positive = 4
+    hidden: Positive = 192
+    dense: Positive = 384
+    prior: Literal["standard", "learned"] = "learned"

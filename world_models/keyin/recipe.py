@@ -1,0 +1,75 @@
+"""How a KeyIn model is trained: the configuration of its stages."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from world_models.keyin.config import KeyInConfig
+from world_models.trainer import FitConfig, Positive
+
+Weight = Annotated[float, Field(ge=0)]
+Channel = Annotated[float, Field(ge=0, le=1)]
+
+
+class AutoencoderStage(FitConfig):
+    """Pictures <-> embeddings.
+
+    Attributes:
+        frames_per_sequence: how many random frames of each sequence are kept in memory.
+        noise: standard deviation added to embeddings, so that near misses still decode.
+    """
+
+    frames_per_sequence: Positive = 4
+    noise: Weight = 0.1
+
+
+class PredictorStage(FitConfig):
+    """Keyframes under the teacher's segmentation.
+
+    Attributes:
+        beta: weight of the KL in nats against the squared embedding error, after a fifth of the steps.
+        offset_weight: weight of the offsets' cross-entropy in nats.
+    """
+
+    beta: Weight = 1.0
+    offset_weight: Weight = 0.3
+
+
+class SoftStage(FitConfig):
+    """Algorithm 2 without teacher, through the frozen interpolator; zero steps leave it out.
+
+    Attributes:
+        beta: weight of the KL in nats.
+        interpolation_weight: weight of the sequence loss against the keyframe loss.
+    """
+
+    beta: Weight = 1.0
+    interpolation_weight: Weight = 1.0
+
+
+class ObjectColor(BaseModel):
+    """The thing whose position the figures are about, found by its colour.
+
+    Attributes:
+        color: red, green, blue.
+        tolerance: largest Euclidean distance in RGB.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    color: tuple[Channel, Channel, Channel] = (0.80, 0.12, 0.75)
+    tolerance: Annotated[float, Field(gt=0)] = 0.35
+
+
+class KeyInRecipe(BaseModel):
+    """All stages, in order. The last ``held_out`` sequences are never trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: KeyInConfig
+    held_out: Positive
+    autoencoder: AutoencoderStage
+    interpolator: FitConfig
+    predictor: PredictorStage
+    soft: SoftStage
+    object: ObjectColor = ObjectColor()

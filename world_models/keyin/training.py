@@ -1,0 +1,219 @@
+"""The stages that train KeyIn: autoencoder, interpolator, teacher, keyframe predictor, Algorithm 2.
+
+Each function is one stage. Stages that learn go through :func:`world_models.trainer.fit`; stages that only
+compute write their result as numpy files and skip what is already there.
+"""
+
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from world_models.checkpoint import write_bytes
+from world_models.data import SequenceDataset
+from world_models.frames import to_tensor
+from world_models.keyin.model import KeyIn
+from world_models.keyin.networks import Autoencoder, Interpolator
+from world_models.keyin.predictor import KeyframePredictor
+from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
+from world_models.keyin.segmentation import best_offsets, segment_costs
+from world_models.keyin.soft_loss import soft_loss
+from world_models.losses import Loss, color_index, color_rarity, picture_loss
+from world_models.trainer import Session, autocast, fit
+
+READ = 50
+"""Sequences read at a time: about 20 MB of pictures."""
+PART = 1000
+"""Sequences per file of cached embeddings."""
+
+
+def train_autoencoder(model: KeyIn, data: SequenceDataset, recipe: KeyInRecipe, session: Session) -> None:
+    """Learn to embed and decode single frames, rare colours counting more."""
+    stage = recipe.autoencoder
+    stop = len(data) - recipe.held_out
+    frames = sample_frames(data, stop, stage.frames_per_sequence, session.seed)
+    some = frames[:: max(1, len(frames) // 2000)]
+    rarity = color_rarity(to_tensor(some)).to(session.device)
+    typical = to_tensor(np.median(some, axis=0).astype(np.uint8), session.device)
+    model.autoencoder.decoder.background.data.copy_(torch.logit(typical, eps=0.01))
+    loss = partial(autoencoder_loss, model.autoencoder, frames, rarity, stage, session.device)
+    fit("autoencoder", model.autoencoder, loss, stage, session)
+
+
+def sample_frames(data: SequenceDataset, stop: int, each: int, seed: int) -> UInt8[np.ndarray, "n H W C"]:
+    """``each`` random frames of every sequence before ``stop``; the same seed reads the same frames."""
+    rng = np.random.default_rng(seed)
+    length, *shape = data.shapes["frames"]
+    each = min(each, length)
+    chosen = np.empty((stop, each, *shape), np.uint8)
+    with tqdm(total=stop, desc=f"{'read frames':>12}") as bar:
+        for first in range(0, stop, READ):
+            frames = data[first : min(first + READ, stop)].frames
+            times = rng.random(frames.shape[:2]).argsort(axis=1)[:, :each]
+            chosen[first : first + len(frames)] = frames[np.arange(len(frames))[:, None], times]
+            bar.update(len(frames))
+    return chosen.reshape(-1, *shape)
+
+
+def autoencoder_loss(
+    autoencoder: Autoencoder,
+    frames: UInt8[np.ndarray, "n H W C"],
+    rarity: Float[Tensor, "512"],
+    stage: AutoencoderStage,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Reconstruction of a random batch of frames through noisy embeddings."""
+    rows = torch.randint(len(frames), (stage.batch,), generator=generator).numpy()
+    pictures = to_tensor(frames[rows], device)
+    embeddings = autoencoder.encode(pictures)
+    noise = torch.randn(embeddings.shape, generator=generator).to(device)
+    logits = autoencoder.logits(embeddings + stage.noise * noise)
+    total = picture_loss(logits, pictures, rarity[color_index(pictures)]).mean()
+    return Loss(total, {"picture": total})
+
+
+@torch.no_grad()
+def cache_embeddings(model: KeyIn, data: SequenceDataset, session: Session) -> Float[Tensor, "n T F"]:
+    """Embed every frame of the data set once (half precision); parts that exist are kept."""
+    folder = session.folder / "embeddings"
+    parts = []
+    for first in tqdm(range(0, len(data), PART), desc=f"{'embed':>12}"):
+        path = folder / f"{first:07d}.npy"
+        if not path.exists():
+            pieces = []
+            for batch in data.batches(READ, first, first + PART):
+                frames = to_tensor(batch.frames.reshape(-1, *batch.frames.shape[2:]), session.device)
+                with autocast(session.device):
+                    embeddings = model.autoencoder.encode(frames)
+                pieces.append(embeddings.unflatten(0, batch.frames.shape[:2]).half().cpu().numpy())
+            _save_array(path, np.concatenate(pieces))
+        parts.append(np.load(path, allow_pickle=False))
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def train_interpolator(
+    model: KeyIn, embeddings: Float[Tensor, "n T F"], recipe: KeyInRecipe, session: Session
+) -> None:
+    """Learn to fill segments of 1..S frames at random places (first stage of section 3.2)."""
+    stage = recipe.interpolator
+    loss = partial(interpolator_loss, model.interpolator, embeddings, stage.batch, session.device)
+    fit("interpolator", model.interpolator, loss, stage, session)
+
+
+def interpolator_loss(
+    interpolator: Interpolator,
+    embeddings: Float[Tensor, "n T F"],
+    batch: int,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Squared embedding error per frame on random segments of random length."""
+    size, last = interpolator.max_offset, embeddings.shape[1] - 1
+    rows = torch.randint(len(embeddings), (batch, 1), generator=generator)
+    length = torch.randint(1, min(size, last) + 1, (batch,), generator=generator)
+    start = (torch.rand(batch, generator=generator) * (last + 1 - length)).long()
+    times = (start[:, None] + torch.arange(size + 1)).clamp(max=last)
+    frames = embeddings[rows, times].float().to(device)
+    offset = functional.one_hot(length - 1, size).float().to(device)
+    end = frames[torch.arange(batch), length]
+    error = (interpolator(frames[:, 0], end, offset) - frames[:, 1:]).square().sum(-1)
+    inside = torch.arange(1, size + 1) <= length[:, None]
+    total = error[inside].mean()
+    return Loss(total, {"segment": total})
+
+
+@torch.no_grad()
+def teach(model: KeyIn, embeddings: Float[Tensor, "n T F"], session: Session) -> Int[Tensor, "n M"]:
+    """The best segmentation of every sequence under the frozen interpolator; offsets 1..S."""
+    path = session.folder / "teacher.npy"
+    if not path.exists():
+        found = []
+        for frames in tqdm(embeddings.split(100), desc=f"{'teacher':>12}"):
+            with autocast(session.device):
+                costs = segment_costs(model.interpolator, frames.float().to(session.device))
+            found.append(best_offsets(costs, model.config.keyframes).cpu().numpy())
+        _save_array(path, np.concatenate(found))
+    return torch.from_numpy(np.load(path, allow_pickle=False))
+
+
+def train_predictor(
+    model: KeyIn,
+    embeddings: Float[Tensor, "n T F"],
+    teacher: Int[Tensor, "n M"],
+    recipe: KeyInRecipe,
+    session: Session,
+) -> None:
+    """Learn to predict the teacher's keyframes, and when they come."""
+    loss = partial(predictor_loss, model.predictor, embeddings, teacher, recipe.predictor, session.device)
+    fit("predictor", model.predictor, loss, recipe.predictor, session)
+
+
+def predictor_loss(
+    predictor: KeyframePredictor,
+    embeddings: Float[Tensor, "n T F"],
+    teacher: Int[Tensor, "n M"],
+    stage: PredictorStage,
+    device: torch.device,
+    step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Squared error to the teacher's keyframes + beta KL + cross-entropy of the offsets."""
+    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
+    frames, offsets = embeddings[rows].float().to(device), teacher[rows].to(device)
+    noise = torch.randn(*offsets.shape, predictor.latent, generator=generator).to(device)
+    size = predictor.max_offset
+    found = predictor.infer(frames, noise, functional.one_hot(offsets - 1, size).float())
+    targets = frames[torch.arange(len(frames), device=device)[:, None], offsets.cumsum(-1)]
+    key = (found.embeddings - targets).square().sum(-1).mean()
+    kl = found.kl.mean()
+    timing = functional.cross_entropy(found.offset_logits.flatten(0, 1), offsets.flatten() - 1)
+    beta = stage.beta * min(1.0, step / (0.2 * stage.steps))
+    return Loss(key + beta * kl + stage.offset_weight * timing, {"key": key, "kl": kl, "timing": timing})
+
+
+def train_soft(
+    model: KeyIn, embeddings: Float[Tensor, "n T F"], recipe: KeyInRecipe, session: Session
+) -> None:
+    """Go on without teacher: the model's own offsets, through Algorithm 2 and the frozen interpolator."""
+    model.interpolator.requires_grad_(False)
+    loss = partial(algorithm_2, model, embeddings, recipe.soft, session.device)
+    fit("soft", model.predictor, loss, recipe.soft, session)
+
+
+def algorithm_2(
+    model: KeyIn,
+    embeddings: Float[Tensor, "n T F"],
+    stage: SoftStage,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """The full loss of eq. 5 on embeddings."""
+    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
+    frames = embeddings[rows].float().to(device)
+    count = model.config.keyframes
+    noise = torch.randn(stage.batch, count, model.config.latent, generator=generator).to(device)
+    found = model.predictor.infer(frames, noise)
+    offsets = torch.softmax(found.offset_logits, dim=-1)
+    starts = torch.cat([frames[:, :1], found.embeddings[:, :-1]], dim=1)
+    ends = (starts.flatten(0, 1), found.embeddings.flatten(0, 1))
+    segments = model.interpolator(*ends, offsets.flatten(0, 1)).unflatten(0, (stage.batch, count))
+    parts = soft_loss(frames[:, 1:], found.embeddings, offsets, segments, found.kl)
+    key, kl, inter = parts.keyframe.mean(), parts.divergence.mean(), parts.interpolation.mean()
+    total = key + stage.beta * kl + stage.interpolation_weight * inter
+    return Loss(total, {"key": key, "kl": kl, "inter": inter, "used": parts.used.mean()})
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())

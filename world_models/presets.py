@@ -1,0 +1,38 @@
+"""Named training recipes. ``-debug`` recipes run every stage in seconds, for tests."""
+
+from world_models.keyin.config import KeyInConfig
+from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
+from world_models.trainer import FitConfig
+
+KEYIN_PUSH = KeyInRecipe(
+    model=KeyInConfig(),
+    held_out=1000,
+    autoencoder=AutoencoderStage(steps=5000, batch=128),
+    interpolator=FitConfig(steps=9000, batch=256),
+    predictor=PredictorStage(steps=4000, batch=128),
+    soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
+)
+
+KEYIN_DEBUG = KeyInRecipe(
+    model=KeyInConfig(
+        frames=6,
+        keyframes=3,
+        max_offset=3,
+        image_size=16,
+        widths=(4, 8),
+        embedding=8,
+        latent=2,
+        hidden=8,
+        dense=16,
+    ),
+    held_out=2,
+    autoencoder=AutoencoderStage(steps=2, batch=4, save_every=1),
+    interpolator=FitConfig(steps=2, batch=4, save_every=1),
+    predictor=PredictorStage(steps=2, batch=4, save_every=1),
+    soft=SoftStage(steps=2, batch=4, save_every=1),
+)
+
+PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
+    "keyin-push": ("KeyIn on the pushing demonstrations", KEYIN_PUSH),
+    "keyin-debug": ("KeyIn on tiny pictures, in seconds", KEYIN_DEBUG),
+}

@@ -1,0 +1,163 @@
+"""Train a world model: ``python -m world_models.train keyin-push --data data/push --out runs/keyin-push``.
+
+Every stage resumes from its last checkpoint, finished stages are skipped; the trained model ends up in
+``<out>/model``, losses in ``<out>/log.jsonl``.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+import tyro
+from pydantic import BaseModel, ConfigDict
+
+from world_models.checkpoint import write_bytes, write_model
+from world_models.data import SequenceDataset, read_attributes
+from world_models.keyin import training
+from world_models.keyin.figures import Figures, measure
+from world_models.keyin.model import KeyIn
+from world_models.keyin.recipe import KeyInRecipe
+from world_models.presets import PRESETS
+from world_models.trainer import Session
+
+
+class Run(BaseModel):
+    """One training run.
+
+    Attributes:
+        data: folder of demonstrations (``python -m envs.collect`` makes one).
+        out: folder of this run; give the same one to resume.
+        seed: seed of weights, batches and noise.
+        device: ``cpu``, ``cuda``, ...
+        threads: CPU threads; one per process is fastest when cores are shared.
+        recipe: the preset's settings, each of which can be changed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Path("data/push")
+    out: Path = Path("runs/keyin-push")
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    recipe: KeyInRecipe
+
+
+def train(run: Run, command: str) -> Path:
+    """Run all stages and export the model; answers the model folder.
+
+    Args:
+        run: what to train.
+        command: how the run was started; goes into the model card.
+
+    Raises:
+        DataError: the data is missing or does not fit the recipe.
+        ValueError: ``run.out`` holds a run with other settings.
+    """
+    data = SequenceDataset(run.data)
+    _check(run, data)
+    torch.set_num_threads(run.threads)
+    session = Session(run.out, run.seed, torch.device(run.device))
+    model = _initial(run).to(session.device)
+    training.train_autoencoder(model, data, run.recipe, session)
+    model.requires_grad_(True)
+    embeddings = training.cache_embeddings(model, data, session)
+    known = embeddings[: len(data) - run.recipe.held_out]
+    training.train_interpolator(model, known, run.recipe, session)
+    teacher = training.teach(model, known, session)
+    training.train_predictor(model, known, teacher, run.recipe, session)
+    if run.recipe.soft.steps:
+        training.train_soft(model, known, run.recipe, session)
+    generator = torch.Generator().manual_seed(run.seed)
+    held_out = (len(data) - run.recipe.held_out, len(data))
+    figures = measure(model.eval(), data, *held_out, run.recipe.object, generator)
+    write_bytes(run.out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
+    folder = run.out / "model"
+    write_model(folder, run.recipe.model, model, _card(run, data, command, figures))
+    return folder
+
+
+def _check(run: Run, data: SequenceDataset) -> None:
+    """The data must fit the recipe, and the folder must be new or hold this very run."""
+    size = run.recipe.model.image_size
+    expected = (run.recipe.model.frames + 1, size, size, 3)
+    if data.shapes["frames"] != expected:
+        raise ValueError(
+            f"the recipe needs sequences of frames {expected}, {run.data} has {data.shapes['frames']}"
+        )
+    if len(data) <= run.recipe.held_out:
+        raise ValueError(
+            f"{run.data} has {len(data)} sequences, but {run.recipe.held_out} are to be held out"
+        )
+    settings = run.model_dump(mode="json", include={"seed", "recipe"}) | {"sequences": len(data)}
+    path = run.out / "run.json"
+    if path.exists() and (before := json.loads(path.read_text())) != settings:
+        changed = sorted(key for key in settings if settings[key] != before.get(key))
+        raise ValueError(f"{run.out} holds a run with other {', '.join(changed)}; choose another --out")
+    write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def _initial(run: Run) -> KeyIn:
+    """A model with weights drawn from the run's seed; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(torch.Generator().manual_seed(run.seed).get_state())
+        return KeyIn(run.recipe.model)
+
+
+def _card(run: Run, data: SequenceDataset, command: str, figures: Figures) -> str:
+    """The model card: what it is, what it learned from, how, and how well."""
+    recipe = run.recipe
+    origin = json.dumps(read_attributes(data.paths[0]), sort_keys=True)
+    stages = {name: getattr(recipe, name) for name in ("autoencoder", "interpolator", "predictor", "soft")}
+    steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
+    table = "\n".join(
+        f"| {name} | {'-' if value is None else format(value, 'g')} |" for name, value in figures.items()
+    )
+    return f"""# KeyIn
+
+Predicts {recipe.model.keyframes} keyframes and their times from one picture; a decision is a vector of
+{recipe.model.latent} standard normal numbers per keyframe.
+Method: Pertsch et al. 2019, *KeyIn: Discovering Subgoal Structure with Keyframe-based Video Prediction*.
+
+## Data
+{len(data)} sequences of {data.shapes["frames"][0]} pictures; the last {recipe.held_out} were held out.
+First shard: `{origin}`
+
+## Training
+`{command}` (seed {run.seed})
+
+{steps}
+
+## Figures on the held-out sequences
+Lengths in pixels; "whole" = exactly one whole object in the decoded picture. How each is computed:
+`world_models/keyin/figures.py`.
+
+| figure | value |
+|---|---|
+{table}
+
+## Deviations from the paper
+Autoencoder trained first and then frozen, with colour-rarity weights; losses on embeddings, not pixels;
+deterministic interpolator; keyframe times taught by dynamic programming over interpolation errors;
+location term in the attention and bidirectional inference; normalised residual keyframes; small latent
+(z {recipe.model.latent}, beta {recipe.predictor.beta:g}); {recipe.model.prior} prior;
+smaller networks, batch {recipe.predictor.batch}, learning rate {recipe.predictor.learning_rate:g} with
+cosine decay.
+"""
+
+
+def main() -> None:
+    """Read the command line and train."""
+    choices = {
+        name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
+    }
+    run = tyro.extras.overridable_config_cli(choices)
+    folder = train(run, shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]]))
+    print((folder / "card.md").read_text())
+    print(f"model: {folder}")
+
+
+if __name__ == "__main__":
+    main()
