@@ -62,7 +62,6 @@ def train(run: Run, command: str) -> Path:
     session = Session(run.out, run.seed, torch.device(run.device))
     model = _initial(run).to(session.device)
     training.train_autoencoder(model, data, run.recipe, session)
-    model.requires_grad_(True)
     embeddings = training.cache_embeddings(model, data, session)
     known = embeddings[: len(data) - run.recipe.held_out]
     training.train_interpolator(model, known, run.recipe, session)

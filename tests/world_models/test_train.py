@@ -1,6 +1,7 @@
 """Every stage of the debug recipe, killed and restarted, against one run that was not."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.evaluate import Evaluation, evaluate
 from world_models.presets import KEYIN_DEBUG
-from world_models.train import Run, train
+from world_models.train import Run, main, train
 
 STAGES = ("autoencoder", "interpolator", "predictor", "soft")
 
@@ -106,3 +107,20 @@ def test_evaluation_reproduces_the_figures_of_training(data, finished, tmp_path)
     figures = evaluate(job)
     assert json.loads((tmp_path / "keyin.json").read_text()) == figures
     assert json.loads((finished / "figures.json").read_text()) == figures
+
+
+def test_the_command_line_overrides_a_preset(data, tmp_path, monkeypatch, capsys):
+    arguments = [
+        "keyin-debug",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "run"),
+        "--recipe.soft.steps",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    main()
+    assert "## Figures" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "soft.safetensors").exists()
+    assert read_model(tmp_path / "run" / "model").config["kind"] == "keyin"
