@@ -1,0 +1,91 @@
+"""Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
+
+Writes shards (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on
+with the first missing shard; the same seed gives the same bytes whatever the number of workers.
+"""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+from world_models.data import DataError, read_attributes, shard_path, write_shard
+
+SHARD_SIZE = 250
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Push:
+    """Demonstrations of pushing the puck round the wall."""
+
+    out: Path = Path("data/push")
+    """Folder of the shards."""
+    sequences: int = 50_000
+    """How many demonstrations, 31 frames each; rounded up to whole shards of 250."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+
+
+def collect_push(arguments: Push) -> None:
+    """Make every shard that is not there yet, with a progress bar over sequences."""
+    if arguments.sequences < 1 or arguments.workers < 1:
+        raise SystemExit("--sequences and --workers must be at least 1")
+    shards = -(-arguments.sequences // SHARD_SIZE)
+    missing = [index for index in range(shards) if not _is_done(arguments, index)]
+    bar = tqdm(total=shards * SHARD_SIZE, initial=(shards - len(missing)) * SHARD_SIZE, unit="seq")
+    context = multiprocessing.get_context("spawn")
+    with bar, ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
+        jobs = [pool.submit(_write_push_shard, arguments.out, arguments.seed, index) for index in missing]
+        for job in as_completed(jobs):
+            job.result()
+            bar.update(SHARD_SIZE)
+
+
+def _is_done(arguments: Push, index: int) -> bool:
+    path = shard_path(arguments.out, index)
+    if not path.exists():
+        return False
+    found = read_attributes(path)
+    if (found.get("seed"), found.get("version")) != (arguments.seed, VERSION):
+        raise SystemExit(
+            f"{path} was made with seed {found.get('seed')}, version {found.get('version')}; choose another --out "
+            f"or the same seed (asked: seed {arguments.seed}, version {VERSION})"
+        )
+    return True
+
+
+def _write_push_shard(folder: Path, seed: int, index: int) -> None:
+    from envs.demonstrations import draw_demonstration, render_sequences
+    from envs.push import PushEnv
+
+    env = PushEnv()
+    try:
+        first = index * SHARD_SIZE
+        demonstrations = [draw_demonstration(env, seed, first + k) for k in range(SHARD_SIZE)]
+        attributes = {"environment": "waymark/Push-v0", "seed": seed, "first_index": first, "version": VERSION}
+        write_shard(shard_path(folder, index), render_sequences(env, demonstrations), attributes)
+    finally:
+        env.close()
+
+
+def main() -> None:
+    """Command line entry point."""
+    arguments = tyro.cli(
+        tyro.extras.subcommand_type_from_defaults({"push": Push()}),  # a sub-command per data set
+        prog="python -m envs.collect",
+        description=__doc__,
+    )
+    try:
+        collect_push(arguments)
+    except DataError as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Pictures of a MuJoCo scene, and where a point of the scene falls in the picture."""
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Renderer:
+    """Renders square RGB pictures of one fixed camera.
+
+    ``mujoco.Renderer`` frees its GL objects in whatever context happens to be current, which corrupts
+    the pictures of any other renderer alive in the process. This one makes its own context current before
+    it draws or frees, so that several can live side by side.
+    """
+
+    def __init__(self, model: mujoco.MjModel, camera: str, size: int) -> None:
+        self._model = model
+        self._size = size
+        self._gl = mujoco.GLContext(size, size)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(model, maxgeom=64)
+        self._option = mujoco.MjvOption()
+        self._perturb = mujoco.MjvPerturb()
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._camera.fixedcamid = model.camera(camera).id
+        self._viewport = mujoco.MjrRect(0, 0, size, size)
+        self._closed = False
+
+    def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
+        """The picture ``[H, W, 3]`` of ``data``, a fresh array."""
+        self._gl.make_current()
+        mujoco.mjv_updateScene(
+            self._model,
+            data,
+            self._option,
+            self._perturb,
+            self._camera,
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
+        )
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        upside_down = np.empty((self._size, self._size, 3), dtype=np.uint8)
+        mujoco.mjr_readPixels(upside_down, None, self._viewport, self._context)
+        return np.ascontiguousarray(upside_down[::-1])
+
+    def close(self) -> None:
+        """Free the GL context; harmless to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
+
+
+class Projection:
+    """Pin-hole projection of the named fixed camera, in pixels of a square picture of side ``size``.
+
+    Pixel centres are integers, x to the right, y down.
+    """
+
+    def __init__(self, model: mujoco.MjModel, camera: str, size: int) -> None:
+        index = model.camera(camera).id
+        rotation = np.empty(9)
+        mujoco.mju_quat2Mat(rotation, model.cam_quat[index])
+        self._axes = rotation.reshape(3, 3)
+        self._position = model.cam_pos[index].copy()
+        self._centre = (size - 1) / 2
+        self._focal = size / 2 / np.tan(np.deg2rad(model.cam_fovy[index]) / 2)
+
+    def __call__(self, plane: NDArray[np.float64], height: float) -> NDArray[np.float64]:
+        """Pixels ``[..., 2]`` of points ``[..., 2]`` (x, y) at one height, all in table units."""
+        dx, dy = plane[..., 0] - self._position[0], plane[..., 1] - self._position[1]
+        dz = height - self._position[2]
+        right, up, back = (self._axes[0, k] * dx + self._axes[1, k] * dy + self._axes[2, k] * dz for k in range(3))
+        scale = self._focal / -back
+        return np.stack([self._centre + right * scale, self._centre - up * scale], axis=-1)
