@@ -9,12 +9,11 @@ import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 from tqdm import tqdm
 
-from world_models.data import DataError, read_attributes, shard_path, write_shard
+from world_models.data import DataError, Scalar, read_attributes, shard_path, write_shard
 
 SHARD_SIZE = 250
 VERSION = 1
@@ -54,8 +53,8 @@ def _is_done(arguments: Push, index: int) -> bool:
     found = read_attributes(path)
     if (found.get("seed"), found.get("version")) != (arguments.seed, VERSION):
         raise SystemExit(
-            f"{path} was made with seed {found.get('seed')}, version {found.get('version')}; choose another --out "
-            f"or the same seed (asked: seed {arguments.seed}, version {VERSION})"
+            f"{path} was made with seed {found.get('seed')}, version {found.get('version')}, not with "
+            f"seed {arguments.seed}, version {VERSION}; choose another --out or the same seed"
         )
     return True
 
@@ -68,7 +67,12 @@ def _write_push_shard(folder: Path, seed: int, index: int) -> None:
     try:
         first = index * SHARD_SIZE
         demonstrations = [draw_demonstration(env, seed, first + k) for k in range(SHARD_SIZE)]
-        attributes = {"environment": "waymark/Push-v0", "seed": seed, "first_index": first, "version": VERSION}
+        attributes: dict[str, Scalar] = {
+            "environment": "waymark/Push-v0",
+            "seed": seed,
+            "first_index": first,
+            "version": VERSION,
+        }
         write_shard(shard_path(folder, index), render_sequences(env, demonstrations), attributes)
     finally:
         env.close()

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A successful run: physics states ``[T, S]``, mean actions ``[T-1, 2]``, keyframe flags ``[T]``, T = 31."""
+    """A success, 31 frames T: physics states ``[T, S]``, mean actions ``[T-1, 2]``, flags ``[T]``."""
 
     scene: Scene
     states: Array
@@ -36,7 +36,7 @@ class Demonstration:
 
 
 def demonstrate(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Demonstration | None:
-    """One attempt at ``scene``; ``None`` if the pusher found no plan or did not finish its six pushes in time."""
+    """One attempt at ``scene``; ``None`` without a plan, or if six pushes were not finished in time."""
     plan = next((plan for _ in range(PLAN_DRAWS) if (plan := plan_pushes(scene, rng, STEPS))), None)
     if plan is None:
         return None

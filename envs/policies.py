@@ -23,7 +23,7 @@ STANDOFF = CONTACT + 0.03
 
 @dataclass(frozen=True)
 class PushPlan:
-    """What the demonstrator intends: puck subgoals ``[6, 2]`` (table units), and env steps ``[6]`` for each push."""
+    """The intention: puck subgoals ``[6, 2]`` in table units and the env steps ``[6]`` of each push."""
 
     subgoals: Array
     durations: NDArray[np.int64]
@@ -56,13 +56,16 @@ def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan 
     subgoals = _along(path, shares)
     subgoals[:-1] += rng.normal(0.0, 0.02, size=(PUSHES - 1, 2))
     corners = np.vstack([start, subgoals])
-    if any(crosses_wall(scene, a, b, WALL_HALF_LENGTH + PUCK_RADIUS) for a, b in zip(corners, corners[1:], strict=False)):
+    if any(
+        crosses_wall(scene, a, b, WALL_HALF_LENGTH + PUCK_RADIUS)
+        for a, b in zip(corners, corners[1:], strict=False)
+    ):
         return None
     return PushPlan(subgoals, durations)
 
 
 def _rounded(corners: Array, share: float) -> Array:
-    """The polyline ``[3, 2]`` with its corner cut by a quadratic curve that starts ``share`` of a leg before it."""
+    """The polyline ``[3, 2]``, its corner cut by a quadratic curve over this share of each leg."""
     before = corners[1] + share * (corners[0] - corners[1])
     after = corners[1] + share * (corners[2] - corners[1])
     t = np.linspace(0.0, 1.0, 12)[:, None]
@@ -100,7 +103,7 @@ class Pusher:
         self.finished = 0
 
     def act(self, puck: Array, finger: Array) -> tuple[Array, bool]:
-        """Action ``[2]`` (norm at most 1) for the present positions, and whether the puck just reached a subgoal."""
+        """Action ``[2]`` of norm at most 1, and whether the puck just reached a subgoal."""
         reached = self._advance(puck)
         self._time += 1
         if self.finished == PUSHES:

@@ -1,4 +1,4 @@
-"""``waymark/Push-v0``: a two-link arm pushes a puck round a wall until it lies where the goal image shows it."""
+"""``waymark/Push-v0``: a two-link arm pushes a puck round a wall to where the goal picture shows it."""
 
 from typing import Any
 
@@ -9,13 +9,25 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs import arm
-from envs.push_scene import JOINTS, PUCK, Scene, Variation, build_model, path_length, place, sample_scene
+from envs.push_scene import (
+    JOINTS,
+    PUCK,
+    Colour,
+    Scene,
+    Variation,
+    build_model,
+    path_length,
+    place,
+    sample_scene,
+)
 from envs.rendering import Renderer
 
 CAMERA = "table"
 SUCCESS = 0.30
 """Shortest-path distance (table units) below which the puck counts as delivered."""
 STRICT_SUCCESS = 0.15
+PUCK_PIXELS: Colour = (0.93, 0.14, 0.87)
+"""The default puck as the camera sees it (its colour under the scene's light), RGB in [0, 1]."""
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 Info = dict[str, Any]
@@ -96,7 +108,7 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
             self.data.ctrl[:] = target
             mujoco.mj_step(self.model, self.data)
 
-    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8]:
         """The current picture ``[H, W, 3]`` uint8."""
         mujoco.mj_kinematics(self.model, self.data)
         return self._renderer.render(self.data)

@@ -164,7 +164,9 @@ def build_model(variation: Variation | None = None, image_size: int = 64) -> muj
     return model
 
 
-def place(model: mujoco.MjModel, data: mujoco.MjData, scene: Scene, puck: tuple[float, float] | None = None) -> None:
+def place(
+    model: mujoco.MjModel, data: mujoco.MjData, scene: Scene, puck: tuple[float, float] | None = None
+) -> None:
     """Reset ``data`` to the start of ``scene`` (with the puck elsewhere if ``puck`` is given), at rest."""
     mujoco.mj_resetData(model, data)
     angles = arm.inverse(np.array(scene.finger))

@@ -74,6 +74,8 @@ class Projection:
         """Pixels ``[..., 2]`` of points ``[..., 2]`` (x, y) at one height, all in table units."""
         dx, dy = plane[..., 0] - self._position[0], plane[..., 1] - self._position[1]
         dz = height - self._position[2]
-        right, up, back = (self._axes[0, k] * dx + self._axes[1, k] * dy + self._axes[2, k] * dz for k in range(3))
+        right, up, back = (
+            self._axes[0, k] * dx + self._axes[1, k] * dy + self._axes[2, k] * dz for k in range(3)
+        )
         scale = self._focal / -back
         return np.stack([self._centre + right * scale, self._centre - up * scale], axis=-1)

@@ -144,3 +144,30 @@ class ObjectDistance:
         offset = self.locate(future.features[:, -1]) - target
         distance = (offset[:, 0].square() + offset[:, 1].square()).sqrt()
         return torch.where(distance.isnan(), torch.inf, distance)
+
+
+class Approach:
+    """A cost plus a small pull of the effector toward the object.
+
+    The object's distance alone says nothing until the effector touches it, which a short horizon may not
+    reach; the pull breaks that tie. Features must hold the pixels of object and effector:
+    ``[object_x, object_y, effector_x, effector_y]``.
+    """
+
+    def __init__(self, cost: Cost, weight: float) -> None:
+        """``weight`` is in units of ``cost`` per pixel."""
+        self.cost = cost
+        self.weight = weight
+
+    def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """The target of the wrapped cost."""
+        return self.cost.target(goal)
+
+    def __call__(
+        self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B G"]
+    ) -> Float[Tensor, "B"]:
+        """The wrapped cost plus ``weight`` times the final distance of effector and object in pixels."""
+        last = future.features[:, -1]
+        offset = last[:, 0:2] - last[:, 2:4]
+        reach = (offset[:, 0].square() + offset[:, 1].square()).sqrt()
+        return self.cost(future, decisions, target) + self.weight * reach

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from planner.cem import Score
 from planner.costs import Cost
-from world_models.interface import Context, State, WorldModel
+from world_models.interface import Context, Dynamics, State, WorldModel
 
 
 def encode_rows(model: WorldModel[State], context: Context) -> State:
@@ -40,7 +40,7 @@ def repeat_row(state: State, row: int, count: int) -> State:
 
 
 def make_score(
-    model: WorldModel[State],
+    model: Dynamics[State],
     state: State,
     cost: Cost,
     target: Float[Tensor, "B G"],

@@ -16,7 +16,7 @@ from torch import Tensor
 from planner.cem import CemConfig, cem
 from planner.costs import Cost
 from planner.rollout import make_score, target_rows
-from world_models.interface import WorldModel
+from world_models.interface import Dynamics
 
 
 class ServoConfig(BaseModel):
@@ -44,7 +44,7 @@ class ServoStep:
 class Servo:
     """Chooses the next action by searching the model's action sequences."""
 
-    def __init__(self, model: WorldModel[Any], cost: Cost, config: ServoConfig) -> None:
+    def __init__(self, model: Dynamics[Any], cost: Cost, config: ServoConfig) -> None:
         self.model = model
         self.cost = cost
         self.config = config

@@ -45,23 +45,28 @@ class Future:
 
 State = TypeVar("State")
 """A frozen dataclass of tensors whose dimension 0 is B."""
+StateIn = TypeVar("StateIn", contravariant=True)
 
 
-class WorldModel(Protocol[State]):
-    """A world one can look into: encode what was seen, imagine what decisions lead to.
+class Dynamics(Protocol[StateIn]):
+    """What a search needs: a way to follow decisions. True physics has this much, and no pictures.
 
-    Models are pure: the same arguments give the same answer, and nothing is remembered between
-    calls. Rows of a batch do not influence each other.
+    Pure: the same arguments give the same answer, and nothing is remembered between calls. Rows of a
+    batch do not influence each other.
     """
 
     decision_dim: int
 
-    def encode(self, context: Context) -> State:
-        """Summarise the context into a state with ``B`` rows."""
+    def imagine(self, state: StateIn, decisions: Float[Tensor, "B L D"]) -> Future:
+        """Follow ``decisions`` from ``state``; decision ``l`` influences steps ``l..L-1`` only."""
         ...
 
-    def imagine(self, state: State, decisions: Float[Tensor, "B L D"]) -> Future:
-        """Follow ``decisions`` from ``state``; decision ``l`` influences steps ``l..L-1`` only."""
+
+class WorldModel(Dynamics[State], Protocol[State]):
+    """Dynamics one can look into: encode what was seen, imagine, and turn features into pictures."""
+
+    def encode(self, context: Context) -> State:
+        """Summarise the context into a state with ``B`` rows."""
         ...
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:

@@ -1,0 +1,75 @@
+"""The composition root: names and settings in, ready planners and servos out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import world_models
+from envs.push import PUCK_PIXELS, PushEnv
+from envs.simulator import PushSimulator
+from planner.costs import Approach, ColorSegmenter, ObjectDistance
+from planner.hierarchy import HierarchyConfig, Planner
+from planner.servo import Servo, ServoConfig
+from world_models.checkpoint import read_model
+from world_models.keyin.model import KeyIn
+
+PRETRAINED = Path(world_models.__file__).with_name("pretrained")
+PUCK_SEGMENTER = ColorSegmenter(color=PUCK_PIXELS, tolerance=0.4, min_mass=10, max_mass=40, max_radius=2.9)
+"""Finds the puck; the limits hold for every picture the environment renders, half-hidden pucks included."""
+APPROACH_WEIGHT = 0.1
+"""Pull of the finger toward the puck, per pixel of puck distance."""
+
+
+@dataclass(frozen=True)
+class ReadyPlanner:
+    """A planner with its weights and what a service has to say about it.
+
+    ``sha256`` names the model files exactly; ``image_size`` is the side of the square pictures it takes.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    planner: Planner
+    image_size: int
+    segmenter: ColorSegmenter
+
+
+def available_models() -> tuple[str, ...]:
+    """Names of the planning models that ship with the package."""
+    return tuple(sorted(path.parent.name for path in PRETRAINED.glob("*/config.json")))
+
+
+def load_planner(name: str = "keyin-push", device: str = "cpu") -> ReadyPlanner:
+    """Load a planning model by its shipped name or the path of a model folder.
+
+    Raises:
+        ValueError: there is no such model.
+        CheckpointError: its files are incomplete or differ from their manifest.
+    """
+    folder = PRETRAINED / name if name in available_models() else Path(name)
+    if not (folder / "config.json").is_file():
+        shipped = ", ".join(available_models()) or "none"
+        raise ValueError(f"no model {name!r}; shipped: {shipped}; or give the path of a model folder")
+    stored = read_model(folder)
+    model = KeyIn.load(folder, device)
+    segmenter = PUCK_SEGMENTER
+    cost = ObjectDistance(segmenter, lambda features: segmenter.blob(model.decode(features)).centre)
+    config = HierarchyConfig(keyframes=model.config.keyframes)
+    return ReadyPlanner(
+        name=folder.name,
+        version=str(stored.config["kind"]),
+        sha256=stored.digest,
+        planner=Planner(model, cost, config, plausible=segmenter.whole),
+        image_size=model.config.image_size,
+        segmenter=segmenter,
+    )
+
+
+def simulator_servo(
+    env: PushEnv, config: ServoConfig | None = None, threads: int = 1
+) -> tuple[Servo, PushSimulator]:
+    """The low level of KeyIn, section 10: a search over actions in the environment's own physics."""
+    config = config or ServoConfig()
+    simulator = PushSimulator(env, pool=config.cem.candidates, threads=threads)
+    distance = ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2])
+    return Servo(simulator, Approach(distance, APPROACH_WEIGHT), config), simulator

@@ -1,0 +1,169 @@
+"""One closed-loop episode: plan subgoals, servo to each in turn, switch, replan, stop (KeyIn, section 10)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from envs.push import PushEnv
+from envs.push_scene import Scene, path_length
+from planner.costs import ColorSegmenter
+from planner.servo import ServoStep
+from world_models.frames import to_bytes, to_tensor
+
+Picture = NDArray[np.uint8]
+Subgoals = Callable[
+    [Float[Tensor, "1 C H W"], Float[Tensor, "1 C H W"], torch.Generator], Float[Tensor, "K C H W"]
+]
+"""(picture of now, picture of the goal, randomness) -> subgoals on the way; the goal is not among them."""
+
+
+class Controller(Protocol):
+    """The low level: the next action toward a subgoal picture."""
+
+    def act(
+        self,
+        env: PushEnv,
+        subgoal: Float[Tensor, "1 C H W"],
+        warm_start: Float[Tensor, "1 L A"] | None,
+        generator: torch.Generator,
+    ) -> ServoStep:
+        """``warm_start`` comes from the previous step, or is None after a change of subgoal."""
+        ...
+
+
+class EpisodeConfig(BaseModel):
+    """Rules of the closed loop; step counts are those of KeyIn, Table 3, distances are in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_steps: int = Field(default=60, ge=1)
+    max_steps_per_subgoal: int = Field(default=10, ge=1)
+    """Give up on a subgoal after so many steps; the goal itself is never given up."""
+    subgoal_radius: float = Field(default=2.5, gt=0)
+    goal_radius: float = Field(default=1.0, gt=0)
+    replan: Literal["never", "missed"] = "never"
+    """Plan afresh from the current picture when a subgoal was given up."""
+
+
+@dataclass
+class Outcome:
+    """What happened in one episode. Distances are shortest paths in table units, durations in seconds."""
+
+    initial_distance: float
+    distance: float
+    steps: int
+    final_puck: tuple[float, float]
+    plan_seconds: list[float] = field(default_factory=list)
+    step_seconds: list[float] = field(default_factory=list)
+    frames: list[Picture] = field(default_factory=list)
+    """Start, then the picture after every step, if asked for."""
+    subgoals: list[Picture] = field(default_factory=list)
+    """The planned subgoals of the first plan, if frames were asked for."""
+
+
+class _Route:
+    """The subgoals still ahead; the goal picture is always the last of them."""
+
+    def __init__(
+        self, segmenter: ColorSegmenter, config: EpisodeConfig, goal: Float[Tensor, "1 C H W"]
+    ) -> None:
+        self._segmenter = segmenter
+        self._config = config
+        self._goal = goal
+        self.follow(goal[:0])
+
+    def follow(self, subgoals: Float[Tensor, "K C H W"]) -> None:
+        """Take these subgoals, less those that show no object, and the goal."""
+        frames = torch.cat([subgoals, self._goal])
+        centres = self._segmenter.blob(frames).centre
+        seen = ~centres.isnan().any(dim=-1)
+        seen[-1] = True
+        self._frames, self._centres = frames[seen], centres[seen]
+        self._next, self._steps = 0, 0
+
+    @property
+    def subgoal(self) -> Float[Tensor, "1 C H W"]:
+        return self._frames[self._next : self._next + 1]
+
+    @property
+    def at_goal(self) -> bool:
+        return self._next == len(self._frames) - 1
+
+    def advance(self, puck: Float[Tensor, "2"]) -> Literal["continue", "switched", "missed", "done"]:
+        """Switch to the next subgoal if this one is reached or has taken too long."""
+        status: Literal["continue", "switched", "missed"] = "continue"
+        while not self.at_goal:
+            reached = self._distance(puck) < self._config.subgoal_radius
+            if not reached and self._steps < self._config.max_steps_per_subgoal:
+                break
+            status = "switched" if reached else "missed"
+            self._next, self._steps = self._next + 1, 0
+        if self.at_goal and self._distance(puck) < self._config.goal_radius:
+            return "done"
+        self._steps += 1
+        return status
+
+    def _distance(self, puck: Float[Tensor, "2"]) -> float:
+        """Pixels to the current subgoal; infinite while the puck cannot be seen."""
+        distance = float((puck - self._centres[self._next]).norm())
+        return distance if np.isfinite(distance) else np.inf
+
+
+def run_episode(
+    env: PushEnv,
+    scene: Scene,
+    subgoals: Subgoals,
+    controller: Controller,
+    segmenter: ColorSegmenter,
+    config: EpisodeConfig,
+    generator: torch.Generator,
+    record: bool = False,
+) -> Outcome:
+    """Run ``scene`` to the end: the goal reached in the picture, or ``config.max_steps``.
+
+    Decisions rest on pictures alone (subgoals are switched by the segmented puck), except where the
+    controller is given true dynamics; true positions only enter the returned distances.
+    """
+    picture, info = env.reset(options={"scene": scene})
+    goal = to_tensor(info["goal"])[None]
+    outcome = Outcome(info["distance"], info["distance"], 0, scene.puck)
+    route = _Route(segmenter, config, goal)
+
+    def plan() -> None:
+        begun = time.perf_counter()
+        frames = subgoals(to_tensor(picture)[None], goal, generator)
+        outcome.plan_seconds.append(time.perf_counter() - begun)
+        route.follow(frames)
+        if record and not outcome.subgoals:
+            outcome.subgoals = list(to_bytes(frames))
+
+    plan()
+    if record:
+        outcome.frames.append(picture)
+    warm_start: Tensor | None = None
+    for _ in range(config.max_steps):
+        status = route.advance(segmenter.blob(to_tensor(picture)[None]).centre[0])
+        if status == "done":
+            break
+        if status == "missed" and config.replan == "missed":
+            plan()
+        begun = time.perf_counter()
+        step = controller.act(env, route.subgoal, warm_start if status == "continue" else None, generator)
+        picture, *_ = env.step(step.action[0].double().numpy())
+        outcome.step_seconds.append(time.perf_counter() - begun)
+        warm_start = step.warm_start
+        outcome.steps += 1
+        if record:
+            outcome.frames.append(picture)
+    puck = env.positions()["puck"]
+    outcome.final_puck = (float(puck[0]), float(puck[1]))
+    outcome.distance = path_length(scene, puck)
+    return outcome

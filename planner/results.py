@@ -1,0 +1,62 @@
+"""From episode outcomes to the rows of a results table."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from envs.push import STRICT_SUCCESS, SUCCESS
+
+
+def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval of a rate (95 % by default); unlike the normal one it is right near 0 and 1."""
+    if trials == 0:
+        return (0.0, 1.0)
+    rate = successes / trials
+    centre = rate + z * z / (2 * trials)
+    half = z * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    # At 0 and 1 the interval touches the bound exactly; rounding must not push it a hair beside it.
+    return (max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
+
+
+def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One table row from the JSON records of a planner's episodes; distances in table units."""
+    distances = np.array([episode["distance"] for episode in episodes])
+    successes = int((distances < SUCCESS).sum())
+    plans = [seconds for episode in episodes for seconds in episode["plan_seconds"]]
+    steps = [seconds for episode in episodes for seconds in episode["step_seconds"]]
+    return {
+        "planner": planner,
+        "servo": servo,
+        "episodes": len(episodes),
+        "success_rate": successes / len(episodes),
+        "success_ci95": list(wilson_interval(successes, len(episodes))),
+        "strict_rate": float((distances < STRICT_SUCCESS).mean()),
+        "position_error_mean": float(distances.mean()),
+        "position_error_std": float(distances.std()),
+        "initial_error_mean": float(np.mean([episode["initial_distance"] for episode in episodes])),
+        "steps_mean": float(np.mean([episode["steps"] for episode in episodes])),
+        "seconds_per_plan_p50": float(np.median(plans)),
+        "seconds_per_step_p50": float(np.median(steps)) if steps else 0.0,
+    }
+
+
+def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 | position error, mean ± sd "
+        "| steps | s / plan | s / step |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        low, high = row["success_ci95"]
+        lines.append(
+            f"| {row['planner']} | {row['servo']} | {row['episodes']} "
+            f"| {100 * row['success_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) "
+            f"| {100 * row['strict_rate']:.1f} % "
+            f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} | {row['steps_mean']:.1f} "
+            f"| {row['seconds_per_plan_p50']:.3f} | {row['seconds_per_step_p50']:.3f} |"
+        )
+    return "\n".join(lines)
