@@ -1,0 +1,70 @@
+"""``python -m server``: load the models, warm them up, answer requests until told to stop."""
+
+import argparse
+import warnings
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from pydantic import ValidationError
+
+from planner.build import available_models, load_planner
+from server.app import create_app
+from server.service import PlanService
+from server.settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """Tells the service of a stop signal at once, while uvicorn waits for open requests."""
+
+    def __init__(self, config: uvicorn.Config, service: PlanService) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.drain()
+        super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    # Pillow warns of odd files in its own words; clients get ours.
+    warnings.filterwarnings("ignore", module="PIL")
+    settings = _settings()
+    service = PlanService(settings, load_planner)
+    config = uvicorn.Config(
+        create_app(settings, service),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    _Server(config, service).run()
+
+
+def _settings() -> Settings:
+    """Settings from the environment, overridden by flags; ends with a sentence if they make no sense."""
+    fields = Settings.model_fields
+    parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
+    parser.add_argument("--host", help=f"address to listen on (default {fields['host'].default})")
+    parser.add_argument("--port", type=int, help=f"port to listen on (default {fields['port'].default})")
+    parser.add_argument(
+        "--models", help=f"names or folders of models, with commas between: {', '.join(available_models())}"
+    )
+    parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
+    parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        parser.error("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
+    shipped = available_models()
+    unknown = [name for name in settings.models if name not in shipped and not Path(name).is_dir()]
+    if unknown:
+        parser.error(f"no model {', '.join(unknown)}; shipped: {', '.join(shipped) or 'none'}; or name a model folder")
+    return settings
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The application: everything it needs is handed in, nothing happens on import."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from server import problems
+from server.middleware import BodyLimit, RequestId
+from server.openapi import describe
+from server.routes import router
+from server.service import PlanService
+from server.settings import Settings
+
+_DESCRIPTION = (
+    "Two pictures in, a plan out: post a picture of now and a picture of the goal, get the pictures on "
+    "the way, when each is reached and where the puck is. "
+    "Errors are `application/problem+json` (RFC 9457)."
+)
+
+
+def create_app(settings: Settings, service: PlanService) -> FastAPI:
+    """The HTTP service around ``service``, which starts and ends with the application's lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(service.start)
+        yield
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="Waymark",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # The usual documentation pages load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.include_router(router)
+    problems.install(app)
+    # The last one added is the outermost: a refused body has a request id too.
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(RequestId)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(app, service)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app

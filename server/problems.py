@@ -1,0 +1,144 @@
+"""Errors over HTTP: ``application/problem+json`` (RFC 9457) for everything, decided in one table.
+
+No reply repeats what the request contained. The types are explained in ``server/README.md``.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from server.codecs import InvalidPicture, InvalidRequest, ascii_json
+from server.engine import DeadlinePassed, QueueFull, ShuttingDown
+from server.schemas import FieldError
+from server.service import NoObject, TooMuchWork, UnknownModel
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of problem: HTTP status, last part of its ``type`` and title."""
+
+    status: int
+    slug: str
+    title: str
+
+    @property
+    def type(self) -> str:
+        """The URI that names this type."""
+        return f"urn:waymark:problem:{self.slug}"
+
+
+class NotReady(Exception):
+    """Readiness was asked for and the answer is no."""
+
+    retry_after = 1
+
+
+class UnsupportedMediaType(ValueError):
+    """The body is in a format that is not read here."""
+
+    def __init__(self) -> None:
+        super().__init__("Send application/json or multipart/form-data.")
+
+
+INVALID_REQUEST = Kind(422, "invalid-request", "The request is not valid")
+INTERNAL_ERROR = Kind(500, "internal-error", "Something went wrong on the server")
+
+KINDS: Mapping[type[Exception], Kind] = {
+    InvalidRequest: INVALID_REQUEST,
+    TooMuchWork: Kind(422, "too-much-work", "The request asks for too much work"),
+    InvalidPicture: Kind(422, "invalid-picture", "A picture cannot be used"),
+    NoObject: Kind(422, "no-object", "The goal picture shows no puck"),
+    UnknownModel: Kind(404, "unknown-model", "There is no such model"),
+    UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body has an unsupported media type"),
+    QueueFull: Kind(503, "queue-full", "The server is busy"),
+    DeadlinePassed: Kind(503, "deadline-passed", "The deadline passed before planning began"),
+    ShuttingDown: Kind(503, "shutting-down", "The server is shutting down"),
+    NotReady: Kind(503, "not-ready", "The server is not ready"),
+}
+"""Which exception becomes which problem."""
+
+HTTP_KINDS: Mapping[int, Kind] = {
+    400: Kind(400, "bad-request", "The request cannot be read"),
+    404: Kind(404, "not-found", "There is nothing here"),
+    405: Kind(405, "method-not-allowed", "The method is not allowed here"),
+    413: Kind(413, "body-too-large", "The body is too large"),
+}
+"""Problems of plain HTTP, by status."""
+
+
+def all_kinds() -> list[Kind]:
+    """Every type of problem this server can answer with."""
+    return [*KINDS.values(), *HTTP_KINDS.values(), INTERNAL_ERROR]
+
+
+def problem(
+    request: Request,
+    kind: Kind,
+    detail: str,
+    *,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A reply that says what went wrong."""
+    request_id = str(getattr(request.state, "request_id", ""))
+    body: dict[str, object] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    if errors:
+        body["errors"] = [error.model_dump() for error in errors]
+    return Response(
+        ascii_json(body),
+        status_code=kind.status,
+        media_type=MEDIA_TYPE,
+        headers={**(headers or {}), "X-Request-Id": request_id},
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception with a problem."""
+    for error in KINDS:
+        app.add_exception_handler(error, _known)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    retry_after = getattr(error, "retry_after", None)
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return problem(
+        request, KINDS[type(error)], str(error), errors=getattr(error, "errors", None), headers=headers
+    )
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    kind = HTTP_KINDS.get(error.status_code, Kind(error.status_code, "http-error", phrase))
+    return problem(request, kind, str(error.detail), headers=error.headers)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    invalid = InvalidRequest(
+        [FieldError(field=str(item["loc"][-1]), message=item["msg"]) for item in error.errors()]
+    )
+    return problem(request, INVALID_REQUEST, str(invalid), errors=invalid.errors)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    request_id = getattr(request.state, "request_id", "")
+    logging.getLogger(__name__).error("Request %s failed: %s", request_id, type(error).__name__)
+    return problem(request, INTERNAL_ERROR, "The error is in the server's log under this request id.")

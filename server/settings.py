@@ -1,0 +1,41 @@
+"""What an operator may set: ``WAYMARK_*`` environment variables or the flags of ``python -m server``."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one server process; every field is also ``WAYMARK_<FIELD>`` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYMARK_", extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+
+    models: Annotated[tuple[str, ...], NoDecode] = Field(default=("keyin-push",), min_length=1)
+    """Names or folders of models to load, separated by commas; the first is the default of requests."""
+
+    device: str = "cpu"
+    """Torch device of all models."""
+
+    threads: int = Field(default=2, ge=1, le=256)
+    """Torch threads. Fixed rather than taken from the machine: sums depend on how work is split."""
+
+    queue_size: int = Field(default=8, ge=1)
+    """Plans that may wait for the engine; one more is refused with 503."""
+
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    """Largest request body."""
+
+    max_deadline_ms: int = Field(default=60_000, ge=1)
+    """Largest ``deadline_ms`` a request may ask for."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value

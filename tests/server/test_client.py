@@ -1,0 +1,79 @@
+"""The client against the service on a real socket."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from server.client import Client, ServerProblem
+from server.service import PlanService
+
+START, GOAL = (12.0, 50.0), (47.0, 16.0)
+
+
+def test_plan_comes_with_pictures(url: str, toy_bytes: Callable[..., Any]) -> None:
+    with Client(url) as client:
+        assert client.ready()
+        assert [model.name for model in client.models()] == ["toy"]
+        first = client.plan(
+            toy_bytes(*START), toy_bytes(*GOAL), seed=3, samples=60, iterations=2, deadline_ms=9000
+        )
+        second = client.plan(toy_bytes(*START), toy_bytes(*GOAL), seed=3, samples=60, iterations=2)
+    assert first.images.shape == (6, 64, 64, 3) and first.images.dtype == np.uint8
+    assert np.array_equal(first.images, second.images)
+    assert first.response.digest == second.response.digest
+    assert (first.response.samples, first.response.iterations_run) == (60, 2)
+
+
+def test_problems_become_exceptions(url: str, toy_bytes: Callable[..., Any]) -> None:
+    with Client(url) as client, pytest.raises(ServerProblem, match="available: toy") as caught:
+        client.plan(toy_bytes(*START), toy_bytes(*GOAL), model="none")
+    assert (caught.value.problem.status, caught.value.retry_after) == (404, None)
+
+
+def test_retry_after_is_passed_on(url: str, toy_bytes: Callable[..., Any], service: PlanService) -> None:
+    service.drain()
+    with Client(url) as client:
+        assert not client.ready()
+        with pytest.raises(ServerProblem) as caught:
+            client.plan(toy_bytes(*START), toy_bytes(*GOAL))
+    assert caught.value.retry_after == 5
+
+
+def test_nobody_there_is_not_ready(toy_bytes: Callable[..., Any]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with Client(f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
+            assert not client.ready()
+            with pytest.raises(httpx2.ConnectError):
+                client.plan(toy_bytes(*START), toy_bytes(*GOAL))
+
+
+def test_work_stops_when_the_client_leaves(
+    url: str, body: dict[str, Any], gated: Any, service: PlanService
+) -> None:
+    gated.rest_seconds = 0.3
+    plans = gated.plans
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{url}/v1/plans", json=body | {"iterations": 20}, timeout=0.2)
+    assert gated.plans == plans + 1
+    # Twenty iterations would rest for six seconds; the engine is free long before.
+    service.engine.submit(lambda job: None).future.result(timeout=3)
+
+
+def test_waiting_plan_is_dropped_when_its_client_leaves(
+    url: str, body: dict[str, Any], gated: Any, service: PlanService, eventually: Callable[..., None]
+) -> None:
+    gated.gate.clear()
+    plans = gated.plans
+    for _ in range(4):
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/v1/plans", json=body, timeout=0.2)
+        # With two places, the fourth would be refused if those who left kept theirs.
+        eventually(lambda: service.engine.waiting == 0, seconds=3)
+    gated.gate.set()
+    assert httpx2.post(f"{url}/v1/plans", json=body, timeout=20).status_code == 200
+    assert gated.plans == plans + 2
