@@ -60,9 +60,9 @@ def _settings() -> Settings:
     except ValidationError as error:
         parser.error("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
     shipped = available_models()
-    unknown = [name for name in settings.models if name not in shipped and not Path(name).is_dir()]
-    if unknown:
-        parser.error(f"no model {', '.join(unknown)}; shipped: {', '.join(shipped) or 'none'}; or name a model folder")
+    for name in settings.models:
+        if name not in shipped and not Path(name).is_dir():
+            parser.error(f"no model {name}; shipped: {', '.join(shipped) or 'none'}; or name a model folder")
     return settings
 
 
