@@ -5,6 +5,7 @@ round one end of the wall, then pushes the puck to each of them in turn.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +57,7 @@ def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan 
     subgoals = _along(path, shares)
     subgoals[:-1] += rng.normal(0.0, 0.02, size=(PUSHES - 1, 2))
     corners = np.vstack([start, subgoals])
-    if any(
-        crosses_wall(scene, a, b, WALL_HALF_LENGTH + PUCK_RADIUS)
-        for a, b in zip(corners, corners[1:], strict=False)
-    ):
+    if any(crosses_wall(scene, a, b, WALL_HALF_LENGTH + PUCK_RADIUS) for a, b in pairwise(corners)):
         return None
     return PushPlan(subgoals, durations)
 
