@@ -18,7 +18,7 @@ help:  ## list the targets
 setup: $(READY)  ## virtual environment, pinned packages, system GL library
 
 demo: $(READY)  ## plan over HTTP, drive the robot, write pictures and a video to demo/
-	$(BIN)/python -m planner.demo
+	$(BIN)/python -m server.demo
 
 serve: $(READY)  ## the server with the shipped weights on 127.0.0.1:8000
 	$(BIN)/python -m server

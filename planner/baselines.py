@@ -66,9 +66,8 @@ def oracle_subgoals(env: PushEnv, scene: Scene) -> Subgoals:
 class SimulatorController:
     """The paper's low level: searches actions in the true dynamics, starting from the true state."""
 
-    def __init__(self, servo: Servo, simulator: PushSimulator) -> None:
+    def __init__(self, servo: Servo) -> None:
         self._servo = servo
-        self._simulator = simulator
 
     def act(
         self,
@@ -78,7 +77,7 @@ class SimulatorController:
         generator: torch.Generator,
     ) -> ServoStep:
         """The next action after a search."""
-        return self._servo.act(self._simulator.observe(env), subgoal, warm_start, [generator])
+        return self._servo.act(PushSimulator.observe(env), subgoal, warm_start, [generator])
 
 
 class RandomController:

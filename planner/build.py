@@ -65,11 +65,9 @@ def load_planner(name: str = "keyin-push", device: str = "cpu") -> ReadyPlanner:
     )
 
 
-def simulator_servo(
-    env: PushEnv, config: ServoConfig | None = None, threads: int = 1
-) -> tuple[Servo, PushSimulator]:
+def simulator_servo(env: PushEnv, config: ServoConfig | None = None, threads: int = 1) -> Servo:
     """The low level of KeyIn, section 10: a search over actions in the environment's own physics."""
     config = config or ServoConfig()
     simulator = PushSimulator(env, pool=config.cem.candidates, threads=threads)
     distance = ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2])
-    return Servo(simulator, Approach(distance, APPROACH_WEIGHT), config), simulator
+    return Servo(simulator, Approach(distance, APPROACH_WEIGHT), config)

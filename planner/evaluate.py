@@ -89,7 +89,7 @@ class _Worker:
         self.run = run
         self.episodes = run.select()
         self.env = PushEnv()
-        self.simulator = SimulatorController(*simulator_servo(self.env))
+        self.simulator = SimulatorController(simulator_servo(self.env))
         self.keyin = (
             keyin_subgoals(load_planner(run.model, run.device).planner) if "keyin" in run.names() else None
         )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -24,8 +26,7 @@ def test_demonstrations_push_six_times_round_the_wall_to_the_goal(push):
     push.set_state(demonstration.states[-1])
     assert path_length(scene, push.positions()["puck"]) < KEPT_DISTANCE
     track = render_sequences(push, [demonstration]).states[0, :, :2].astype(float)
-    pairs = zip(track[:-1], track[1:], strict=True)
-    assert not any(crosses_wall(scene, a, b, half_length=0.4) for a, b in pairs)
+    assert not any(crosses_wall(scene, a, b, half_length=0.4) for a, b in pairwise(track))
 
 
 def test_both_sides_of_the_wall_are_demonstrated(push):

@@ -1,0 +1,179 @@
+"""How fast this machine plans and servos: ``python -m planner.benchmark --out bench.json``.
+
+Everything is measured in one run, beside the machine's own limits (matrix product, raw physics), so that
+ratios mean something where absolute times do not.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import torch
+import tyro
+from tqdm import tqdm
+
+from envs import arm
+from envs.episodes import load_manifest
+from envs.push import PushEnv
+from envs.simulator import PushSimulator
+from planner.build import load_planner, simulator_servo
+from planner.servo import ServoConfig
+from server.client import Client
+from server.local import running_server
+from world_models.checkpoint import write_bytes
+from world_models.frames import to_tensor
+from world_models.interface import Context
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What to measure."""
+
+    model: str = "keyin-push"
+    threads: int = 1
+    """Threads of torch and of the physics pool."""
+    repeats: int = 30
+    out: Path = Path("bench.json")
+
+
+def median_ms(work: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median and 95th percentile of the wall time of ``work`` in milliseconds, after two unmeasured calls."""
+    times = []
+    for repeat in range(repeats + 2):
+        begun = time.perf_counter()
+        work()
+        if repeat >= 2:
+            times.append(1e3 * (time.perf_counter() - begun))
+    return float(np.median(times)), float(np.percentile(times, 95))
+
+
+def matmul(settings: Benchmark) -> Figures:
+    """Peak of the machine's matrix product, 1024 cubed."""
+    figures: Figures = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        a, b = torch.randn(1024, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
+        ms, _ = median_ms(lambda a=a, b=b: a @ b, settings.repeats)  # type: ignore[misc]
+        figures[f"{name}_gflops"] = 2 * 1024**3 / (1e6 * ms)
+    return figures
+
+
+def planning(settings: Benchmark, env: PushEnv) -> Figures:
+    """A plan in this process, 200 candidates x 6 keyframes x 3 iterations."""
+    ready = load_planner(settings.model)
+    picture, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
+    context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, 2))
+    goal = to_tensor(info["goal"])[None]
+    generator = torch.Generator().manual_seed(0)
+    p50, p95 = median_ms(lambda: ready.planner.plan(context, goal, [generator]), settings.repeats)
+    cem = ready.planner.config.cem
+    return {
+        "plan_ms_p50": p50,
+        "plan_ms_p95": p95,
+        "candidates_per_second": 1e3 * cem.candidates * cem.iterations / p50,
+    }
+
+
+def serving(settings: Benchmark, env: PushEnv) -> Figures:
+    """The same plan from a server in another process; its share is what HTTP, pictures and queue add."""
+    picture, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
+    totals, plans = [], []
+    with running_server(settings.model, settings.threads) as url, Client(url) as client:
+        for repeat in range(settings.repeats + 2):
+            begun = time.perf_counter()
+            reply = client.plan(picture, info["goal"], seed=repeat)
+            if repeat >= 2:
+                totals.append(1e3 * (time.perf_counter() - begun))
+                plans.append(reply.response.timings.plan_ms)
+    total = np.array(totals)
+    return {
+        "plan_ms_p50": float(np.median(total)),
+        "plan_ms_p95": float(np.percentile(total, 95)),
+        "http_share": float(np.median((total - np.array(plans)) / total)),
+    }
+
+
+def servo(settings: Benchmark, env: PushEnv) -> Figures:
+    """One servo step, and the same number of physics steps by MuJoCo's own batched roll-out."""
+    _, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
+    config = ServoConfig()
+    low_level = simulator_servo(env, config, settings.threads)
+    subgoal = to_tensor(info["goal"])[None]
+    state = PushSimulator.observe(env)
+    generator = torch.Generator().manual_seed(0)
+    step_ms, _ = median_ms(lambda: low_level.act(state, subgoal, None, [generator]), settings.repeats)
+    rows, steps = config.cem.candidates, config.horizon * arm.SUBSTEPS
+    raw_ms = _raw_rollout_ms(settings, env, rows, steps) * config.cem.iterations
+    physics_steps = rows * steps * config.cem.iterations
+    return {
+        "step_ms_p50": step_ms,
+        "raw_ms_p50": raw_ms,
+        "share_of_raw": raw_ms / step_ms,
+        "physics_steps_per_second": 1e3 * physics_steps / step_ms,
+    }
+
+
+def _raw_rollout_ms(settings: Benchmark, env: PushEnv, rows: int, steps: int) -> float:
+    batch = mujoco.batch.Batch(env.model, rows, settings.threads)
+    start = env.get_state()
+    rng = np.random.default_rng(0)
+    # The servo's own kind of motion: a random walk of set-points round the present one.
+    walk = 0.01 * rng.standard_normal((rows, steps, 2)).cumsum(axis=1)
+    control = env.data.ctrl + walk
+
+    def roll_out() -> None:
+        batch.state[:] = start
+        batch.rollout(steps, control, record=())
+
+    return median_ms(roll_out, settings.repeats)[0]
+
+
+def rendering(settings: Benchmark, env: PushEnv) -> Figures:
+    """Pictures per second on one core."""
+    env.reset(seed=0)
+    ms, _ = median_ms(lambda: [env.render() for _ in range(50)], settings.repeats)
+    return {"frames_per_second": 50e3 / ms}
+
+
+def benchmark(settings: Benchmark) -> Figures:
+    """Run all measurements and write them to ``settings.out``."""
+    torch.set_num_threads(settings.threads)
+    env = PushEnv()
+    parts: dict[str, Callable[[], Figures]] = {
+        "matmul": lambda: matmul(settings),
+        "plan": lambda: planning(settings, env),
+        "http": lambda: serving(settings, env),
+        "servo": lambda: servo(settings, env),
+        "render": lambda: rendering(settings, env),
+    }
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
+    result: Figures = {"machine": machine, "threads": settings.threads, "repeats": settings.repeats}
+    for name, part in (bar := tqdm(parts.items(), unit="part")):
+        bar.set_description(name)
+        result[name] = part()
+    env.close()
+    write_bytes(settings.out, (json.dumps(result, indent=2) + "\n").encode())
+    return result
+
+
+def main() -> None:
+    """Command line entry point."""
+    settings = tyro.cli(Benchmark, prog="python -m planner.benchmark", description=__doc__)
+    result = benchmark(settings)
+    print("| measured | value |\n|---|---|")
+    for part in ("matmul", "plan", "http", "servo", "render"):
+        for name, value in result[part].items():
+            print(f"| {part}: {name.replace('_', ' ')} | {value:,.3g} |")
+    print(f"\nwritten: {settings.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The whole service once round: ``python -m server.demo``.
+
+Starts a server, sends it a picture of now and a picture of the goal, prints the plan, drives the robot
+through it in the simulator, and writes the subgoal strip (PNG) and the episode (MP4).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from jaxtyping import Float
+from torch import Tensor
+
+from envs.push import STRICT_SUCCESS, SUCCESS, PushEnv
+from planner.baselines import SimulatorController
+from planner.build import PUCK_SEGMENTER, simulator_servo
+from planner.episode import EpisodeConfig, run_episode
+from planner.figures import strip, video
+from server.client import Client, PlanReply
+from server.local import running_server
+from world_models.frames import to_tensor
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to show."""
+
+    model: str = "keyin-push"
+    seed: int = 3
+    """Which task, and the seed of the searches."""
+    out: Path = Path("demo")
+    server: str | None = None
+    """URL of a running server; without it one is started for the occasion."""
+
+
+def run(demo: Demo, url: str) -> None:
+    """Plan over HTTP, execute, write pictures, print what happened."""
+    env = PushEnv()
+    start, info = env.reset(seed=demo.seed)
+    scene = env.scene
+    with Client(url) as client:
+        reply = client.plan(start, info["goal"], seed=demo.seed, model=demo.model)
+    _print_plan(reply)
+
+    def subgoals(
+        now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
+    ) -> Float[Tensor, "K C H W"]:
+        return to_tensor(reply.images[:-1])
+
+    print("driving the robot through the plan ...")
+    outcome = run_episode(
+        env,
+        scene,
+        subgoals,
+        SimulatorController(simulator_servo(env)),
+        PUCK_SEGMENTER,
+        EpisodeConfig(),
+        torch.Generator().manual_seed(demo.seed),
+        record=True,
+    )
+    env.close()
+    strip([start, *reply.images, info["goal"]], demo.out / "plan.png")
+    video(outcome.frames, info["goal"], demo.out / "episode.mp4")
+    grade = "strict success" if outcome.distance < STRICT_SUCCESS else "success"
+    verdict = grade if outcome.distance < SUCCESS else "failure"
+    print(
+        f"puck to goal: {outcome.initial_distance:.2f} at the start, {outcome.distance:.3f} after "
+        f"{outcome.steps} steps (table units): {verdict}\n"
+        f"written: {demo.out / 'plan.png'} (start, subgoals, goal), {demo.out / 'episode.mp4'}"
+    )
+
+
+def _print_plan(reply: PlanReply) -> None:
+    response = reply.response
+    print(
+        f"plan by {response.model.name} in {response.timings.total_ms:.0f} ms, seed {response.seed}: "
+        f"last subgoal {response.cost:.2f} px from the goal; cost by iteration: "
+        + ", ".join(f"{cost:.2f}" for cost in response.cost_history)
+    )
+    for subgoal in response.subgoals:
+        at = subgoal.object_position
+        place = f"({at.x:5.1f}, {at.y:5.1f}) px" if at else "not visible"
+        print(f"  subgoal {subgoal.index}: frame {subgoal.step:4.0f}, puck at {place}")
+
+
+def main() -> None:
+    """Command line entry point."""
+    demo = tyro.cli(Demo, prog="python -m server.demo", description=__doc__)
+    if demo.server is not None:
+        run(demo, demo.server)
+        return
+    print("starting a server ...")
+    with running_server(demo.model, threads=1) as url:
+        run(demo, url)
+
+
+if __name__ == "__main__":
+    main()

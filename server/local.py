@@ -1,0 +1,46 @@
+"""A server of one's own: started as a child process on a free port, stopped at the end."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from server.client import Client
+
+START_SECONDS = 120.0
+
+
+@contextmanager
+def running_server(models: str, threads: int) -> Iterator[str]:
+    """Start ``python -m server`` with these models and answer its URL once it is ready for plans.
+
+    Raises:
+        RuntimeError: the server ended or did not become ready in two minutes.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "server", "--port", str(port), "--models", models]
+    process = subprocess.Popen([*command, "--threads", str(threads)], stderr=subprocess.DEVNULL)
+    try:
+        _wait(process, url)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with Client(url) as client:
+        while not client.ready():
+            if process.poll() is not None:
+                raise RuntimeError(
+                    f"the server ended with status {process.returncode}; `python -m server` says why"
+                )
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the server was not ready within {START_SECONDS:.0f} s")
+            time.sleep(0.2)
