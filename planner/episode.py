@@ -150,11 +150,13 @@ def run_episode(
         outcome.frames.append(picture)
     warm_start: Tensor | None = None
     for _ in range(config.max_steps):
-        status = route.advance(segmenter.blob(to_tensor(picture)[None]).centre[0])
+        puck = segmenter.blob(to_tensor(picture)[None]).centre[0]
+        status = route.advance(puck)
         if status == "done":
             break
         if status == "missed" and config.replan == "missed":
             plan()
+            route.advance(puck)
         begun = time.perf_counter()
         step = controller.act(env, route.subgoal, warm_start if status == "continue" else None, generator)
         picture, *_ = env.step(step.action[0].double().numpy())
@@ -163,7 +165,7 @@ def run_episode(
         outcome.steps += 1
         if record:
             outcome.frames.append(picture)
-    puck = env.positions()["puck"]
-    outcome.final_puck = (float(puck[0]), float(puck[1]))
-    outcome.distance = path_length(scene, puck)
+    x, y = env.positions()["puck"]
+    outcome.final_puck = (float(x), float(y))
+    outcome.distance = path_length(scene, np.array([x, y]))
     return outcome

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from envs.push import PushEnv
+from envs.push_scene import Scene, path_length
+from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
+from planner.build import PUCK_SEGMENTER, simulator_servo
+from planner.cem import CemConfig
+from planner.episode import EpisodeConfig, run_episode
+from planner.servo import ServoConfig, ServoStep
+from world_models.frames import to_tensor
+
+OPEN_TABLE = Scene(wall=(-0.8, 0.6), wall_angle=1.5, puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
+SMALL = ServoConfig(horizon=5, cem=CemConfig(candidates=40, iterations=2, elite_fraction=0.1, bound=1.0))
+
+
+@pytest.fixture(scope="module")
+def push():
+    env = PushEnv()
+    yield env
+    env.close()
+
+
+def picture_with_puck_at(env: PushEnv, scene: Scene, place: tuple[float, float]) -> torch.Tensor:
+    moved = Scene(scene.wall, scene.wall_angle, place, scene.goal, scene.finger)
+    return to_tensor(env.reset(options={"scene": moved})[0])[None]
+
+
+class Still:
+    """A controller that never moves and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, bool]] = []
+
+    def act(self, env, subgoal, warm_start, generator):
+        self.asked.append((float(PUCK_SEGMENTER.blob(subgoal).centre[0, 0]), warm_start is None))
+        return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1))
+
+
+def run(env, subgoals, controller, config=None, record=False, scene=OPEN_TABLE, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    config = config or EpisodeConfig()
+    return run_episode(env, scene, subgoals, controller, PUCK_SEGMENTER, config, generator, record)
+
+
+def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
+    outcome = run(push, no_subgoals, SimulatorController(simulator_servo(push, SMALL)))
+    assert outcome.initial_distance == pytest.approx(np.hypot(0.1, 0.6))
+    assert outcome.distance < 0.1
+    assert outcome.steps < 40
+    assert outcome.distance == pytest.approx(path_length(OPEN_TABLE, np.array(outcome.final_puck)))
+
+
+def test_same_seed_same_episode(push):
+    servo = SimulatorController(simulator_servo(push, SMALL))
+    config = EpisodeConfig(max_steps=6)
+    one, two, other = (run(push, no_subgoals, servo, config, seed=seed) for seed in (1, 1, 2))
+    assert one.final_puck == two.final_puck
+    assert one.final_puck != other.final_puck
+
+
+def test_missed_subgoals_are_given_up_after_their_steps_but_the_goal_is_not(push):
+    places = [(-0.6, 0.0), (0.6, 0.0)]
+    frames = torch.cat([picture_with_puck_at(push, OPEN_TABLE, place) for place in places])
+    still = Still()
+    outcome = run(push, lambda *_: frames, still, EpisodeConfig(max_steps=9, max_steps_per_subgoal=3))
+    columns = [round(x) for x, _ in still.asked]
+    assert outcome.steps == 9
+    assert len({*columns[:3]}) == len({*columns[3:6]}) == len({*columns[6:]}) == 1
+    assert columns[0] < columns[6] < columns[3]  # left subgoal, right subgoal, goal in the middle
+    assert [fresh for _, fresh in still.asked] == [True, False, False, True, False, False, True, False, False]
+
+
+def test_reached_subgoals_are_skipped_at_once(push):
+    here = picture_with_puck_at(push, OPEN_TABLE, (0.01, -0.3))
+    still = Still()
+    run(push, lambda *_: here, still, EpisodeConfig(max_steps=1))
+    goal = PUCK_SEGMENTER.blob(picture_with_puck_at(push, OPEN_TABLE, OPEN_TABLE.goal)).centre[0, 0]
+    assert still.asked[0][0] == pytest.approx(float(goal), abs=0.5)
+
+
+def test_subgoals_without_a_puck_are_dropped(push):
+    blank = torch.full((2, 3, 64, 64), 0.4)
+    still = Still()
+    outcome = run(push, lambda *_: blank, still, EpisodeConfig(max_steps=2))
+    assert outcome.steps == 2
+    assert not np.isnan([x for x, _ in still.asked]).any()
+
+
+def test_episode_ends_when_the_picture_shows_the_puck_at_the_goal(push):
+    done = Scene((-0.8, 0.6), 1.5, puck=(0.1, 0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
+    assert run(push, no_subgoals, Still(), scene=done).steps == 0
+
+
+def test_replanning_happens_when_a_subgoal_was_missed(push):
+    far = picture_with_puck_at(push, OPEN_TABLE, (0.7, 0.0))
+    calls = []
+
+    def subgoals(now, goal, generator):
+        calls.append(now)
+        return far
+
+    config = EpisodeConfig(max_steps=7, max_steps_per_subgoal=3, replan="missed")
+    outcome = run(push, subgoals, Still(), config)
+    assert len(calls) == len(outcome.plan_seconds) == 3
+    calls.clear()
+    run(push, subgoals, Still(), config.model_copy(update={"replan": "never"}))
+    assert len(calls) == 1
+
+
+def test_recorded_episode_has_a_picture_per_step_and_the_plan(push):
+    frames = torch.cat([picture_with_puck_at(push, OPEN_TABLE, (0.3, 0.0))])
+    outcome = run(push, lambda *_: frames, RandomController(), EpisodeConfig(max_steps=4), record=True)
+    assert len(outcome.frames) == 5
+    assert np.array_equal(to_tensor(outcome.subgoals[0]), frames[0])
+
+
+def test_oracle_shows_the_puck_on_its_way_round_the_wall(push):
+    across = Scene(wall=(0.0, 0.1), wall_angle=0.0, puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
+    frames = oracle_subgoals(push, across)(*[torch.zeros(1, 3, 64, 64)] * 2, torch.Generator())
+    assert frames.shape == (5, 3, 64, 64)
+    columns = PUCK_SEGMENTER.blob(frames).centre[:, 0]
+    wall_end = 0.4 * 24.0
+    assert (columns - 31.5).abs().max() > wall_end
