@@ -46,38 +46,78 @@ def reparameterise(gaussian: Gaussian, noise: Float[Tensor, "*B Z"]) -> Float[Te
     return mean + torch.exp(0.5 * log_variance) * noise
 
 
-class ConvEncoder(nn.Module):
-    """Stride-2 convolutions, two linear layers, LayerNorm without parameters: picture -> embedding."""
+class FrameEncoder(nn.Module):
+    """Picture -> embedding of mean 0 and variance 1: what is where, and where things are.
 
-    def __init__(self, size: int, widths: Sequence[int], hidden: int, features: int) -> None:
-        super().__init__()
-        ends = zip((3, *widths[:-1]), widths, strict=True)
-        layers = [layer for i, o in ends for layer in (nn.Conv2d(i, o, 4, 2, 1), nn.GELU())]
-        side = size >> len(widths)
-        self.net = nn.Sequential(*layers, nn.Flatten(), mlp(widths[-1] * side * side, hidden, features))
-        self.norm = nn.LayerNorm(features, elementwise_affine=False)
-
-    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        return self.norm(self.net(frames).float())
-
-
-class ConvDecoder(nn.Module):
-    """The way back: linear layers, 3x3 convolution + PixelShuffle per doubling, a learned background.
-
-    Its output are logits; ``sigmoid`` makes the picture. Convolution + PixelShuffle is as exact as a
-    transposed convolution and much faster on CPUs.
+    Stride-2 convolutions feed two paths: coarse feature maps, and keypoints (the expected position under the
+    softmax of a feature map), which say to a fraction of a pixel where something is. Two linear layers and a
+    LayerNorm without parameters join them.
     """
 
-    def __init__(self, size: int, widths: Sequence[int], hidden: int, features: int) -> None:
+    def __init__(self, size: int, widths: Sequence[int], keypoints: int, hidden: int, features: int) -> None:
         super().__init__()
+        *early, last = widths
+        ends = zip((3, *early[:-1]), early, strict=True)
+        self.early = nn.Sequential(
+            *(layer for i, o in ends for layer in (nn.Conv2d(i, o, 4, 2, 1), nn.ReLU()))
+        )
+        self.maps = nn.Conv2d(early[-1], keypoints, 3, padding=1)
+        self.late = nn.Sequential(nn.Conv2d(early[-1], last, 4, 2, 1), nn.ReLU(), nn.Flatten())
         side = size >> len(widths)
-        self.expand = mlp(features, hidden, widths[-1] * side * side)
-        outputs = (*reversed(widths[:-1]), 3)
-        layers: list[nn.Module] = [nn.Unflatten(-1, (widths[-1], side, side))]
-        for inputs, width in zip(reversed(widths), outputs, strict=True):
-            layers += [nn.GELU(), nn.Conv2d(inputs, 4 * width, 3, padding=1), nn.PixelShuffle(2)]
-        self.paint = nn.Sequential(*layers)
+        self.join = mlp(last * side * side + 2 * keypoints, hidden, features)
+        self.norm = nn.LayerNorm(features, elementwise_affine=False)
+        grid = torch.stack(torch.meshgrid(_centers(2 * side), _centers(2 * side), indexing="ij"))
+        self.register_buffer("grid", grid.flatten(1), persistent=False)
+        self.grid: Tensor
+
+    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        seen = self.early(frames)
+        where = torch.softmax(self.maps(seen).flatten(2).float(), dim=-1)
+        keypoints = torch.einsum("bkp,cp->bkc", where, self.grid).flatten(1)
+        # Scaled up, because a pixel is a small part of the range -1..1.
+        return self.norm(self.join(torch.cat([self.late(seen).float(), 4.0 * keypoints], dim=-1)).float())
+
+
+class BlobDecoder(nn.Module):
+    """Embedding -> logits of a picture, painted from soft oriented blobs.
+
+    The embedding fixes amplitude, centre and shape of each blob (a Gaussian, round as a puck or long as a
+    wall). Convolutions turn the blobs, rendered at half size, into a picture on a learned background. An
+    embedding between two others moves a thing rather than fading it out here and in there, which plain
+    convolutional decoders do; and what a thing looks like is learned once, not for every place.
+    """
+
+    def __init__(self, size: int, blobs: int, hidden: int, features: int) -> None:
+        super().__init__()
+        self.blobs = blobs
+        self.place = mlp(features, hidden, 6 * blobs)
+        width = 3 * blobs // 2
+        convolutions = (nn.Conv2d(blobs, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 12, 3, padding=1))
+        self.paint = nn.Sequential(*convolutions, nn.PixelShuffle(2))
         self.background = nn.Parameter(torch.zeros(3, size, size))
+        self.register_buffer("axis", _centers(size // 2), persistent=False)
+        self.axis: Tensor
+        last = self.place[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():  # visible blobs of a third of the picture, all over the place
+            start = last.bias.zero_().view(blobs, 6)
+            start[:, 0] = 1.0
+            start[:, 1:3].uniform_(-0.8, 0.8)
+            start[:, 3:5] = 1.2
 
     def forward(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B C H W"]:
-        return self.paint(self.expand(features)).float() + self.background
+        return self.paint(self.render(self.place(features).float())).float() + self.background
+
+    def render(self, parameters: Float[Tensor, "B 6*K"]) -> Float[Tensor, "B K P P"]:
+        """Gaussians of given amplitude, centre (x, y in -1..1), log precisions of both axes and shear."""
+        shaped = parameters.unflatten(-1, (self.blobs, 6))[..., None, None]
+        amplitude, x, y, log_u, log_v, shear = shaped.unbind(2)
+        dx, dy = self.axis - x, self.axis[:, None] - y
+        u = torch.exp(log_u.clamp(max=4.0)) * dx + shear * dy
+        v = torch.exp(log_v.clamp(max=4.0)) * dy
+        return amplitude * torch.exp(-0.5 * (u.square() + v.square()))
+
+
+def _centers(count: int) -> Float[Tensor, "count"]:
+    """Centres of ``count`` equal cells of -1..1."""
+    return (torch.arange(count) + 0.5) * (2.0 / count) - 1.0

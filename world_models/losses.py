@@ -36,25 +36,35 @@ def color_index(frames: Float[Tensor, "*B C H W"]) -> Tensor:
     return red * 64 + green * 8 + blue
 
 
-def color_rarity(frames: Float[Tensor, "B C H W"], ceiling: float = 20.0) -> Float[Tensor, "512"]:
-    """Weight of each coarse colour: ``min(1 / sqrt(share), ceiling)``, of mean 1 over the given pixels.
+def color_rarity(
+    frames: Float[Tensor, "B C H W"], power: float = 0.8, ceiling: float = 100.0
+) -> Float[Tensor, "512"]:
+    """Weight of each coarse colour: ``min(share ** -power, ceiling)``, of mean 1 over the given pixels.
 
-    Small objects (a puck is 1 % of a picture) are drowned by large ones without some such weight.
-    It needs no labels.
+    Small objects (a puck is 1 % of a picture, a thin wall less) are drowned by large ones without some such
+    weight. It needs no labels.
     """
     share = torch.bincount(color_index(frames).flatten(), minlength=COLORS).double()
     share /= share.sum()
-    weight = share.rsqrt().clamp(max=ceiling)
+    weight = share.pow(-power).clamp(max=ceiling)
     return (weight / (weight * share).sum()).float()
 
 
 def picture_loss(
     logits: Float[Tensor, "B C H W"], frames: Float[Tensor, "B C H W"], weights: Float[Tensor, "B H W"]
 ) -> Float[Tensor, "B"]:
-    """Weighted squared error plus a hundredth of the cross-entropy, summed over a picture.
+    """Weighted squared error at four scales plus a hundredth of the cross-entropy, summed over a picture.
 
-    The cross-entropy keeps gradients alive where the sigmoid is saturated; the squared error sets the scale.
+    The coarse scales (errors averaged over 2, 4 and 8 pixels) say in which direction a thin thing has to move
+    that does not overlap with its target yet. The cross-entropy keeps gradients alive where the sigmoid is
+    saturated; what it is for a perfect picture is left out.
     """
-    entropy = functional.binary_cross_entropy_with_logits(logits, frames, reduction="none")
-    error = (torch.sigmoid(logits) - frames).square()
-    return ((error + 0.01 * entropy).sum(1) * weights).sum((-2, -1))
+    target = frames.clamp(1e-6, 1.0 - 1e-6)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    entropy = entropy + target * target.log() + (1.0 - target) * (1.0 - target).log()
+    error = torch.sigmoid(logits) - frames
+    total = ((error.square() + 0.01 * entropy).sum(1) * weights).sum((-2, -1))
+    weighted = error * weights[:, None].sqrt()
+    for scale in (2, 4, 8):
+        total = total + functional.avg_pool2d(weighted, scale).square().sum((-3, -2, -1)) * scale**2
+    return total

@@ -138,7 +138,8 @@ Lengths in pixels; "whole" = exactly one whole object in the decoded picture. Ho
 {table}
 
 ## Deviations from the paper
-Autoencoder trained first and then frozen, with colour-rarity weights; losses on embeddings, not pixels;
+Autoencoder trained first and then frozen, with keypoints in its encoder, blobs in its decoder and
+colour-rarity weights; losses on embeddings, not pixels;
 deterministic interpolator; keyframe times taught by dynamic programming over interpolation errors;
 location term in the attention and bidirectional inference; normalised residual keyframes; small latent
 (z {recipe.model.latent}, beta {recipe.predictor.beta:g}); {recipe.model.prior} prior;

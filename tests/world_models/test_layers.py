@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from world_models.layers import ConvDecoder, ConvEncoder, GaussianHead, reparameterise
+from world_models.layers import BlobDecoder, FrameEncoder, GaussianHead, reparameterise
 from world_models.losses import color_index, color_rarity, gaussian_kl, picture_loss
 
 
@@ -19,11 +21,11 @@ def test_kl_agrees_with_torch_distributions():
 
 def test_encoder_and_decoder_are_inverse_in_shape_and_embeddings_are_normalised():
     frames = torch.rand(3, 3, 32, 32, generator=rng())
-    embeddings = ConvEncoder(32, (4, 8, 8), 16, 12)(frames)
+    embeddings = FrameEncoder(32, (4, 8, 8), 5, 16, 12)(frames)
     assert embeddings.shape == (3, 12)
     assert embeddings.mean(-1).abs().max() < 1e-5
     torch.testing.assert_close(embeddings.var(-1, unbiased=False), torch.ones(3), atol=1e-2, rtol=0)
-    assert ConvDecoder(32, (4, 8, 8), 16, 12)(embeddings).shape == frames.shape
+    assert BlobDecoder(32, 4, 16, 12)(embeddings).shape == frames.shape
 
 
 def test_standard_head_starts_as_standard_normal():
@@ -43,7 +45,7 @@ def test_rare_colours_weigh_more_and_the_mean_weight_is_one():
     frames[:, 0, 0, :4] = 1.0  # 4 % red on black
     weights = color_rarity(frames)[color_index(frames)]
     assert weights.mean().item() == pytest.approx(1.0, abs=1e-5)
-    assert (weights[0, 0, 0] / weights[0, 5, 5]).item() == pytest.approx((0.96 / 0.04) ** 0.5, rel=1e-5)
+    assert (weights[0, 0, 0] / weights[0, 5, 5]).item() == pytest.approx((0.96 / 0.04) ** 0.8, rel=1e-5)
 
 
 def test_rarity_has_a_ceiling():
@@ -54,11 +56,41 @@ def test_rarity_has_a_ceiling():
 
 
 def test_picture_loss_falls_towards_the_truth_and_obeys_weights():
-    frames = torch.full((1, 3, 2, 2), 0.75)
-    weights = torch.ones(1, 2, 2)
+    frames = torch.full((1, 3, 8, 8), 0.75)
+    weights = torch.ones(1, 8, 8)
     truth = torch.logit(frames)
-    assert picture_loss(truth, frames, weights) < picture_loss(truth + 0.5, frames, weights)
+    assert picture_loss(truth, frames, weights).item() == pytest.approx(0.0, abs=1e-4)
+    assert picture_loss(truth + 0.5, frames, weights) > 0.1
     worse = truth.clone()
     worse[..., 0, 0] -= 1.0
     weights[:, 0, 0] = 0.0
     assert picture_loss(worse, frames, weights) == picture_loss(truth, frames, weights)
+
+
+def test_blobs_are_oriented_gaussians():
+    decoder = BlobDecoder(32, 1, 8, 4)
+    amplitude, x, y, u, v, shear = 2.0, 0.25, -0.5, 0.4, 0.9, 0.7
+    picture = decoder.render(torch.tensor([[amplitude, x, y, u, v, shear]]))[0, 0]
+    precision = torch.tensor([[math.exp(u), shear], [0.0, math.exp(v)]])
+    for row, column in [(0, 0), (3, 9), (15, 2)]:
+        offset = torch.tensor([(column + 0.5) / 8 - 1 - x, (row + 0.5) / 8 - 1 - y])
+        expected = amplitude * torch.exp(-0.5 * (precision @ offset).square().sum())
+        torch.testing.assert_close(picture[row, column], expected)
+
+
+def test_a_shifted_blob_paints_a_shifted_picture():
+    decoder = BlobDecoder(32, 2, 8, 4)
+    parameters = torch.tensor([[1.0, -0.1, 0.2, 3.0, 2.0, 1.0], [2.0, 0.1, 0.0, 2.5, 3.0, 0.0]])
+    moved = parameters.clone()
+    moved[:, 1] += 0.25  # an eighth of the picture: 4 of 32 pixels
+    before, after = (decoder.paint(decoder.render(p.flatten()[None])) for p in (parameters, moved))
+    torch.testing.assert_close(after[..., 4:-4, 8:-4], before[..., 4:-4, 4:-8], atol=1e-5, rtol=1e-4)
+
+
+def test_coarse_scales_prefer_a_near_miss_to_a_far_one():
+    frames, weights = torch.full((1, 3, 16, 16), 0.1), torch.ones(1, 16, 16)
+    near, far = frames.clone(), frames.clone()
+    frames[..., 4], near[..., 5], far[..., 12] = 0.9, 0.9, 0.9
+    assert picture_loss(torch.logit(near), frames, weights) < 0.8 * picture_loss(
+        torch.logit(far), frames, weights
+    )

@@ -15,7 +15,9 @@ class KeyInConfig(BaseModel):
         keyframes: M, the most keyframes in a sequence.
         max_offset: S, the most frames from one keyframe to the next.
         image_size: side of the square pictures in pixels.
-        widths: channels of the encoder's convolutions; the decoder mirrors them.
+        widths: channels of the encoder's convolutions, at least two.
+        keypoints: positions that the encoder reads off.
+        blobs: soft shapes from which the decoder paints.
         embedding: size F of a frame's embedding.
         latent: size Z of one decision.
         hidden: width of all recurrent layers.
@@ -30,7 +32,9 @@ class KeyInConfig(BaseModel):
     keyframes: Positive = 6
     max_offset: Positive = 6
     image_size: Positive = 64
-    widths: tuple[Positive, ...] = (24, 48, 64)
+    widths: Annotated[tuple[Positive, ...], Field(min_length=2)] = (24, 48, 64)
+    keypoints: Positive = 48
+    blobs: Positive = 32
     embedding: Positive = 96
     latent: Positive = 4
     hidden: Positive = 192

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.keyin.config import KeyInConfig
-from world_models.layers import ConvDecoder, ConvEncoder, mlp
+from world_models.layers import BlobDecoder, FrameEncoder, mlp
 
 State = tuple[Float[Tensor, "layers B H"], Float[Tensor, "layers B H"]]
 
@@ -17,9 +17,9 @@ class Autoencoder(nn.Module):
 
     def __init__(self, config: KeyInConfig) -> None:
         super().__init__()
-        sizes = (config.image_size, config.widths, config.dense, config.embedding)
-        self.encoder = ConvEncoder(*sizes)
-        self.decoder = ConvDecoder(*sizes)
+        size, dense, embedding = config.image_size, config.dense, config.embedding
+        self.encoder = FrameEncoder(size, config.widths, config.keypoints, dense, embedding)
+        self.decoder = BlobDecoder(size, config.blobs, dense, embedding)
 
     def encode(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Embed pictures; every embedding has mean 0 and variance 1 over F."""

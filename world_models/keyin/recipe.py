@@ -57,8 +57,8 @@ class ObjectColor(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    color: tuple[Channel, Channel, Channel] = (0.80, 0.12, 0.75)
-    tolerance: Annotated[float, Field(gt=0)] = 0.35
+    color: tuple[Channel, Channel, Channel] = (0.93, 0.14, 0.87)
+    tolerance: Annotated[float, Field(gt=0)] = 0.4
 
 
 class KeyInRecipe(BaseModel):
