@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from envs.policies import PUSHES, Pusher, plan_pushes
 from envs.push import PushEnv
-from envs.push_scene import Scene, path_length, sample_scene
+from envs.push_scene import AUTHORS_SPREAD, Scene, path_length, sample_scene
 from world_models.data import Sequences
 
 STEPS = 60
@@ -82,7 +82,7 @@ def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
     """
     rng = np.random.default_rng([seed, index])
     while True:
-        demonstration = demonstrate(env, sample_scene(rng), rng)
+        demonstration = demonstrate(env, sample_scene(rng, AUTHORS_SPREAD), rng)
         if demonstration is not None and has_regular_pushes(demonstration):
             return demonstration
 

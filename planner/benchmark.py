@@ -164,14 +164,24 @@ def benchmark(settings: Benchmark) -> Figures:
     return result
 
 
+def markdown(result: Figures) -> str:
+    """The figures as a Markdown table."""
+    machine = result["machine"]
+    lines = [
+        f"| measured ({machine['processor']}, {machine['cores']} cores, {result['threads']} thread(s), "
+        f"torch {machine['torch']}, n = {result['repeats']}) | value |",
+        "|---|---|",
+    ]
+    for part in ("matmul", "plan", "http", "servo", "render"):
+        figures = result[part].items()
+        lines += [f"| {part}: {name.replace('_', ' ')} | {value:,.4g} |" for name, value in figures]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Command line entry point."""
     settings = tyro.cli(Benchmark, prog="python -m planner.benchmark", description=__doc__)
-    result = benchmark(settings)
-    print("| measured | value |\n|---|---|")
-    for part in ("matmul", "plan", "http", "servo", "render"):
-        for name, value in result[part].items():
-            print(f"| {part}: {name.replace('_', ' ')} | {value:,.3g} |")
+    print(markdown(benchmark(settings)))
     print(f"\nwritten: {settings.out}")
 
 
