@@ -49,9 +49,10 @@ def reparameterise(gaussian: Gaussian, noise: Float[Tensor, "*B Z"]) -> Float[Te
 class FrameEncoder(nn.Module):
     """Picture -> embedding of mean 0 and variance 1: what is where, and where things are.
 
-    Stride-2 convolutions feed two paths: coarse feature maps, and keypoints (the expected position under the
-    softmax of a feature map), which say to a fraction of a pixel where something is. Two linear layers and a
-    LayerNorm without parameters join them.
+    It sees the difference to a typical picture (``background``, given by the trainer): a thin thing in front
+    of a large plain is hardly noticed otherwise. Stride-2 convolutions feed two paths: coarse feature maps,
+    and keypoints (the expected position under the softmax of a feature map), which say to a fraction of a
+    pixel where something is. Two linear layers and a LayerNorm without parameters join them.
     """
 
     def __init__(self, size: int, widths: Sequence[int], keypoints: int, hidden: int, features: int) -> None:
@@ -69,12 +70,14 @@ class FrameEncoder(nn.Module):
         grid = torch.stack(torch.meshgrid(_centers(2 * side), _centers(2 * side), indexing="ij"))
         self.register_buffer("grid", grid.flatten(1), persistent=False)
         self.grid: Tensor
+        self.register_buffer("background", torch.zeros(3, size, size))
+        self.background: Tensor
 
     def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        seen = self.early(frames)
+        seen = self.early((frames - self.background) * 4.0)
         where = torch.softmax(self.maps(seen).flatten(2).float(), dim=-1)
         keypoints = torch.einsum("bkp,cp->bkc", where, self.grid).flatten(1)
-        # Scaled up, because a pixel is a small part of the range -1..1.
+        # Scaled up, as the pixels are, because what matters is a small part of the range.
         return self.norm(self.join(torch.cat([self.late(seen).float(), 4.0 * keypoints], dim=-1)).float())
 
 

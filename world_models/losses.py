@@ -36,17 +36,15 @@ def color_index(frames: Float[Tensor, "*B C H W"]) -> Tensor:
     return red * 64 + green * 8 + blue
 
 
-def color_rarity(
-    frames: Float[Tensor, "B C H W"], power: float = 0.8, ceiling: float = 100.0
-) -> Float[Tensor, "512"]:
-    """Weight of each coarse colour: ``min(share ** -power, ceiling)``, of mean 1 over the given pixels.
+def color_rarity(frames: Float[Tensor, "B C H W"], ceiling: float = 1000.0) -> Float[Tensor, "512"]:
+    """Weight of each coarse colour: ``min(1 / share, ceiling)``, of mean 1 over the given pixels.
 
     Small objects (a puck is 1 % of a picture, a thin wall less) are drowned by large ones without some such
     weight. It needs no labels.
     """
     share = torch.bincount(color_index(frames).flatten(), minlength=COLORS).double()
     share /= share.sum()
-    weight = share.pow(-power).clamp(max=ceiling)
+    weight = share.reciprocal().clamp(max=ceiling)
     return (weight / (weight * share).sum()).float()
 
 

@@ -7,7 +7,9 @@ Every stage resumes from its last checkpoint, finished stages are skipped; the t
 import json
 import shlex
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import tyro
@@ -21,6 +23,14 @@ from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
 from world_models.presets import PRESETS
 from world_models.trainer import Session
+
+RESULTS = {
+    "autoencoder": ("autoencoder.safetensors", "embeddings"),
+    "interpolator": ("interpolator.safetensors", "teacher.npy"),
+    "predictor": ("predictor.safetensors",),
+    "soft": ("soft.safetensors",),
+}
+"""What each stage leaves in the run's folder; every stage builds on those before it."""
 
 
 class Run(BaseModel):
@@ -90,12 +100,37 @@ def _check(run: Run, data: SequenceDataset) -> None:
         raise ValueError(
             f"{run.data} has {len(data)} sequences, but {run.recipe.held_out} are to be held out"
         )
-    settings = run.model_dump(mode="json", include={"seed", "recipe"}) | {"sequences": len(data)}
+    settings = _flat(run.model_dump(mode="json", include={"seed", "recipe"}) | {"sequences": len(data)})
     path = run.out / "run.json"
-    if path.exists() and (before := json.loads(path.read_text())) != settings:
-        changed = sorted(key for key in settings if settings[key] != before.get(key))
-        raise ValueError(f"{run.out} holds a run with other {', '.join(changed)}; choose another --out")
+    before = json.loads(path.read_text()) if path.exists() else settings
+    changed = sorted(key for key in settings if settings[key] != before.get(key))
+    stale = [name for name in _made_with(changed) if (run.out / name).exists()]
+    if stale:
+        raise ValueError(
+            f"{run.out} holds a run with other {', '.join(changed)}; choose another --out, "
+            f"or delete {', '.join(stale)} there to do these stages again"
+        )
     write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _made_with(changed: Iterable[str]) -> list[str]:
+    """Results that depend on any of the given settings: those of the first stage concerned and all later."""
+    first = len(RESULTS)
+    for key in changed:
+        part = key.removeprefix("recipe.").split(".")
+        if key in ("recipe.model.latent", "recipe.model.prior"):
+            part[0] = "predictor"
+        if part[0] != "object":  # only the figures depend on it
+            first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
+    return [name for names in list(RESULTS.values())[first:] for name in names]
 
 
 def _initial(run: Run) -> KeyIn:

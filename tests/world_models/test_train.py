@@ -1,6 +1,7 @@
 """Every stage of the debug recipe, killed and restarted, against one run that was not."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -88,6 +89,20 @@ def test_another_seed_gives_another_model(data, finished, tmp_path):
 def test_a_folder_of_another_run_is_not_overwritten(data, finished):
     with pytest.raises(ValueError, match="other seed"):
         train(Run(data=data, out=finished, seed=5, recipe=KEYIN_DEBUG), "command")
+
+
+def test_a_changed_stage_can_be_done_again_without_the_earlier_ones(data, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    weak = KEYIN_DEBUG.predictor.model_copy(update={"beta": 0.25})
+    run = Run(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG.model_copy(update={"predictor": weak}))
+    with pytest.raises(ValueError, match=r"delete predictor\.safetensors, soft\.safetensors there"):
+        train(run, "command")
+    for name in ("predictor", "soft"):
+        (run.out / f"{name}.safetensors").unlink()
+    train(run, "command")
+    entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
+    assert entries[len(STAGES) :] == ["predictor", "soft"]
+    assert read_model(run.out / "model").digest != read_model(finished / "model").digest
 
 
 def test_unfit_data_is_refused(data, tmp_path):

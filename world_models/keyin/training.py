@@ -41,6 +41,7 @@ def train_autoencoder(model: KeyIn, data: SequenceDataset, recipe: KeyInRecipe, 
     some = frames[:: max(1, len(frames) // 2000)]
     rarity = color_rarity(to_tensor(some)).to(session.device)
     typical = to_tensor(np.median(some, axis=0).astype(np.uint8), session.device)
+    model.autoencoder.encoder.background.copy_(typical)
     model.autoencoder.decoder.background.data.copy_(torch.logit(typical, eps=0.01))
     loss = partial(autoencoder_loss, model.autoencoder, frames, rarity, stage, session.device)
     fit("autoencoder", model.autoencoder, loss, stage, session)
