@@ -8,7 +8,7 @@ from world_models.keyin.config import KeyInConfig
 from world_models.trainer import FitConfig, Positive
 
 Weight = Annotated[float, Field(ge=0)]
-Channel = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class AutoencoderStage(FitConfig):
@@ -17,10 +17,15 @@ class AutoencoderStage(FitConfig):
     Attributes:
         frames_per_sequence: how many random frames of each sequence are kept in memory.
         noise: standard deviation added to embeddings, so that near misses still decode.
+        stills_first: share of the steps, at the beginning, that see stills only: pictures of what does not
+            move in a sequence. Thin things at rest (the wall) are learned from them in a tenth of the time.
+        stills_share: share of stills in later batches.
     """
 
     frames_per_sequence: Positive = 4
     noise: Weight = 0.1
+    stills_first: Share = 0.2
+    stills_share: Share = 0.25
 
 
 class PredictorStage(FitConfig):
@@ -57,7 +62,7 @@ class ObjectColor(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    color: tuple[Channel, Channel, Channel] = (0.93, 0.14, 0.87)
+    color: tuple[Share, Share, Share] = (0.93, 0.14, 0.87)
     tolerance: Annotated[float, Field(gt=0)] = 0.4
 
 

@@ -4,6 +4,7 @@ Each function is one stage. Stages that learn go through :func:`world_models.tra
 compute write their result as numpy files and skip what is already there.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -37,47 +38,61 @@ def train_autoencoder(model: KeyIn, data: SequenceDataset, recipe: KeyInRecipe, 
     """Learn to embed and decode single frames, rare colours counting more."""
     stage = recipe.autoencoder
     stop = len(data) - recipe.held_out
-    frames = sample_frames(data, stop, stage.frames_per_sequence, session.seed)
+    pictures = sample_pictures(data, stop, stage.frames_per_sequence, session.seed)
+    frames = pictures.frames
     some = frames[:: max(1, len(frames) // 2000)]
     rarity = color_rarity(to_tensor(some)).to(session.device)
     typical = to_tensor(np.median(some, axis=0).astype(np.uint8), session.device)
     model.autoencoder.encoder.background.copy_(typical)
     model.autoencoder.decoder.background.data.copy_(torch.logit(typical, eps=0.01))
-    loss = partial(autoencoder_loss, model.autoencoder, frames, rarity, stage, session.device)
+    loss = partial(autoencoder_loss, model.autoencoder, pictures, rarity, stage, session.device)
     fit("autoencoder", model.autoencoder, loss, stage, session)
 
 
-def sample_frames(data: SequenceDataset, stop: int, each: int, seed: int) -> UInt8[np.ndarray, "n H W C"]:
-    """``each`` random frames of every sequence before ``stop``; the same seed reads the same frames."""
+@dataclass(frozen=True)
+class Pictures:
+    """What the autoencoder learns from: random frames, and one still per sequence (its median over time)."""
+
+    frames: UInt8[np.ndarray, "n H W C"]
+    stills: UInt8[np.ndarray, "m H W C"]
+
+
+def sample_pictures(data: SequenceDataset, stop: int, each: int, seed: int) -> Pictures:
+    """``each`` random frames and the still of every sequence before ``stop``; depends on the seed only."""
     rng = np.random.default_rng(seed)
     length, *shape = data.shapes["frames"]
     each = min(each, length)
-    chosen = np.empty((stop, each, *shape), np.uint8)
-    with tqdm(total=stop, desc=f"{'read frames':>12}") as bar:
-        for first in range(0, stop, READ):
-            frames = data[first : min(first + READ, stop)].frames
-            times = rng.random(frames.shape[:2]).argsort(axis=1)[:, :each]
-            chosen[first : first + len(frames)] = frames[np.arange(len(frames))[:, None], times]
-            bar.update(len(frames))
-    return chosen.reshape(-1, *shape)
+    frames, stills = np.empty((stop, each, *shape), np.uint8), np.empty((stop, *shape), np.uint8)
+    for first in tqdm(range(0, stop, READ), desc=f"{'read frames':>12}"):
+        read = data[first : min(first + READ, stop)].frames
+        rows = slice(first, first + len(read))
+        times = rng.random(read.shape[:2]).argsort(axis=1)[:, :each]
+        frames[rows] = read[np.arange(len(read))[:, None], times]
+        spaced = read[:, :: max(1, length // 11)]
+        middle = spaced.shape[1] // 2
+        stills[rows] = np.partition(spaced, middle, axis=1)[:, middle]
+    return Pictures(frames.reshape(-1, *shape), stills)
 
 
 def autoencoder_loss(
     autoencoder: Autoencoder,
-    frames: UInt8[np.ndarray, "n H W C"],
+    pictures: Pictures,
     rarity: Float[Tensor, "512"],
     stage: AutoencoderStage,
     device: torch.device,
-    _step: int,
+    step: int,
     generator: torch.Generator,
 ) -> Loss:
-    """Reconstruction of a random batch of frames through noisy embeddings."""
-    rows = torch.randint(len(frames), (stage.batch,), generator=generator).numpy()
-    pictures = to_tensor(frames[rows], device)
-    embeddings = autoencoder.encode(pictures)
+    """Reconstruction of a random batch of stills and frames through noisy embeddings."""
+    share = 1.0 if step < stage.stills_first * stage.steps else stage.stills_share
+    count = round(share * stage.batch)
+    still = torch.randint(len(pictures.stills), (count,), generator=generator).numpy()
+    moving = torch.randint(len(pictures.frames), (stage.batch - count,), generator=generator).numpy()
+    batch = to_tensor(np.concatenate([pictures.stills[still], pictures.frames[moving]]), device)
+    embeddings = autoencoder.encode(batch)
     noise = torch.randn(embeddings.shape, generator=generator).to(device)
     logits = autoencoder.logits(embeddings + stage.noise * noise)
-    total = picture_loss(logits, pictures, rarity[color_index(pictures)]).mean()
+    total = picture_loss(logits, batch, rarity[color_index(batch)]).mean()
     return Loss(total, {"picture": total})
 
 
