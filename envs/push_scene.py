@@ -1,7 +1,7 @@
 """The pushing task without time: where things stand, how far the puck has to go, what it looks like.
 
 Units, scenes and distance follow the KeyIn authors' environment: table +-1.2, wall of length 0.8 at a random
-place and orientation, puck and goal on opposite sides of it, mean shortest path 1.34.
+place, puck and goal on opposite sides of it, mean shortest path 1.34. Their wall may point in any direction.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,6 +22,8 @@ PUCK_RADIUS = 0.12
 WALL_HALF_LENGTH = 0.4
 DETOUR_HALF_LENGTH = WALL_HALF_LENGTH + PUCK_RADIUS
 """The puck's centre has to pass the wall at this distance from its middle."""
+WALL_TURN = np.deg2rad(20.0)
+"""The wall stands across the x axis, turned by at most this angle."""
 PLACEMENT = 0.9
 """Puck and goal start within this distance of the table's middle, per axis."""
 WALL_CLEARANCE = 0.2
@@ -111,19 +113,19 @@ class Spread:
 
 AUTHORS_SPREAD = Spread(cone=np.pi / 4, reach=1.0)
 """As in the KeyIn authors' environment; demonstrations are drawn from it."""
-TASK_SPREAD = Spread(cone=np.pi / 6, reach=0.85)
+TASK_SPREAD = Spread(cone=np.deg2rad(35.0), reach=0.95)
 """Tasks keep to the inner part, at the same mean shortest path (1.34). Farther out a goal lies past the end
 of the wall, and a servo without subgoals simply slides the puck round: it solved a third of the tasks."""
 
 
 def sample_scene(rng: np.random.Generator, spread: Spread = TASK_SPREAD) -> Scene:
-    """Draw a task: wall 0.05 to 0.5 from the middle, puck and goal in the cones either side of it.
+    """Draw a task: the wall 0.05 to 0.5 from the middle, puck and goal in the cones either side of it.
 
     Each lies at least 0.2 from the wall's middle and beside the wall; the straight line between them
     crosses it.
     """
     while True:
-        heading = rng.uniform(-np.pi, np.pi)
+        heading = rng.choice([0.0, np.pi]) + rng.uniform(-WALL_TURN, WALL_TURN)
         normal = np.array([np.cos(heading), np.sin(heading)])
         along = np.array([-normal[1], normal[0]])
         wall = rng.uniform(0.05, 0.5) * normal

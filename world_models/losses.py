@@ -36,15 +36,15 @@ def color_index(frames: Float[Tensor, "*B C H W"]) -> Tensor:
     return red * 64 + green * 8 + blue
 
 
-def color_rarity(frames: Float[Tensor, "B C H W"], ceiling: float = 1000.0) -> Float[Tensor, "512"]:
-    """Weight of each coarse colour: ``min(1 / share, ceiling)``, of mean 1 over the given pixels.
+def color_rarity(frames: Float[Tensor, "B C H W"], ceiling: float = 30.0) -> Float[Tensor, "512"]:
+    """Weight of each coarse colour: ``min(1 / sqrt(share), ceiling)``, of mean 1 over the given pixels.
 
     Small objects (a puck is 1 % of a picture, a thin wall less) are drowned by large ones without some such
-    weight. It needs no labels.
+    weight. It needs no labels. The square root keeps painting a rare colour where it is not from being cheap.
     """
     share = torch.bincount(color_index(frames).flatten(), minlength=COLORS).double()
     share /= share.sum()
-    weight = share.reciprocal().clamp(max=ceiling)
+    weight = share.rsqrt().clamp(max=ceiling)
     return (weight / (weight * share).sum()).float()
 
 

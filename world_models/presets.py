@@ -7,9 +7,9 @@ from world_models.trainer import FitConfig
 KEYIN_PUSH = KeyInRecipe(
     model=KeyInConfig(max_offset=8),  # recorded pushes take 4 to 8 frames
     held_out=1000,
-    autoencoder=AutoencoderStage(steps=13000, batch=32),
-    interpolator=FitConfig(steps=9000, batch=256),
-    predictor=PredictorStage(steps=4000, batch=128),
+    autoencoder=AutoencoderStage(steps=9000, batch=32),
+    interpolator=FitConfig(steps=5000, batch=256),
+    predictor=PredictorStage(steps=3000, batch=128),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
 )
 

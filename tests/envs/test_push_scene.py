@@ -5,9 +5,8 @@ from pydantic import ValidationError
 
 from envs import arm
 from envs.push_scene import (
-    AUTHORS_SPREAD,
     PLACEMENT,
-    TASK_SPREAD,
+    WALL_TURN,
     Scene,
     Variation,
     build_model,
@@ -20,14 +19,22 @@ from envs.rendering import Projection
 WALL_ACROSS = Scene(wall=(0.0, 0.0), wall_angle=0.0, puck=(0.0, -0.5), goal=(0.0, 0.5), finger=(0.0, -0.8))
 
 
-@pytest.mark.parametrize(("spread", "variance"), [(TASK_SPREAD, 0.032), (AUTHORS_SPREAD, 0.053)])
-def test_tasks_are_as_far_apart_as_the_authors(spread, variance):
+def test_tasks_are_as_far_apart_as_the_authors():
     lengths = []
     for seed in range(4000):
-        scene = sample_scene(np.random.default_rng(seed), spread)
+        scene = sample_scene(np.random.default_rng(seed))
         lengths.append(path_length(scene, np.array(scene.puck)))
     assert np.mean(lengths) == pytest.approx(1.34, abs=0.02)
-    assert np.var(lengths) == pytest.approx(variance, abs=0.003)
+    # Within the authors' own spread (0.053), which reaches farther.
+    assert 0.03 < np.var(lengths) < 0.053
+
+
+def test_wall_stands_across_the_table_at_a_random_place():
+    scenes = [sample_scene(np.random.default_rng(seed)) for seed in range(300)]
+    turns = np.array([(scene.wall_angle % np.pi) - np.pi / 2 for scene in scenes])
+    assert np.abs(turns).max() <= WALL_TURN
+    assert np.abs(turns).max() > 0.8 * WALL_TURN
+    assert {scene.wall[0] > 0 for scene in scenes} == {True, False}
 
 
 def test_puck_and_goal_start_on_opposite_sides_and_nothing_touches():
