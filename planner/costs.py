@@ -5,7 +5,7 @@ object's centre in the imagined last frame and in the goal image, found by colou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, Protocol
 
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from world_models.color_blobs import Blob, find_blob
 from world_models.interface import Future
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,19 +31,6 @@ class Cost(Protocol):
     ) -> Float[Tensor, "B"]:
         """Cost of each row; a non-finite value means infinitely bad."""
         ...
-
-
-@dataclass(frozen=True)
-class Blob:
-    """The pixels of one colour in each frame, in pixels.
-
-    ``centre`` is (x right, y down) with pixel centres at integers, NaN where there are too few
-    pixels; ``mass`` counts pixels; ``radius`` is the root mean square distance from the centre.
-    """
-
-    centre: Float[Tensor, "B 2"]
-    mass: Float[Tensor, "B"]
-    radius: Float[Tensor, "B"]
 
 
 class ColorSegmenter(BaseModel):
@@ -67,45 +55,16 @@ class ColorSegmenter(BaseModel):
             raise ValueError(f"max_mass {self.max_mass} must be at least min_mass {self.min_mass}")
         return self
 
-    def blob(self, frames: Float[Tensor, "B C H W"]) -> Blob:
-        """Centre, mass and radius of the matching pixels, in pixels.
-
-        All sums are of integers and exact, so a frame gets the same bits in any batch.
-        """
-        mask = self._matches(frames)
-        columns, rows = mask.sum(dim=-2).double(), mask.sum(dim=-1).double()
-        mass = columns.sum(dim=-1)
-        x, x_variance = _mean_and_variance(columns, mass)
-        y, y_variance = _mean_and_variance(rows, mass)
-        centre = torch.stack([x, y], dim=-1)
-        centre = torch.where((mass < self.min_mass)[:, None], torch.nan, centre)
-        radius = (x_variance + y_variance).clamp(min=0).sqrt()
-        return Blob(centre.float(), mass.float(), radius.float())
+    def blob(self, frames: Float[Tensor, "B 3 H W"]) -> Blob:
+        """The object in each frame; its centre is NaN where fewer than ``min_mass`` pixels match."""
+        found = find_blob(frames, self.color, self.tolerance)
+        centre = torch.where((found.mass < self.min_mass)[:, None], torch.nan, found.centre)
+        return replace(found, centre=centre)
 
     def whole(self, frames: Float[Tensor, "B C H W"]) -> Bool[Tensor, "B"]:
         """Whether each frame shows exactly one whole object, by its mass and radius."""
         blob = self.blob(frames)
         return (blob.mass >= self.min_mass) & (blob.mass <= self.max_mass) & (blob.radius <= self.max_radius)
-
-    def _matches(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
-        """1 where the pixel has the colour, else 0."""
-        if frames.ndim != 4 or frames.shape[1] != 3:
-            raise ValueError(f"frames must be RGB with shape [B 3 H W], got {list(frames.shape)}")
-        # Plane by plane and in place: this runs on every candidate of every iteration.
-        red, green, blue = self.color
-        distance = (frames[:, 0].float() - red).square_()
-        distance.add_((frames[:, 1].float() - green).square_())
-        distance.add_((frames[:, 2].float() - blue).square_())
-        return distance.le_(self.tolerance**2)
-
-
-def _mean_and_variance(
-    counts: Float[Tensor, "B W"], mass: Float[Tensor, "B"]
-) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
-    """Moments of the positions 0..W-1 under a histogram; NaN where it is empty."""
-    position = torch.arange(counts.shape[-1], device=counts.device, dtype=counts.dtype)
-    mean = (counts * position).sum(dim=-1) / mass
-    return mean, (counts * position.square()).sum(dim=-1) / mass - mean.square()
 
 
 class ObjectDistance:

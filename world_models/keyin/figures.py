@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from world_models.color_blobs import Blob, blob
+from world_models.color_blobs import Blob, find_blob
 from world_models.data import SequenceDataset, Sequences
 from world_models.frames import to_tensor
 from world_models.interface import Context
@@ -35,7 +35,7 @@ class Limits:
 
     def whole(self, found: Blob) -> Bool[Tensor, "B"]:
         """Whether each blob is one whole object."""
-        fits = (found.area >= self.least_area) & (found.area <= self.most_area)
+        fits = (found.mass >= self.least_area) & (found.mass <= self.most_area)
         return fits & (found.radius <= self.most_radius)
 
 
@@ -77,8 +77,8 @@ def measure(
 
 def _limits(batch: Sequences, thing: ObjectColor) -> Limits:
     found = _blob(to_tensor(batch.frames.reshape(-1, *batch.frames.shape[2:])), thing)
-    seen = found.area > 0
-    area, radius = found.area[seen], found.radius[seen]
+    seen = found.mass > 0
+    area, radius = found.mass[seen], found.radius[seen]
     return Limits(0.75 * _quantile(area, 0.01), 1.33 * _quantile(area, 0.99), 1.3 * _quantile(radius, 0.99))
 
 
@@ -99,12 +99,12 @@ def _measure_batch(
     whole = limits.whole(prior).unflatten(0, shape[:2])
     true = _blob(frames.flatten(0, 1), thing)
     centers = torch.cat(
-        [true.center.unflatten(0, (count, length))[:, :1], prior.center.unflatten(0, shape[:2])], 1
+        [true.centre.unflatten(0, (count, length))[:, :1], prior.centre.unflatten(0, shape[:2])], 1
     )
 
     pick = torch.randint(length, (count,), generator=generator) + torch.arange(count) * length
     decoded = _blob(model.decode(embeddings.flatten(0, 1)[pick.to(device)]), thing)
-    visible = true.area.cpu()[pick] >= limits.least_area
+    visible = true.mass.cpu()[pick] >= limits.least_area
 
     posterior = model.predictor.infer(embeddings, torch.randn(shape, generator=generator).to(device))
     shown = _blob(model.decode(posterior.embeddings.flatten(0, 1)), thing)
@@ -114,18 +114,18 @@ def _measure_batch(
         "plan_whole": whole.all(-1).cpu(),
         "steps": centers.diff(dim=1).norm(dim=-1).cpu(),
         "decoded_whole": limits.whole(decoded).cpu()[visible],
-        "center_error": (decoded.center.cpu() - true.center.cpu()[pick])
+        "center_error": (decoded.centre.cpu() - true.centre.cpu()[pick])
         .norm(dim=-1)
         .nan_to_num(99.0)[visible],
         "posterior_whole": limits.whole(shown).cpu(),
         "kl": posterior.kl.flatten().cpu(),
-        "demonstrated_steps": _demonstrated(batch, true.center.unflatten(0, (count, length)).cpu()),
+        "demonstrated_steps": _demonstrated(batch, true.centre.unflatten(0, (count, length)).cpu()),
     }
     return result | _matches(times, torch.from_numpy(batch.keyframes))
 
 
 def _blob(frames: Float[Tensor, "B C H W"], thing: ObjectColor) -> Blob:
-    return blob(frames, thing.color, thing.tolerance)
+    return find_blob(frames, thing.color, thing.tolerance)
 
 
 def _demonstrated(batch: Sequences, centers: Float[Tensor, "B T 2"]) -> Float[Tensor, "K"]:
