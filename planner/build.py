@@ -23,7 +23,7 @@ APPROACH_WEIGHT = 0.1
 class ReadyPlanner:
     """A planner with its weights and what a service has to say about it.
 
-    ``sha256`` names the model files exactly; ``image_size`` is the side of the square pictures it takes.
+    ``sha256`` names the model files exactly, ``version`` is its beginning; ``image_size`` is the side of the square pictures it takes.
     """
 
     name: str
@@ -57,7 +57,7 @@ def load_planner(name: str = "keyin-push", device: str = "cpu") -> ReadyPlanner:
     config = HierarchyConfig(keyframes=model.config.keyframes)
     return ReadyPlanner(
         name=folder.name,
-        version=str(stored.config["kind"]),
+        version=stored.digest[:12],
         sha256=stored.digest,
         planner=Planner(model, cost, config, plausible=segmenter.whole),
         image_size=model.config.image_size,

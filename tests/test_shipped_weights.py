@@ -1,0 +1,100 @@
+"""The weights that ship: they load, say where they come from, and plan as their card says on frozen tasks."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from envs.episodes import load_manifest
+from envs.push import CAMERA, PushEnv
+from envs.rendering import Projection
+from planner.baselines import SimulatorController, keyin_subgoals
+from planner.build import PRETRAINED, PUCK_SEGMENTER, available_models, load_planner, simulator_servo
+from planner.episode import EpisodeConfig, run_episode
+from world_models.frames import to_tensor
+from world_models.interface import Context
+
+TASKS = 6
+
+
+@pytest.fixture(scope="module")
+def push():
+    env = PushEnv()
+    yield env
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def ready():
+    return load_planner("keyin-push")
+
+
+def plan(ready, env, scene, seed=0):
+    picture, info = env.reset(options={"scene": scene})
+    context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, 2))
+    goal = to_tensor(info["goal"])[None]
+    return ready.planner.plan(context, goal, [torch.Generator().manual_seed(seed)])
+
+
+def crosses(a, b, c, d) -> bool:
+    """Whether the segments a-b and c-d cut each other, all points in pixels."""
+
+    def side(p, q, r):
+        return np.sign((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
+
+    return side(a, b, c) != side(a, b, d) and side(c, d, a) != side(c, d, b)
+
+
+def test_every_model_has_a_card_with_its_origin_and_all_are_small():
+    assert "keyin-push" in available_models()
+    for name in available_models():
+        card = (PRETRAINED / name / "card.md").read_text()
+        assert "world_models.train" in card
+        assert "seed" in card
+    size = sum(path.stat().st_size for path in PRETRAINED.rglob("*") if path.is_file())
+    assert size <= 60e6
+
+
+def test_plans_reach_the_goal_picture_with_whole_pucks_round_the_wall(ready, push):
+    project = Projection(push.model, CAMERA, ready.image_size)
+    crossings = 0
+    for scene in load_manifest("push-400").scenes[:TASKS]:
+        found = plan(ready, push, scene)
+        assert found.whole.all()
+        assert found.cost.item() < 1.0
+        assert (found.times.diff(dim=-1) > 0).all()
+        centres = PUCK_SEGMENTER.blob(found.subgoals[0]).centre.double().numpy()
+        start = project(np.array([scene.puck]), 0.0)
+        along = 0.4 * np.array([np.cos(scene.wall_angle), np.sin(scene.wall_angle)])
+        ends = project(np.array([scene.wall - along, scene.wall + along]), 0.0)
+        route = np.concatenate([start, centres])
+        crossings += any(crosses(a, b, *ends) for a, b in pairwise(route))
+    assert crossings <= 1
+
+
+def test_one_seed_one_plan(ready, push):
+    scene = load_manifest("push-400").scenes[0]
+    one, again, other = (plan(ready, push, scene, seed) for seed in (3, 3, 4))
+    assert torch.equal(one.subgoals, again.subgoals)
+    assert torch.equal(one.history, again.history)
+    assert not torch.equal(one.subgoals, other.subgoals)
+
+
+@pytest.mark.slow
+def test_frozen_episodes_end_at_the_goal(ready, push):
+    controller = SimulatorController(simulator_servo(push))
+    outcomes = [
+        run_episode(
+            push,
+            scene,
+            keyin_subgoals(ready.planner),
+            controller,
+            PUCK_SEGMENTER,
+            EpisodeConfig(),
+            torch.Generator().manual_seed(index),
+        )
+        for index, scene in enumerate(load_manifest("push-400").scenes[:10])
+    ]
+    # The card promises at least 90 % of 400; eight of ten leaves room for a small sample.
+    assert sum(outcome.distance < 0.30 for outcome in outcomes) >= 8
