@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from world_models.checkpoint import load_training, save_training
 from world_models.losses import Loss
+from world_models.precision import autocast
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -46,16 +46,6 @@ class Session:
         """Append one line to ``log.jsonl``."""
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
-
-
-def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """bfloat16 matrix products where the device is fast at them (GPUs, CPUs with AVX512-BF16)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or _cpu_has_bf16())
-
-
-def _cpu_has_bf16() -> bool:
-    cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.is_file() and "avx512_bf16" in cpuinfo.read_text()
 
 
 def learning_rate(config: FitConfig, step: int) -> float:

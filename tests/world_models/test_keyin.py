@@ -92,7 +92,8 @@ def test_learned_decisions_are_scaled_by_the_prior():
     mean, log_variance = keyin.predictor.prior(lstm, state.embedding)
     assert mean.abs().max() > 0 and log_variance.abs().max() > 0
     _, first, _ = keyin.predictor.step(lstm, state.embedding, mean + (log_variance / 2).exp() * noise[:, 0])
-    torch.testing.assert_close(keyin.imagine(state, noise).features[:, 0], first)
+    # Where the CPU has bfloat16, imagine() uses it and this test does not.
+    torch.testing.assert_close(keyin.imagine(state, noise).features[:, 0], first, rtol=0.0, atol=0.03)
 
 
 def test_posterior_sees_the_future_and_the_prior_does_not():

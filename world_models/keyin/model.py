@@ -12,6 +12,11 @@ from world_models.interface import Context, Future
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
+from world_models.precision import autocast
+
+
+DECODED = 25
+"""Pictures decoded at a time: so few that the intermediate maps stay in a CPU's cache."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ class KeyIn(nn.Module):
     def imagine(self, state: KeyInState, decisions: Float[Tensor, "B L Z"]) -> Future:
         """The keyframes that ``decisions`` (~ N(0, I)) lead to, and their most likely times in frames."""
         lstm = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
-        embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
+        with autocast(decisions.device):
+            embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
@@ -69,4 +75,6 @@ class KeyIn(nn.Module):
 
     def decode(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B C H W"]:
         """Pictures of embeddings."""
-        return torch.sigmoid(self.autoencoder.logits(features))
+        with autocast(features.device):
+            pieces = [torch.sigmoid(self.autoencoder.logits(piece)) for piece in features.split(DECODED)]
+        return torch.cat(pieces)

@@ -26,7 +26,8 @@ from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorSt
 from world_models.keyin.segmentation import best_offsets, segment_costs
 from world_models.keyin.soft_loss import soft_loss
 from world_models.losses import Loss, color_index, color_rarity, picture_loss
-from world_models.trainer import Session, autocast, fit
+from world_models.precision import autocast
+from world_models.trainer import Session, fit
 
 READ = 50
 """Sequences read at a time: about 20 MB of pictures."""

@@ -1,0 +1,18 @@
+"""Which number format matrix products use."""
+
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+
+import torch
+
+
+def autocast(device: torch.device) -> AbstractContextManager[None]:
+    """bfloat16 matrix products where the device is fast at them (GPUs, CPUs with AVX512-BF16)."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or _cpu_has_bf16())
+
+
+@cache
+def _cpu_has_bf16() -> bool:
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.is_file() and "avx512_bf16" in cpuinfo.read_text()
