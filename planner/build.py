@@ -23,7 +23,8 @@ APPROACH_WEIGHT = 0.1
 class ReadyPlanner:
     """A planner with its weights and what a service has to say about it.
 
-    ``sha256`` names the model files exactly, ``version`` is its beginning; ``image_size`` is the side of the square pictures it takes.
+    ``sha256`` names the model files exactly, ``version`` is its beginning; ``image_size`` is the side of the
+    square pictures it takes.
     """
 
     name: str

@@ -14,7 +14,6 @@ from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
 from world_models.precision import autocast
 
-
 DECODED = 25
 """Pictures decoded at a time: so few that the intermediate maps stay in a CPU's cache."""
 
