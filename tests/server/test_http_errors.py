@@ -216,7 +216,9 @@ def test_full_queue(
     threads = [
         threading.Thread(target=lambda: replies.append(http.post("/v1/plans", json=body))) for _ in range(3)
     ]
-    for thread in threads:
+    threads[0].start()
+    eventually(lambda: gated.plans == 2)  # the warm-up was one
+    for thread in threads[1:]:
         thread.start()
     # One is being planned, two wait: that is all this service keeps.
     eventually(lambda: service.engine.waiting == 2)

@@ -136,7 +136,7 @@ def test_drain_ends_the_search_and_refuses_new_plans(
     )
     running.start()
     waiting.start()
-    eventually(lambda: service.engine.waiting == 1)
+    eventually(lambda: (gated.plans, service.engine.waiting) == (2, 1))  # the warm-up was one
     service.drain()
     assert http.get("/readyz").status_code == 503
     refused = http.post("/v1/plans", json=body)
