@@ -13,6 +13,7 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
+from envs import PUSH_ID
 from world_models.data import DataError, Scalar, read_attributes, shard_path, write_shard
 
 SHARD_SIZE = 250
@@ -33,17 +34,21 @@ class Push:
 
 def collect_push(arguments: Push) -> None:
     """Make every shard that is not there yet, with a progress bar over sequences."""
-    if arguments.sequences < 1 or arguments.workers < 1:
-        raise SystemExit("--sequences and --workers must be at least 1")
+    if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
+        raise SystemExit("--sequences and --workers must be at least 1, --seed at least 0")
     shards = -(-arguments.sequences // SHARD_SIZE)
     missing = [index for index in range(shards) if not _is_done(arguments, index)]
     bar = tqdm(total=shards * SHARD_SIZE, initial=(shards - len(missing)) * SHARD_SIZE, unit="seq")
     context = multiprocessing.get_context("spawn")
     with bar, ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         jobs = [pool.submit(_write_push_shard, arguments.out, arguments.seed, index) for index in missing]
-        for job in as_completed(jobs):
-            job.result()
-            bar.update(SHARD_SIZE)
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                bar.update(SHARD_SIZE)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _is_done(arguments: Push, index: int) -> bool:
@@ -68,7 +73,7 @@ def _write_push_shard(folder: Path, seed: int, index: int) -> None:
         first = index * SHARD_SIZE
         demonstrations = [draw_demonstration(env, seed, first + k) for k in range(SHARD_SIZE)]
         attributes: dict[str, Scalar] = {
-            "environment": "waymark/Push-v0",
+            "environment": PUSH_ID,
             "seed": seed,
             "first_index": first,
             "version": VERSION,

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs import PUSH_STEPS
 from envs.policies import PUSHES, Pusher, plan_pushes
 from envs.push import PushEnv
 from envs.push_scene import AUTHORS_SPREAD, Scene, path_length, sample_scene
 from world_models.data import Sequences
 
-STEPS = 60
+STEPS = PUSH_STEPS
 STRIDE = 2
 FRAMES = STEPS // STRIDE + 1
 """Every second state is saved, and the first: 31 frames for 60 steps."""

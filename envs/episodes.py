@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from envs import PUSH_ID
 from envs.demonstrations import Demonstration, demonstrate
 from envs.push import PushEnv
 from envs.push_scene import Scene, sample_scene
@@ -59,7 +60,7 @@ def manifest_json(episodes: Episodes) -> str:
     """The text of a manifest file."""
     scenes = [scene.to_json() for scene in episodes.scenes]
     content = {
-        "environment": "waymark/Push-v0",
+        "environment": PUSH_ID,
         "seed": episodes.seed,
         "fingerprint": episodes.fingerprint,
         "scenes": scenes,
@@ -69,7 +70,7 @@ def manifest_json(episodes: Episodes) -> str:
 
 def find_demonstration(env: PushEnv, scene: Scene) -> Demonstration | None:
     """The demonstrator's first success at ``scene``, the same on every call; ``None`` if it has none."""
-    rng = np.random.default_rng(list(hashlib.sha256(_canonical(scene.to_json())).digest()[:16]))
+    rng = np.random.default_rng(list(bytes.fromhex(scene.digest)[:16]))
     attempts = (demonstrate(env, scene, rng) for _ in range(DEMONSTRATION_DRAWS))
     return next((attempt for attempt in attempts if attempt is not None), None)
 

@@ -1,4 +1,4 @@
-"""Demonstrators: a rule-based pusher that knows the true positions, and random actions.
+"""The demonstrator: a rule-based pusher that knows the true positions.
 
 The pusher follows the KeyIn authors' protocol (section 7): it draws subgoals between the puck and the goal
 round one end of the wall, then pushes the puck to each of them in turn.

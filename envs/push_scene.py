@@ -4,9 +4,11 @@ Units, scenes and distance follow the KeyIn authors' environment: table +-1.2, w
 place, puck and goal on opposite sides of it, mean shortest path 1.34. Their wall may point in any direction.
 """
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import mujoco
 import numpy as np
@@ -30,7 +32,8 @@ WALL_CLEARANCE = 0.2
 """Puck and goal start at least this far beside the wall (centre to wall axis)."""
 FINGER_CLEARANCE = PUCK_RADIUS + 0.05 + 0.03
 
-Colour = tuple[float, float, float]
+Channel = Annotated[float, Field(ge=0, le=1)]
+Colour = tuple[Channel, Channel, Channel]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ class Scene:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; the inverse of :meth:`from_json`."""
         return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that names exactly this task."""
+        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Scene":
@@ -64,7 +73,7 @@ class Variation(BaseModel):
     table_color: Colour = (0.42, 0.30, 0.20)
     light: float = Field(1.0, gt=0, le=2, description="factor on every light's intensity")
     camera_pitch: float = Field(0.0, ge=-10, le=10, description="degrees added to the camera's pitch")
-    puck_radius: float = Field(1.0, ge=0.5, le=1.5, description="factor on the puck's radius")
+    puck_radius: float = Field(1.0, ge=0.8, le=1.2, description="factor on the puck's radius")
     friction: float = Field(1.0, gt=0, le=4, description="factor on the table's resistance to the puck")
 
 

@@ -57,6 +57,7 @@ class PushSimulator:
         actions = np.clip(decisions.numpy(force=True).astype(np.float64), -1.0, 1.0)
         batch, ids = self._batch, np.arange(rows)
         batch.state[:rows] = state.rows.numpy()
+        warned = batch.warning[:rows, :, 1].copy()
         qpos, ctrl = batch.bind("qpos"), batch.bind("ctrl")
         positions = np.empty((rows, length, 4))
         for step in range(length):
@@ -67,7 +68,9 @@ class PushSimulator:
             positions[:, step, 2:] = qpos[:rows, JOINTS]
         positions[..., 2:] = arm.forward(positions[..., 2:])
         pixels = self._project(positions.reshape(rows, length, 2, 2), height=0.0)
-        pixels[np.asarray(batch.status[:rows]) != 0] = np.nan
+        # MuJoCo resets a simulation that diverges and only counts a warning.
+        diverged = (batch.warning[:rows, :, 1] != warned).any(axis=1)
+        pixels[diverged] = np.nan
         features = torch.from_numpy(pixels.reshape(rows, length, 4).astype(np.float32))
         times = torch.arange(1, length + 1, dtype=torch.float32).expand(rows, length)
         return Future(features=features, times=times)

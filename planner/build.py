@@ -23,13 +23,14 @@ APPROACH_WEIGHT = 0.1
 class ReadyPlanner:
     """A planner with its weights and what a service has to say about it.
 
-    ``sha256`` names the model files exactly, ``version`` is its beginning; ``image_size`` is the side of the
-    square pictures it takes.
+    ``sha256`` is that of the model's manifest and names all its files exactly, ``version`` is its beginning,
+    ``weights_sha256`` names the weights alone; ``image_size`` is the side of the square pictures it takes.
     """
 
     name: str
     version: str
     sha256: str
+    weights_sha256: str
     planner: Planner
     image_size: int
     segmenter: ColorSegmenter
@@ -57,9 +58,10 @@ def load_planner(name: str = "keyin-push", device: str = "cpu") -> ReadyPlanner:
     cost = ObjectDistance(segmenter, lambda features: segmenter.blob(model.decode(features)).centre)
     config = HierarchyConfig(keyframes=model.config.keyframes)
     return ReadyPlanner(
-        name=folder.name,
+        name=folder.resolve().name,
         version=stored.digest[:12],
         sha256=stored.digest,
+        weights_sha256=stored.weights_digest,
         planner=Planner(model, cost, config, plausible=segmenter.whole),
         image_size=model.config.image_size,
         segmenter=segmenter,

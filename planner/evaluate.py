@@ -16,8 +16,10 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from envs import PUSH_ID
 from envs.episodes import Episodes, draw_episodes, load_manifest
 from envs.push import PushEnv
+from envs.push_scene import Scene
 from planner import figures
 from planner.baselines import (
     PLANNERS,
@@ -71,8 +73,8 @@ class Push:
 
     def select(self) -> Episodes:
         """The episodes asked for."""
-        if self.episodes < 1:
-            raise ValueError("--episodes must be at least 1")
+        if self.episodes < 1 or self.workers < 1:
+            raise ValueError("--episodes and --workers must be at least 1")
         if self.fresh is not None:
             return draw_episodes(self.fresh, self.episodes)
         frozen = load_manifest(MANIFEST)
@@ -117,10 +119,11 @@ class _Worker:
             record=self.run.video is not None,
         )
         if self.run.video is not None:
-            self._film(outcome, self.run.video / f"{planner}-{index:03d}")
+            self._film(outcome, _film_stem(self.run.video, planner, index))
         return {
             "planner": planner,
             "episode": index,
+            "scene": scene.digest,
             "initial_distance": outcome.initial_distance,
             "distance": outcome.distance,
             "steps": outcome.steps,
@@ -153,57 +156,73 @@ def evaluate(run: Push) -> dict[str, Any]:
     """Run all episodes of all planners and write JSON, table and plot; returns the JSON content."""
     names, episodes = run.names(), run.select()
     journal = run.out.with_name(run.out.name + ".episodes.jsonl")
-    settings = {name: _settings(run, name, episodes) for name in names}
-    records = _resume(journal, settings)
-    wanted = [(name, index) for name in names for index in range(run.episodes)]
-    missing = [key for key in wanted if key not in records]
+    settings = {name: _settings(run, name) for name in names}
+    wanted = {(name, index): scene.digest for name in names for index, scene in _numbered(run, episodes)}
+    records = _resume(journal, settings, wanted)
+    missing = [key for key in wanted if key not in records or not _is_filmed(run, *key)]
     context = multiprocessing.get_context("spawn")
     with (
         tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit="episode") as bar,
         ProcessPoolExecutor(run.workers, context, _start_worker, (run,)) as pool,
         journal.open("a") as file,
     ):
-        for job in as_completed([pool.submit(_run_episode, *key) for key in missing]):
-            record = job.result()
-            record["settings"] = settings[record["planner"]]
-            records[record["planner"], record["episode"]] = record
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            bar.update()
+        jobs = [pool.submit(_run_episode, *key) for key in missing]
+        try:
+            for job in as_completed(jobs):
+                record = job.result()
+                record["settings"] = settings[record["planner"]]
+                records[record["planner"], record["episode"]] = record
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     by_planner = {name: [records[name, index] for index in range(run.episodes)] for name in names}
     rows = [summarise(name, run.servo if name != "random" else "none", by_planner[name]) for name in names]
     manifest = {"name": episodes.name, "fingerprint": episodes.fingerprint, "seed": episodes.seed}
-    result = {"env": "waymark/Push-v0", "manifest": manifest, "settings": settings, "rows": rows}
+    result = {"env": PUSH_ID, "manifest": manifest, "settings": settings, "rows": rows}
     write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
     figures.final_positions(by_planner, run.out.with_suffix(".png"))
     return result
 
 
-def _settings(run: Push, planner: str, episodes: Episodes) -> dict[str, Any]:
-    """What an outcome of this planner depends on, beside the number of the episode."""
-    settings = {
-        "fingerprint": episodes.fingerprint,
-        "seed": run.seed,
-        "servo": run.servo,
-        "replan": run.replan,
-    }
+def _numbered(run: Push, episodes: Episodes) -> list[tuple[int, Scene]]:
+    return list(enumerate(episodes.scenes[: run.episodes]))
+
+
+def _film_stem(folder: Path, planner: str, index: int) -> Path:
+    return folder / f"{planner}-{index:03d}"
+
+
+def _is_filmed(run: Push, planner: str, index: int) -> bool:
+    """Whether the episode's video is there, if videos are wanted."""
+    return run.video is None or _film_stem(run.video, planner, index).with_suffix(".mp4").exists()
+
+
+def _settings(run: Push, planner: str) -> dict[str, Any]:
+    """What an outcome of this planner depends on, beside its task (and the type of device)."""
+    settings: dict[str, Any] = {"seed": run.seed, "servo": run.servo, "replan": run.replan}
     if planner == "keyin":
-        model = load_planner(run.model, run.device)
-        settings |= {"model": model.name, "model_sha256": model.sha256}
+        settings["weights_sha256"] = load_planner(run.model, run.device).weights_sha256
     return settings
 
 
-def _resume(journal: Path, settings: dict[str, dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Outcomes of an earlier run whose settings still hold; the journal is rewritten to hold just those."""
-    records = {}
+def _resume(
+    journal: Path, settings: dict[str, dict[str, Any]], wanted: dict[tuple[str, int], str]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Outcomes of earlier runs that are still valid; other whole lines of the journal are left in it."""
+    records, lines = {}, []
     for line in journal.read_text().splitlines() if journal.exists() else []:
         try:
             record = json.loads(line)
         except ValueError:
             continue  # the last line of a killed run may be torn
-        if record["settings"] == settings.get(record["planner"]):
-            records[record["planner"], record["episode"]] = record
-    write_bytes(journal, "".join(json.dumps(record) + "\n" for record in records.values()).encode())
+        lines.append(line)
+        key = (record["planner"], record["episode"])
+        if record["settings"] == settings.get(key[0]) and record["scene"] == wanted.get(key):
+            records[key] = record
+    write_bytes(journal, "".join(line + "\n" for line in lines).encode())
     return records
 
 

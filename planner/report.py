@@ -13,7 +13,7 @@ import tyro
 
 from planner.benchmark import markdown as bench_table
 from planner.results import markdown_table
-from world_models.checkpoint import write_bytes
+from world_models.checkpoint import write_bytes, write_card
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Report:
     bench: Path | None = None
     """JSON of ``planner.benchmark``."""
     readme: Path = Path("README.md")
+    card: Path | None = None
+    """Model folder whose card gets the closed-loop table of ``results``."""
 
 
 def replace_table(text: str, name: str, table: str) -> str:
@@ -58,13 +60,19 @@ def report(settings: Report) -> None:
         if path is not None:
             text = replace_table(text, name, make(json.loads(path.read_text())))
     write_bytes(settings.readme, text.encode())
+    if settings.card is not None and settings.results is not None:
+        card = (settings.card / "card.md").read_text()
+        if "<!-- closed-loop -->" not in card:
+            card = card.rstrip() + "\n\n## In closed loop\n<!-- closed-loop -->\n<!-- /closed-loop -->\n"
+        table = _evaluation(json.loads(settings.results.read_text()))
+        write_card(settings.card, replace_table(card, "closed-loop", table))
 
 
 def main() -> None:
     """Command line entry point."""
     try:
         report(tyro.cli(Report, prog="python -m planner.report", description=__doc__))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise SystemExit(str(error)) from error
 
 

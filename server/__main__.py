@@ -5,13 +5,15 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
+import torch
 import uvicorn
 from pydantic import ValidationError
 
-from planner.build import available_models, load_planner
+from planner.build import PRETRAINED, available_models, load_planner
 from server.app import create_app
 from server.service import PlanService
 from server.settings import Settings
+from world_models.checkpoint import CheckpointError, read_model
 
 
 class _Server(uvicorn.Server):
@@ -61,8 +63,19 @@ def _settings() -> Settings:
         parser.error("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
     shipped = available_models()
     for name in settings.models:
-        if name not in shipped and not Path(name).is_dir():
-            parser.error(f"no model {name}; shipped: {', '.join(shipped) or 'none'}; or name a model folder")
+        folder = PRETRAINED / name if name in shipped else Path(name)
+        if not name or not folder.is_dir():
+            parser.error(
+                f"no model {name!r}; shipped: {', '.join(shipped) or 'none'}; or name a model folder"
+            )
+        try:
+            read_model(folder)
+        except CheckpointError as error:
+            parser.error(str(error))
+    try:
+        torch.zeros(1, device=settings.device)
+    except (RuntimeError, AssertionError):
+        parser.error(f"device {settings.device!r} is not available here; cpu always is")
     return settings
 
 

@@ -7,6 +7,7 @@ through it in the simulator, and writes the subgoal strip (PNG) and the episode 
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import torch
 import tyro
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.episode import EpisodeConfig, run_episode
 from planner.figures import strip, video
-from server.client import Client, PlanReply
+from server.client import Client, PlanReply, ServerProblem
 from server.local import running_server
 from world_models.frames import to_tensor
 
@@ -27,6 +28,7 @@ class Demo:
     """What to show."""
 
     model: str = "keyin-push"
+    """Model of the server that is started; a running one plans with its first model."""
     seed: int = 3
     """Which task, and the seed of the searches."""
     out: Path = Path("demo")
@@ -40,7 +42,7 @@ def run(demo: Demo, url: str) -> None:
     start, info = env.reset(seed=demo.seed)
     scene = env.scene
     with Client(url) as client:
-        reply = client.plan(start, info["goal"], seed=demo.seed, model=demo.model)
+        reply = client.plan(start, info["goal"], seed=demo.seed)
     _print_plan(reply)
 
     def subgoals(
@@ -75,8 +77,8 @@ def _print_plan(reply: PlanReply) -> None:
     response = reply.response
     print(
         f"plan by {response.model.name} in {response.timings.total_ms:.0f} ms, seed {response.seed}: "
-        f"last subgoal {response.cost:.2f} px from the goal; cost by iteration: "
-        + ", ".join(f"{cost:.2f}" for cost in response.cost_history)
+        f"last subgoal {_pixels(response.cost)} from the goal; cost by iteration: "
+        + ", ".join(map(_pixels, response.cost_history))
     )
     for subgoal in response.subgoals:
         at = subgoal.object_position
@@ -84,15 +86,22 @@ def _print_plan(reply: PlanReply) -> None:
         print(f"  subgoal {subgoal.index}: frame {subgoal.step:4.0f}, puck at {place}")
 
 
+def _pixels(cost: float | None) -> str:
+    return "nowhere" if cost is None else f"{cost:.2f} px"
+
+
 def main() -> None:
     """Command line entry point."""
     demo = tyro.cli(Demo, prog="python -m server.demo", description=__doc__)
-    if demo.server is not None:
-        run(demo, demo.server)
-        return
-    print("starting a server ...")
-    with running_server(demo.model, threads=1) as url:
-        run(demo, url)
+    try:
+        if demo.server is not None:
+            run(demo, demo.server)
+            return
+        print("starting a server ...")
+        with running_server(demo.model, threads=1) as url:
+            run(demo, url)
+    except (RuntimeError, ServerProblem, httpx2.HTTPError) as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from server.client import Client
 
@@ -24,25 +26,27 @@ def running_server(models: str, threads: int) -> Iterator[str]:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "server", "--port", str(port), "--models", models]
-    process = subprocess.Popen(
-        [*command, "--threads", str(threads)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait(process, url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([*command, "--threads", str(threads)], stdout=log, stderr=log)
+        try:
+            _wait(process, url, log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     with Client(url) as client:
         while not client.ready():
             if process.poll() is not None:
-                raise RuntimeError(
-                    f"the server ended with status {process.returncode}; `python -m server` says why"
-                )
+                log.seek(0)
+                words = log.read().decode(errors="replace").strip().splitlines() or ["no word"]
+                raise RuntimeError(f"the server ended with status {process.returncode}: {words[-1]}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the server was not ready within {START_SECONDS:.0f} s")
             time.sleep(0.2)

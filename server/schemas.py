@@ -41,7 +41,7 @@ class PlanOptions(Schema):
     """Rounds of the search; the model's own default if left out."""
 
     deadline_ms: int | None = Field(default=None, ge=1, examples=[DEFAULT_DEADLINE_MS])
-    """Milliseconds for waiting and planning, 10,000 if left out; the best plan found by then is returned."""
+    """Milliseconds for waiting and planning, 10,000 if left out; the plan found by then is returned."""
 
 
 class PlanRequest(PlanOptions):
@@ -60,7 +60,7 @@ class ModelRef(Schema):
     name: str = Field(examples=["keyin-push"])
     version: str = Field(examples=["1"])
     sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
-    """Digest of the weights file."""
+    """SHA-256 of the model's manifest, which lists those of its files."""
 
 
 class Range(Schema):
@@ -151,7 +151,7 @@ class PlanContent(Schema):
     iterations: int
     iterations_run: int
     stop_reason: Literal["iterations", "deadline", "cancelled"]
-    """``cancelled``: the server was shutting down and answered with the best so far."""
+    """``cancelled``: the server was shutting down and answered with what it had."""
     start: Scene
     goal: Scene
     subgoals: list[Subgoal]

@@ -125,7 +125,7 @@ class PlanService:
         return None
 
     def drain(self) -> None:
-        """Take no new plans and end those at hand after their current iteration, with the best so far."""
+        """Take no new plans and end those at hand after their current iteration, with what they have."""
         self.engine.drain()
 
     def close(self) -> None:

@@ -50,6 +50,7 @@ class StoredModel:
         weights: tensors by parameter name.
         card: the model card, Markdown.
         digest: SHA-256 of the manifest: one name for exactly these files.
+        weights_digest: SHA-256 of the weights alone.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class StoredModel:
     weights: dict[str, Tensor]
     card: str
     digest: str
+    weights_digest: str
 
     def parse_config(self, kind: type[ConfigT]) -> ConfigT:
         """The configuration as ``kind``; a :class:`CheckpointError` if it is of another kind."""
@@ -83,7 +85,7 @@ def write_model(folder: Path, config: BaseModel, model: nn.Module, card: str) ->
         CARD: card.encode(),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    contents[MANIFEST] = (json.dumps({"sha256": hashes}, indent=2) + "\n").encode()
+    contents[MANIFEST] = _manifest(hashes)
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     for name, content in contents.items():
@@ -125,7 +127,25 @@ def read_model(folder: Path) -> StoredModel:
         weights=load(contents[WEIGHTS]),
         card=contents[CARD].decode(),
         digest=hashlib.sha256(manifest).hexdigest(),
+        weights_digest=expected[WEIGHTS],
     )
+
+
+def write_card(folder: Path, card: str) -> None:
+    """Replace the card of a model folder; configuration and weights stay as they are.
+
+    Raises:
+        CheckpointError: the folder is incomplete or differs from its manifest.
+    """
+    read_model(folder)
+    hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
+    hashes[CARD] = hashlib.sha256(card.encode()).hexdigest()
+    write_bytes(folder / CARD, card.encode())
+    write_bytes(folder / MANIFEST, _manifest(hashes))
+
+
+def _manifest(hashes: dict[str, str]) -> bytes:
+    return (json.dumps({"sha256": hashes}, indent=2) + "\n").encode()
 
 
 def save_training(

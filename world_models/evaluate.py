@@ -48,7 +48,7 @@ def evaluate(job: Evaluation) -> Figures:
     """
     model = KeyIn.load(job.model, job.device)
     data = SequenceDataset(job.data)
-    if len(data) < job.sequences:
+    if not 1 <= job.sequences <= len(data):
         raise ValueError(f"{job.data} has {len(data)} sequences, {job.sequences} were asked for")
     generator = torch.Generator().manual_seed(job.seed)
     figures = measure(model, data, len(data) - job.sequences, len(data), job.object, generator)
@@ -61,7 +61,10 @@ def main() -> None:
     job = tyro.extras.subcommand_cli_from_dict(
         {"keyin-push": Evaluation}, prog="python -m world_models.evaluate"
     )
-    figures = evaluate(job)
+    try:
+        figures = evaluate(job)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(str(error)) from error
     for name, value in figures.items():
         print(f"{name:40} {'-' if value is None else format(value, 'g')}")
 

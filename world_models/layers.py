@@ -114,7 +114,7 @@ class BlobDecoder(nn.Module):
         return self.paint(self.render(self.place(features).float())).float() + self.background
 
     def render(self, parameters: Float[Tensor, "B 6*K"]) -> Float[Tensor, "B K P P"]:
-        """Gaussians of given amplitude, centre (x, y in -1..1), log precisions of both axes and shear.
+        """Gaussians of given amplitude, centre (x, y in -1..1), log inverse widths and shear.
 
         The exponent ``-(u^2 + v^2) / 2`` with ``u = a (X - x) + s (Y - y)`` and ``v = b (Y - y)`` is a
         polynomial in the pixel's place (X, Y): one matrix product for all blobs and pixels.

@@ -100,7 +100,8 @@ def _check(run: Run, data: SequenceDataset) -> None:
         raise ValueError(
             f"{run.data} has {len(data)} sequences, but {run.recipe.held_out} are to be held out"
         )
-    settings = _flat(run.model_dump(mode="json", include={"seed", "recipe"}) | {"sequences": len(data)})
+    origin = {"sequences": len(data), "data": read_attributes(data.paths[0])}
+    settings = _flat(run.model_dump(mode="json", include={"seed", "recipe"}) | origin)
     path = run.out / "run.json"
     before = json.loads(path.read_text()) if path.exists() else settings
     changed = sorted(key for key in settings if settings[key] != before.get(key))
@@ -173,14 +174,22 @@ Lengths in pixels; "whole" = exactly one whole object in the decoded picture. Ho
 {table}
 
 ## Deviations from the paper
+{_algorithm_2(recipe)}
 Autoencoder trained first and then frozen, with keypoints in its encoder, blobs in its decoder and
 colour-rarity weights; losses on embeddings, not pixels;
 deterministic interpolator; keyframe times taught by dynamic programming over interpolation errors;
 location term in the attention and bidirectional inference; normalised residual keyframes; small latent
-(z {recipe.model.latent}, beta {recipe.predictor.beta:g}); {recipe.model.prior} prior;
+(z {recipe.model.latent}, beta {recipe.predictor.beta:g}); {recipe.model.prior} prior; offsets up to
+S = {recipe.model.max_offset}; noise of {recipe.autoencoder.noise:g} on the autoencoder's embeddings;
 smaller networks, batch {recipe.predictor.batch}, learning rate {recipe.predictor.learning_rate:g} with
 cosine decay.
 """
+
+
+def _algorithm_2(recipe: KeyInRecipe) -> str:
+    if recipe.soft.steps:
+        return f"Algorithm 2 only fine-tunes, for {recipe.soft.steps} steps, what a teacher has taught."
+    return "Algorithm 2 (the soft loss) is left out: the keyframes are the teacher's."
 
 
 def main() -> None:
@@ -189,7 +198,10 @@ def main() -> None:
         name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
     }
     run = tyro.extras.overridable_config_cli(choices)
-    folder = train(run, shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]]))
+    try:
+        folder = train(run, shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]]))
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(str(error)) from error
     print((folder / "card.md").read_text())
     print(f"model: {folder}")
 

@@ -69,3 +69,14 @@ def test_pool_names_its_size_when_it_is_too_small(push):
     state = contact_state(push)
     with pytest.raises(ValueError, match="pool of 8"):
         PushSimulator(push, pool=8).imagine(state, random_actions(64))
+
+
+def test_a_simulation_that_diverges_has_no_features(push):
+    state, actions = contact_state(push), random_actions(64)
+    simulator = PushSimulator(push, pool=64)
+    sound = simulator.imagine(state, actions).features
+    rows = state.rows.clone()
+    rows[2, 1 + push.model.nq] = 1e12  # after the time and the positions: the puck's velocity
+    broken = simulator.imagine(SimulatorState(rows), actions).features
+    assert broken[2].isnan().all()
+    assert torch.equal(broken[3:], sound[3:])

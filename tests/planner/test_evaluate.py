@@ -63,6 +63,11 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
     journal.write_text(lines[0] + "\n" + lines[1][:20])
     assert evaluate(run)["rows"][0]["position_error_mean"] == first["rows"][0]["position_error_mean"]
     assert journal.read_text().splitlines()[0] == lines[0]
+    # Another planner's outcomes in the same journal are left alone.
+    foreign = lines[0].replace('"random"', '"flat"')
+    journal.write_text(f"{foreign}\n{lines[0]}\n")
+    evaluate(run)
+    assert foreign in journal.read_text().splitlines()
 
 
 @pytest.mark.parametrize(

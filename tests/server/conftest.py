@@ -57,7 +57,7 @@ def gated(toy_planner: Planner) -> GatedPlanner:
 
 @pytest.fixture
 def ready_planner(gated: GatedPlanner, toy_segmenter: ColorSegmenter) -> ReadyPlanner:
-    return ReadyPlanner("toy", "1", "ab" * 32, gated, 64, toy_segmenter)
+    return ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, gated, 64, toy_segmenter)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -40,3 +40,13 @@ class KeyInConfig(BaseModel):
     hidden: Positive = 192
     dense: Positive = 384
     prior: Literal["standard", "learned"] = "learned"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "KeyInConfig":
+        if not self.keyframes <= self.frames <= self.keyframes * self.max_offset:
+            raise ValueError(
+                f"{self.keyframes} keyframes at most {self.max_offset} apart cannot reach {self.frames}"
+            )
+        if self.image_size % 2 ** len(self.widths):
+            raise ValueError(f"image_size {self.image_size} cannot be halved {len(self.widths)} times")
+        return self
