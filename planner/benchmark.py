@@ -13,23 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from envs import arm
 from envs.episodes import load_manifest
 from envs.push import PushEnv
-from envs.simulator import PushSimulator
+from envs.push_scene import JOINTS
+from envs.simulator import PushSimulator, SimulatorState
 from planner.build import load_planner, simulator_servo
-from planner.servo import ServoConfig
+from planner.servo import Servo
 from server.client import Client
 from server.local import running_server
 from world_models.checkpoint import write_bytes
 from world_models.frames import to_tensor
-from world_models.interface import Context
+from world_models.interface import Context, Dynamics, Future
 
 Figures = dict[str, Any]
 
@@ -101,18 +103,35 @@ def serving(settings: Benchmark, env: PushEnv) -> Figures:
     }
 
 
+class _Recorder:
+    """Passes roll-outs on to the true dynamics and keeps the actions that were tried."""
+
+    decision_dim = PushSimulator.decision_dim
+
+    def __init__(self, dynamics: Dynamics[SimulatorState]) -> None:
+        self._dynamics = dynamics
+        self.tried: list[Tensor] = []
+
+    def imagine(self, state: SimulatorState, decisions: Tensor) -> Future:
+        self.tried.append(decisions.clone())
+        return self._dynamics.imagine(state, decisions)
+
+
 def servo(settings: Benchmark, env: PushEnv) -> Figures:
-    """One servo step, and the same number of physics steps by MuJoCo's own batched roll-out."""
+    """One servo step, and the same physics with the same set-points in MuJoCo's own open-loop roll-out."""
     _, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
-    config = ServoConfig()
-    low_level = simulator_servo(env, config, settings.threads)
+    low_level = simulator_servo(env, threads=settings.threads)
     subgoal = to_tensor(info["goal"])[None]
     state = PushSimulator.observe(env)
-    generator = torch.Generator().manual_seed(0)
-    step_ms, _ = median_ms(lambda: low_level.act(state, subgoal, None, [generator]), settings.repeats)
-    rows, steps = config.cem.candidates, config.horizon * arm.SUBSTEPS
-    raw_ms = _raw_rollout_ms(settings, env, rows, steps) * config.cem.iterations
-    physics_steps = rows * steps * config.cem.iterations
+
+    def act(servo: Servo) -> None:
+        servo.act(state, subgoal, None, [torch.Generator().manual_seed(0)])
+
+    step_ms, _ = median_ms(lambda: act(low_level), settings.repeats)
+    recorder = _Recorder(low_level.model)
+    act(Servo(recorder, low_level.cost, low_level.config))
+    raw_ms = _raw_rollout_ms(settings, env, [actions.double().numpy() for actions in recorder.tried])
+    physics_steps = arm.SUBSTEPS * sum(actions.shape[0] * actions.shape[1] for actions in recorder.tried)
     return {
         "step_ms_p50": step_ms,
         "physics_steps_per_second": 1e3 * physics_steps / step_ms,
@@ -121,17 +140,27 @@ def servo(settings: Benchmark, env: PushEnv) -> Figures:
     }
 
 
-def _raw_rollout_ms(settings: Benchmark, env: PushEnv, rows: int, steps: int) -> float:
-    batch = mujoco.batch.Batch(env.model, rows, settings.threads)
+def _raw_rollout_ms(settings: Benchmark, env: PushEnv, tried: list[NDArray[np.float64]]) -> float:
+    """Time of MuJoCo alone for the set-points that the actions ``[N, L, 2]`` of each search round led to."""
+    # Imported late: the first import of MuJoCo fixes how it renders, and that is for envs to say.
+    from mujoco.batch import Batch
+
+    batch = Batch(env.model, len(tried[0]), settings.threads)
     start = env.get_state()
-    rng = np.random.default_rng(0)
-    # The servo's own kind of motion: a random walk of set-points round the present one.
-    walk = 0.01 * rng.standard_normal((rows, steps, 2)).cumsum(axis=1)
-    control = env.data.ctrl + walk
+    joints, control = batch.bind("qpos")[:, JOINTS], batch.bind("ctrl")
+    rounds = []
+    for actions in tried:
+        batch.state[:] = start
+        targets = []
+        for step in range(actions.shape[1]):
+            targets.append(arm.servo_targets(joints, control, actions[:, step]))
+            batch.rollout(arm.SUBSTEPS, targets[-1], record=())
+        rounds.append(np.concatenate(targets, axis=1))
 
     def roll_out() -> None:
-        batch.state[:] = start
-        batch.rollout(steps, control, record=())
+        for targets in rounds:
+            batch.state[:] = start
+            batch.rollout(targets.shape[1], targets, record=())
 
     return median_ms(roll_out, settings.repeats)[0]
 

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     device: str = "cpu"
     """Torch device of all models."""
 
-    threads: int = Field(default=2, ge=1, le=256)
+    threads: int = Field(default=1, ge=1, le=256)
     """Torch threads. Fixed rather than taken from the machine: sums depend on how work is split."""
 
     queue_size: int = Field(default=8, ge=1)
