@@ -1,0 +1,227 @@
+"""TAP: a bottleneck frame between start and goal, whenever it comes (Jayaraman et al. 2019).
+
+The baseline of KeyIn's planning table (section 4.3), on the embeddings of a frozen frame autoencoder. The
+loss is the minimum over time, so the model is free to predict the frame that it can predict best. More
+subgoals come from recursion: one between start and bottleneck, one between bottleneck and goal, and so on.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from world_models.checkpoint import read_model
+from world_models.layers import Gaussian, GaussianHead, reparameterise
+from world_models.losses import Loss, gaussian_kl
+from world_models.trainer import FitConfig, Positive, Session, fit
+
+Weight = Annotated[float, Field(ge=0)]
+
+MARGIN = 0.25
+"""Share of a segment at either end whose frames are no targets: the ends themselves are safe bets."""
+
+DEPTH = 3
+"""How often training halves a sequence at most: enough for 15 subgoals."""
+
+
+class TapConfig(BaseModel):
+    """Sizes of a TAP model.
+
+    Attributes:
+        embedding: size F of a frame's embedding.
+        latent: size Z of the decision which of several bottlenecks it is, such as the side of a wall.
+        hidden: width of all layers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tap"] = "tap"
+    embedding: Positive = 96
+    latent: Positive = 4
+    hidden: Positive = 384
+
+
+class TapStage(FitConfig):
+    """How a TAP model learns.
+
+    Attributes:
+        beta: weight of the KL in nats against the squared embedding error.
+        preference: standard deviation of the preference for the middle of a segment, as a share of the
+            segment: the truncated Gaussian w(t) of the generalised minimum.
+    """
+
+    beta: Weight = 1.0
+    preference: Annotated[float, Field(gt=0)] = 0.25
+
+
+class Tap(nn.Module):
+    """A conditional VAE of the frame in between: start, goal and latent -> bottleneck.
+
+    The prior of the latent is learned and depends on start and goal.
+    """
+
+    def __init__(self, config: TapConfig) -> None:
+        super().__init__()
+        size, hidden, latent = config.embedding, config.hidden, config.latent
+        self.config = config
+        self.prior_head = GaussianHead(2 * size, hidden, latent, standard=True)
+        self.posterior_head = GaussianHead(3 * size, hidden, latent, spread=-2.0)
+        self.correction = nn.Sequential(
+            nn.Linear(2 * size + latent, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, size),
+        )
+        self.norm = nn.LayerNorm(size, elementwise_affine=False)
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Tap":
+        """Load a model folder, ready for use.
+
+        Raises:
+            CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
+        """
+        stored = read_model(folder)
+        model = cls(stored.parse_config(TapConfig))
+        stored.fill(model)
+        return model.to(device).eval().requires_grad_(False)
+
+    def prior(self, start: Float[Tensor, "B F"], goal: Float[Tensor, "B F"]) -> Gaussian:
+        """p(z | start, goal)."""
+        return self.prior_head(torch.cat([start, goal], dim=-1))
+
+    def posterior(
+        self, start: Float[Tensor, "B F"], goal: Float[Tensor, "B F"], between: Float[Tensor, "B F"]
+    ) -> Gaussian:
+        """q(z | start, goal, the frame to predict)."""
+        return self.posterior_head(torch.cat([start, goal, between], dim=-1))
+
+    def decode(
+        self, start: Float[Tensor, "B F"], goal: Float[Tensor, "B F"], latent: Float[Tensor, "B Z"]
+    ) -> Float[Tensor, "B F"]:
+        """The bottleneck that ``latent`` stands for; it has mean 0 and variance 1 over F."""
+        correction = self.correction(torch.cat([start, goal, latent], dim=-1))
+        return self.norm((0.5 * (start + goal) + correction).float())
+
+    def predict(
+        self, start: Float[Tensor, "B F"], goal: Float[Tensor, "B F"], noise: Float[Tensor, "B Z"]
+    ) -> Float[Tensor, "B F"]:
+        """A bottleneck between ``start`` and ``goal``, where ``noise`` ~ N(0, I) decides which."""
+        return self.decode(start, goal, reparameterise(self.prior(start, goal), noise))
+
+    def subgoals(
+        self, start: Float[Tensor, "B F"], goal: Float[Tensor, "B F"], noise: Float[Tensor, "B K Z"]
+    ) -> Float[Tensor, "B K F"]:
+        """K subgoals in the order of time; ``noise[:, k]`` ~ N(0, I) decides on subgoal k.
+
+        The middle one (of an even number the earlier) is predicted first, then those on either side of it.
+
+        Raises:
+            ValueError: K is zero.
+        """
+        count = noise.shape[1]
+        if not count:
+            raise ValueError("noise must hold the decisions of at least one subgoal")
+        middle = (count - 1) // 2
+        bottleneck = self.predict(start, goal, noise[:, middle])
+        parts = [bottleneck[:, None]]
+        if middle:
+            parts.insert(0, self.subgoals(start, bottleneck, noise[:, :middle]))
+        if middle + 1 < count:
+            parts.append(self.subgoals(bottleneck, goal, noise[:, middle + 1 :]))
+        return torch.cat(parts, dim=1)
+
+
+def draw_segments(
+    count: int, last: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "count"], Int[Tensor, "count"]]:
+    """First and last time of random segments of sequences 0..``last``.
+
+    They arise as those of :meth:`Tap.subgoals` do: the whole sequence, split at a possible target, one half
+    taken, up to :data:`DEPTH` times, so that what recursion asks for has been trained. None is shorter than
+    two frames, which leaves one to predict.
+    """
+    start, end = torch.zeros(count, dtype=torch.long), torch.full((count,), last)
+    depth = torch.randint(DEPTH + 1, (count,), generator=generator)
+    for level in range(DEPTH):
+        share = MARGIN + (1.0 - 2.0 * MARGIN) * torch.rand(count, generator=generator)
+        split = start + (share * (end - start)).round().long()
+        left = torch.rand(count, generator=generator) < 0.5
+        halved = torch.where(left, split - start, end - split)
+        taken = (level < depth) & (halved >= 2)
+        end = torch.where(taken & left, split, end)
+        start = torch.where(taken & ~left, split, start)
+    return start, end
+
+
+def preferences(
+    start: Int[Tensor, "B"], end: Int[Tensor, "B"], last: int, spread: float
+) -> Float[Tensor, "B last+1"]:
+    """w(t) of the generalised minimum: how welcome each time 0..``last`` is as a target.
+
+    A Gaussian round the middle of the segment whose standard deviation is ``spread`` of its length, and 0 in
+    the margins at its ends.
+    """
+    times = torch.arange(last + 1)
+    share = (times - start[:, None]) / (end - start)[:, None]
+    inside = (share >= MARGIN) & (share <= 1.0 - MARGIN)
+    return torch.exp(-0.5 * ((share - 0.5) / spread).square()) * inside
+
+
+def tap_loss(
+    model: Tap,
+    embeddings: Float[Tensor, "n T F"],
+    stage: TapStage,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Generalised minimum over time (section 3) of the negative lower bound: squared error + beta KL.
+
+    The target is the time with the least bound / w(t); the loss is the bound there, without w.
+    """
+    last = embeddings.shape[1] - 1
+    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
+    first, final = draw_segments(stage.batch, last, generator)
+    noise = torch.randn(stage.batch, model.config.latent, generator=generator).to(device)
+    frames = embeddings[rows].float().to(device)
+    batch = torch.arange(stage.batch, device=device)
+    ends = frames[batch, first.to(device)], frames[batch, final.to(device)]
+    welcome = preferences(first, final, last, stage.preference).to(device)
+    row, time = welcome.nonzero(as_tuple=True)
+    # Recorded for backward although it is not wanted: under no_grad, autocast would keep weights without it.
+    error, kl = lower_bound(model, ends[0][row], ends[1][row], frames[row, time], noise[row])
+    cost = torch.full_like(welcome, torch.inf)
+    cost[row, time] = (error + stage.beta * kl).detach() / welcome[row, time]
+    error, kl = lower_bound(model, *ends, frames[batch, cost.argmin(dim=1)], noise)
+    return Loss((error + stage.beta * kl).mean(), {"frame": error.mean(), "kl": kl.mean()})
+
+
+def lower_bound(
+    model: Tap,
+    start: Float[Tensor, "B F"],
+    goal: Float[Tensor, "B F"],
+    between: Float[Tensor, "B F"],
+    noise: Float[Tensor, "B Z"],
+) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+    """What it costs to predict ``between``: squared error, and KL[q || p] in nats."""
+    posterior = model.posterior(start, goal, between)
+    predicted = model.decode(start, goal, reparameterise(posterior, noise))
+    error = (predicted - between).square().sum(-1)
+    return error, gaussian_kl(posterior, model.prior(start, goal))
+
+
+def train_tap(model: Tap, embeddings: Float[Tensor, "n T F"], stage: TapStage, session: Session) -> None:
+    """Learn to predict bottlenecks; the state is kept in ``tap.safetensors`` of the session's folder.
+
+    Raises:
+        ValueError: the sequences have no frame between their ends.
+    """
+    if embeddings.shape[1] < 3:
+        raise ValueError(f"sequences must have at least 3 frames, got {embeddings.shape[1]}")
+    fit("tap", model, partial(tap_loss, model, embeddings, stage, session.device), stage, session)
