@@ -17,7 +17,7 @@ from envs import PUSH_ID
 from world_models.data import DataError, Scalar, read_attributes, shard_path, write_shard
 
 SHARD_SIZE = 250
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from envs import PUSH_STEPS
 from envs.policies import PUSHES, Pusher, plan_pushes
 from envs.push import PushEnv
-from envs.push_scene import AUTHORS_SPREAD, Scene, path_length, sample_scene
+from envs.push_scene import MOST_WALLS, Scene, path_length
+from envs.push_tasks import draw_sampler
 from world_models.data import Sequences
 
 STEPS = PUSH_STEPS
@@ -82,8 +83,9 @@ def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
     Depends on nothing but its arguments, so any process may make any sequence.
     """
     rng = np.random.default_rng([seed, index])
+    sample = draw_sampler(rng)
     while True:
-        demonstration = demonstrate(env, sample_scene(rng, AUTHORS_SPREAD), rng)
+        demonstration = demonstrate(env, sample(rng), rng)
         if demonstration is not None and has_regular_pushes(demonstration):
             return demonstration
 
@@ -91,7 +93,8 @@ def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
 def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Sequences:
     """The pictures and true positions of demonstrations.
 
-    The states of the result are ``[puck, finger, goal, wall]`` (x, y each) and the wall's angle.
+    The states of the result are ``[puck, finger, goal]`` (x, y each), then x, y, angle and half-length of both
+    walls; NaN where there is no second one.
     """
     frames, positions = [], []
     for demonstration in demonstrations:
@@ -101,7 +104,7 @@ def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Seque
             env.set_state(state)
             now = env.positions()
             frames.append(env.render())
-            positions.append([*now["puck"], *now["finger"], *scene.goal, *scene.wall, scene.wall_angle])
+            positions.append([*now["puck"], *now["finger"], *scene.goal, *_walls(scene)])
     shape = (len(demonstrations), FRAMES)
     return Sequences(
         frames=np.stack(frames).reshape(*shape, *frames[0].shape),
@@ -109,3 +112,8 @@ def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Seque
         keyframes=np.stack([d.keyframes for d in demonstrations]),
         states=np.array(positions, dtype=np.float32).reshape(*shape, -1),
     )
+
+
+def _walls(scene: Scene) -> list[float]:
+    values = [value for wall in scene.walls for value in (*wall.middle, wall.angle, wall.half_length)]
+    return values + [np.nan] * (4 * MOST_WALLS - len(values))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import PUSH_ID
+from envs import PUSH_IDS
 from envs.demonstrations import Demonstration, demonstrate
 from envs.push import PushEnv
-from envs.push_scene import Scene, sample_scene
+from envs.push_scene import Scene
+from envs.push_tasks import find_task
 
 MANIFESTS = Path(__file__).with_name("manifests")
 DEMONSTRATION_DRAWS = 200
@@ -22,6 +23,7 @@ class Episodes:
     """Evaluation tasks in order; ``fingerprint`` is the SHA-256 of their canonical JSON."""
 
     name: str
+    task: str
     seed: int
     scenes: tuple[Scene, ...]
 
@@ -31,11 +33,17 @@ class Episodes:
         return hashlib.sha256(_canonical([scene.to_json() for scene in self.scenes])).hexdigest()
 
 
-def draw_episodes(seed: int, count: int) -> Episodes:
-    """Tasks straight from the environment's distribution, independent of every training seed."""
+def draw_episodes(seed: int, count: int, task: str = "push") -> Episodes:
+    """Scenes straight from the task's distribution, independent of every training seed.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    draw = find_task(task).draw
     # The extra words keep these streams apart from those of the demonstrations, which use [seed, index].
-    scenes = (sample_scene(np.random.default_rng([seed, index, 0xE7A1])) for index in range(count))
-    return Episodes(name=f"fresh-{seed}", seed=seed, scenes=tuple(scenes))
+    scenes = (draw(np.random.default_rng([seed, index, 0xE7A1])) for index in range(count))
+    name = f"fresh-{seed}" if task == "push" else f"{task}-fresh-{seed}"
+    return Episodes(name=name, task=task, seed=seed, scenes=tuple(scenes))
 
 
 def load_manifest(name: str) -> Episodes:
@@ -50,7 +58,8 @@ def load_manifest(name: str) -> Episodes:
         raise ValueError(f"no manifest {name!r}; there are: {known}")
     content = json.loads(path.read_text())
     scenes = tuple(Scene.from_json(values) for values in content["scenes"])
-    episodes = Episodes(name=name, seed=content["seed"], scenes=scenes)
+    task = next(task for task, env_id in PUSH_IDS.items() if env_id == content["environment"])
+    episodes = Episodes(name=name, task=task, seed=content["seed"], scenes=scenes)
     if episodes.fingerprint != content["fingerprint"]:
         raise ValueError(f"{path.name} was altered: its scenes do not match its fingerprint")
     return episodes
@@ -60,7 +69,7 @@ def manifest_json(episodes: Episodes) -> str:
     """The text of a manifest file."""
     scenes = [scene.to_json() for scene in episodes.scenes]
     content = {
-        "environment": PUSH_ID,
+        "environment": PUSH_IDS[episodes.task],
         "seed": episodes.seed,
         "fingerprint": episodes.fingerprint,
         "scenes": scenes,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import arm
-from envs.push_scene import PUCK_RADIUS, TABLE, WALL_HALF_LENGTH, Scene, crosses_wall
+from envs.push_scene import PUCK_RADIUS, TABLE, Scene, Wall, blocked
 
 Array = NDArray[np.float64]
 
@@ -31,17 +31,14 @@ class PushPlan:
 
 
 def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan | None:
-    """Draw six pushes round a random end of the wall, or ``None`` where this draw does not fit.
+    """Draw six pushes round a random end of each wall, or ``None`` where this draw does not fit.
 
     A push takes 8 to 11 steps; the first may take up to 16, since the finger has to come from the middle of
     the table. All six fit into ``steps``, with two to spare.
     """
     start, goal = np.array(scene.puck), np.array(scene.goal)
-    along = np.array([np.cos(scene.wall_angle), np.sin(scene.wall_angle)])
-    end = rng.choice([-1.0, 1.0])
-    gate = np.array(scene.wall) + end * along * (WALL_HALF_LENGTH + rng.uniform(0.22, 0.42))
-    gate += rng.uniform(-0.1, 0.1) * np.array([-along[1], along[0]])
-    path = _rounded(np.stack([start, gate, goal]), share=rng.uniform(0.1, 0.4))
+    gates = [_gate(wall, rng) for wall in scene.walls]
+    path = _rounded(np.stack([start, *gates, goal]), share=rng.uniform(0.1, 0.4))
     if np.abs(path).max() > TABLE - PUCK_RADIUS - 0.1:
         return None
     approach = int(np.ceil(_approach_length(np.array(scene.finger), start, path[1]) / arm.STEP))
@@ -57,18 +54,26 @@ def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan 
     subgoals = _along(path, shares)
     subgoals[:-1] += rng.normal(0.0, 0.02, size=(PUSHES - 1, 2))
     corners = np.vstack([start, subgoals])
-    if any(crosses_wall(scene, a, b, WALL_HALF_LENGTH + PUCK_RADIUS) for a, b in pairwise(corners)):
+    if any(blocked(scene, a, b) for a, b in pairwise(corners)):
         return None
     return PushPlan(subgoals, durations)
 
 
+def _gate(wall: Wall, rng: np.random.Generator) -> Array:
+    """A point ``[2]`` beyond a random end of the wall where the puck may pass."""
+    end = rng.choice([-1.0, 1.0])
+    gate = np.array(wall.middle) + end * wall.along * (wall.half_length + rng.uniform(0.22, 0.42))
+    return gate + rng.uniform(-0.1, 0.1) * np.array([-wall.along[1], wall.along[0]])
+
+
 def _rounded(corners: Array, share: float) -> Array:
-    """The polyline ``[3, 2]``, its corner cut by a quadratic curve over this share of each leg."""
-    before = corners[1] + share * (corners[0] - corners[1])
-    after = corners[1] + share * (corners[2] - corners[1])
+    """The polyline ``[n, 2]``, each corner cut by a quadratic curve over this share of both its legs."""
     t = np.linspace(0.0, 1.0, 12)[:, None]
-    curve = (1 - t) ** 2 * before + 2 * t * (1 - t) * corners[1] + t**2 * after
-    return np.vstack([corners[:1], curve, corners[2:]])
+    curves = []
+    for last, corner, following in zip(corners[:-2], corners[1:-1], corners[2:], strict=True):
+        before, after = corner + share * (last - corner), corner + share * (following - corner)
+        curves.append((1 - t) ** 2 * before + 2 * t * (1 - t) * corner + t**2 * after)
+    return np.vstack([corners[:1], *curves, corners[-1:]])
 
 
 def _along(path: Array, shares: Array) -> Array:

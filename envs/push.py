@@ -18,8 +18,8 @@ from envs.push_scene import (
     build_model,
     path_length,
     place,
-    sample_scene,
 )
+from envs.push_tasks import find_task
 from envs.rendering import Renderer
 
 CAMERA = "table"
@@ -43,19 +43,25 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
     ``reset`` puts the goal picture into ``info["goal"]``; ``step`` puts ``info["success"]`` (distance below
     0.30), ``info["strict_success"]`` (below 0.15) and ``info["distance"]``. ``info["state"]`` holds the true
     positions and is meant for evaluation, never for a planner. The episode does not end by itself on
-    success: leaving the puck at the goal is part of the task. It is truncated after 60 steps.
+    success: leaving the puck at the goal is part of the task. It is truncated after the steps of its task (60).
 
+    ``task`` is one of :data:`envs.push_tasks.TASKS`; ``reset`` draws its scenes, and
     ``reset(options={"scene": scene})`` starts a given :class:`~envs.push_scene.Scene`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
-        self, variation: Variation | None = None, image_size: int = 64, render_mode: str | None = "rgb_array"
+        self,
+        variation: Variation | None = None,
+        image_size: int = 64,
+        render_mode: str | None = "rgb_array",
+        task: str = "push",
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}")
         self.render_mode = render_mode
+        self.task = find_task(task)
         self.model = build_model(variation, image_size)
         self.data = mujoco.MjData(self.model)
         self.action_space = spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float64)
@@ -81,7 +87,7 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         scene = (options or {}).get("scene")
         if scene is not None and not isinstance(scene, Scene):
             raise TypeError(f"options['scene'] must be an envs.push_scene.Scene, not {type(scene).__name__}")
-        scene = sample_scene(self.np_random) if scene is None else scene
+        scene = self.task.draw(self.np_random) if scene is None else scene
         place(self.model, self.data, scene, puck=scene.goal)
         goal = self.render()
         self.start(scene)

@@ -1,12 +1,13 @@
 """The pushing task without time: where things stand, how far the puck has to go, what it looks like.
 
-Units, scenes and distance follow the KeyIn authors' environment: table +-1.2, wall of length 0.8 at a random
-place, puck and goal on opposite sides of it, mean shortest path 1.34. Their wall may point in any direction.
+Units and distance follow the KeyIn authors' environment: table +-1.2, a wall of length 0.8, puck and goal on
+opposite sides of it. Which scenes are drawn is the matter of :mod:`envs.push_tasks`.
 """
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,40 +16,90 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from envs import arm
+from envs import PUSH_STEPS, arm
 
 Array = NDArray[np.float64]
 
 TABLE = 1.2
 PUCK_RADIUS = 0.12
 WALL_HALF_LENGTH = 0.4
-DETOUR_HALF_LENGTH = WALL_HALF_LENGTH + PUCK_RADIUS
-"""The puck's centre has to pass the wall at this distance from its middle."""
-WALL_TURN = np.deg2rad(20.0)
-"""The wall stands across the x axis, turned by at most this angle."""
-PLACEMENT = 0.9
-"""Puck and goal start within this distance of the table's middle, per axis."""
-WALL_CLEARANCE = 0.2
-"""Puck and goal start at least this far beside the wall (centre to wall axis)."""
-FINGER_CLEARANCE = PUCK_RADIUS + 0.05 + 0.03
+LONGEST_HALF_LENGTH = 2 * WALL_HALF_LENGTH
+"""A longer wall is two standard pieces that overlap."""
+MOST_WALLS = 2
 
 Channel = Annotated[float, Field(ge=0, le=1)]
 Colour = tuple[Channel, Channel, Channel]
+FINGER_CLEARANCE = PUCK_RADIUS + 0.05 + 0.03
+"""Least distance of finger and puck centre at the start."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A wall: its middle (x, y), its direction in radians and half its length, in table units.
+
+    Raises:
+        ValueError: pieces of the standard length cannot make a wall of this length.
+    """
+
+    middle: tuple[float, float]
+    angle: float
+    half_length: float = WALL_HALF_LENGTH
+
+    def __post_init__(self) -> None:
+        if not WALL_HALF_LENGTH <= self.half_length <= LONGEST_HALF_LENGTH:
+            raise ValueError(
+                f"half_length must be {WALL_HALF_LENGTH} to {LONGEST_HALF_LENGTH}, got {self.half_length}"
+            )
+
+    @property
+    def along(self) -> Array:
+        """Unit vector along the wall."""
+        return np.array([np.cos(self.angle), np.sin(self.angle)])
+
+    def end_points(self, margin: float = PUCK_RADIUS) -> Array:
+        """The two points ``[2, 2]`` on the wall's axis, ``margin`` beyond its ends."""
+        return np.array(self.middle) + np.outer([-1.0, 1.0], self.along) * (self.half_length + margin)
+
+    def blocks(self, start: Array, end: Array, margin: float = PUCK_RADIUS) -> bool:
+        """Whether the straight line from ``start`` to ``end`` cuts the wall, lengthened by ``margin``."""
+        along = self.along
+        normal = np.array([-along[1], along[0]])
+        a, b = np.asarray(start) - self.middle, np.asarray(end) - self.middle
+        height_a, height_b = float(a @ normal), float(b @ normal)
+        if height_a * height_b >= 0:
+            return False
+        share = height_a / (height_a - height_b)
+        return bool(abs((a + share * (b - a)) @ along) < self.half_length + margin)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One task, in table units and radians. ``puck``, ``goal`` and ``finger`` are (x, y)."""
+    """One task, in table units. ``puck``, ``goal`` and ``finger`` are (x, y).
 
-    wall: tuple[float, float]
-    wall_angle: float
+    ``walls`` are in the order in which the puck meets them; ``steps`` is the most control steps allowed.
+    """
+
+    walls: tuple[Wall, ...]
     puck: tuple[float, float]
     goal: tuple[float, float]
     finger: tuple[float, float]
+    steps: int = PUSH_STEPS
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.walls) <= MOST_WALLS:
+            raise ValueError(f"a scene has 1 to {MOST_WALLS} walls, got {len(self.walls)}")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; the inverse of :meth:`from_json`."""
-        return asdict(self)
+        """Plain JSON types; the inverse of :meth:`from_json`.
+
+        A scene with one wall of the standard length and the usual steps is written as it was when there were
+        no others, so that the fingerprints of frozen episodes hold.
+        """
+        points = {"puck": self.puck, "goal": self.goal, "finger": self.finger}
+        wall = self.walls[0]
+        if (self.walls, self.steps) == ((Wall(wall.middle, wall.angle),), PUSH_STEPS):
+            return {"wall": wall.middle, "wall_angle": wall.angle, **points}
+        return {"walls": [asdict(wall) for wall in self.walls], "steps": self.steps, **points}
 
     @property
     def digest(self) -> str:
@@ -59,8 +110,14 @@ class Scene:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Scene":
         """Read what :meth:`to_json` wrote."""
-        points = {name: tuple(values[name]) for name in ("wall", "puck", "goal", "finger")}
-        return cls(wall_angle=float(values["wall_angle"]), **points)
+        puck, goal, finger = (tuple(values[name]) for name in ("puck", "goal", "finger"))
+        if "wall" in values:
+            return cls((Wall(tuple(values["wall"]), float(values["wall_angle"])),), puck, goal, finger)
+        walls = tuple(
+            Wall(tuple(wall["middle"]), float(wall["angle"]), float(wall["half_length"]))
+            for wall in values["walls"]
+        )
+        return cls(walls, puck, goal, finger, int(values["steps"]))
 
 
 class Variation(BaseModel):
@@ -77,87 +134,34 @@ class Variation(BaseModel):
     friction: float = Field(1.0, gt=0, le=4, description="factor on the table's resistance to the puck")
 
 
-def wall_end_points(scene: Scene) -> Array:
-    """The two points ``[2, 2]`` round which a shortest path may bend."""
-    along = np.array([np.cos(scene.wall_angle), np.sin(scene.wall_angle)])
-    return np.array(scene.wall) + np.outer([-1.0, 1.0], along) * DETOUR_HALF_LENGTH
-
-
-def crosses_wall(scene: Scene, start: Array, end: Array, half_length: float = DETOUR_HALF_LENGTH) -> bool:
-    """Whether the straight line from ``start`` to ``end`` cuts the wall, taken with ``half_length``."""
-    along = np.array([np.cos(scene.wall_angle), np.sin(scene.wall_angle)])
-    normal = np.array([-along[1], along[0]])
-    a, b = np.asarray(start) - scene.wall, np.asarray(end) - scene.wall
-    height_a, height_b = float(a @ normal), float(b @ normal)
-    if height_a * height_b >= 0:
-        return False
-    share = height_a / (height_a - height_b)
-    return bool(abs((a + share * (b - a)) @ along) < half_length)
+def blocked(scene: Scene, start: Array, end: Array, margin: float = PUCK_RADIUS) -> bool:
+    """Whether a wall, lengthened by ``margin``, cuts the straight line from ``start`` to ``end``."""
+    return any(wall.blocks(start, end, margin) for wall in scene.walls)
 
 
 def path_length(scene: Scene, position: Array) -> float:
-    """Shortest way of the puck's centre from ``position`` to the goal round the wall, in table units.
+    """Shortest way of the puck's centre from ``position`` to the goal round the walls, in table units.
 
-    KeyIn's planning metric (section 4.2): the wall counts as a segment of half-length 0.52.
+    KeyIn's planning metric (section 4.2): a wall counts as a segment, longer than it is by the puck's radius
+    (half-length 0.52 for the standard wall). The way bends at wall ends only, and only at those where the
+    puck fits between wall and rim.
     """
-    position, goal = np.asarray(position, dtype=float), np.asarray(scene.goal)
-    if not crosses_wall(scene, position, goal):
-        return float(np.linalg.norm(goal - position))
-    ends = wall_end_points(scene)
-    legs = np.linalg.norm(ends - position, axis=1) + np.linalg.norm(goal - ends, axis=1)
-    return float(legs.min())
+    nodes = [np.asarray(position, dtype=float), np.asarray(scene.goal, dtype=float)]
+    ends = np.concatenate([wall.end_points() for wall in scene.walls])
+    nodes += [end for end in ends if np.abs(end).max() <= TABLE - PUCK_RADIUS]
+    remaining = np.full(len(nodes), np.inf)
+    remaining[1] = 0.0
+    legs = np.full((len(nodes), len(nodes)), np.inf)
+    for i, j in combinations(range(len(nodes)), 2):
+        # A hair less than the puck's radius, since a leg along a wall end must not count as cutting it.
+        if not blocked(scene, nodes[i], nodes[j], PUCK_RADIUS - 1e-9):
+            legs[i, j] = legs[j, i] = np.linalg.norm(nodes[i] - nodes[j])
+    for _ in nodes:  # Bellman-Ford on at most six nodes
+        remaining = np.minimum(remaining, (legs + remaining).min(axis=1))
+    return float(remaining[0])
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How far puck and goal may lie from where the wall is most in the way.
-
-    ``cone`` is the largest angle (radians) between the wall's normal and the line from its middle to puck or
-    goal, ``reach`` the largest length of that line in table units.
-    """
-
-    cone: float
-    reach: float
-
-
-AUTHORS_SPREAD = Spread(cone=np.pi / 4, reach=1.0)
-"""As in the KeyIn authors' environment; demonstrations are drawn from it."""
-TASK_SPREAD = Spread(cone=np.deg2rad(35.0), reach=0.95)
-"""Tasks keep to the inner part, at the same mean shortest path (1.34). Farther out a goal lies past the end
-of the wall, and a servo without subgoals simply slides the puck round: it solved a third of the tasks."""
-
-
-def sample_scene(rng: np.random.Generator, spread: Spread = TASK_SPREAD) -> Scene:
-    """Draw a task: the wall 0.05 to 0.5 from the middle, puck and goal in the cones either side of it.
-
-    Each lies at least 0.2 from the wall's middle and beside the wall; the straight line between them
-    crosses it.
-    """
-    while True:
-        heading = rng.choice([0.0, np.pi]) + rng.uniform(-WALL_TURN, WALL_TURN)
-        normal = np.array([np.cos(heading), np.sin(heading)])
-        along = np.array([-normal[1], normal[0]])
-        wall = rng.uniform(0.05, 0.5) * normal
-        side = rng.choice([-1.0, 1.0])
-        angles = rng.uniform(-spread.cone, spread.cone, size=2)
-        radii = rng.uniform(0.2, spread.reach, size=2)
-        depth, shift = radii * np.cos(angles) * [side, -side], radii * np.sin(angles)
-        puck, goal = wall + depth[:, None] * normal + shift[:, None] * along
-        crossing = shift[0] + (shift[1] - shift[0]) * depth[0] / (depth[0] - depth[1])
-        on_table = max(np.abs(puck).max(), np.abs(goal).max()) < PLACEMENT
-        if on_table and abs(crossing) < WALL_HALF_LENGTH and np.abs(depth).min() >= WALL_CLEARANCE:
-            break
-    finger = _free_finger(puck)
-    return Scene(
-        wall=(float(wall[0]), float(wall[1])),
-        wall_angle=float(heading + np.pi / 2),
-        puck=(float(puck[0]), float(puck[1])),
-        goal=(float(goal[0]), float(goal[1])),
-        finger=(float(finger[0]), float(finger[1])),
-    )
-
-
-def _free_finger(puck: Array) -> Array:
+def free_finger(puck: Array) -> Array:
     """The middle of the table, or the nearest point to it that does not touch the puck."""
     distance = float(np.linalg.norm(puck))
     if distance >= FINGER_CLEARANCE:
@@ -173,7 +177,7 @@ def build_model(variation: Variation | None = None, image_size: int = 64) -> muj
     spec.visual.global_.offwidth = spec.visual.global_.offheight = image_size
     for name, colour in (
         ("puck_visual", variation.puck_color),
-        ("wall", variation.wall_color),
+        *((piece, variation.wall_color) for piece in PIECES),
         ("table", variation.table_color),
     ):
         spec.geom(name).rgba = [*colour, 1.0]
@@ -203,12 +207,26 @@ def place(
     data.qpos[PUCK] = scene.puck if puck is None else puck
     data.qpos[JOINTS] = angles
     data.ctrl[:] = angles
-    data.mocap_pos[0] = [*scene.wall, 0.0]
-    data.mocap_quat[0] = [np.cos(scene.wall_angle / 2), 0.0, 0.0, np.sin(scene.wall_angle / 2)]
+    pieces = [piece for wall in scene.walls for piece in _pieces(wall)]
+    for index, (x, y, angle) in enumerate(pieces):
+        data.mocap_pos[index] = [x, y, 0.0]
+        data.mocap_quat[index] = [np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)]
+    data.mocap_pos[len(pieces) :] = OUT_OF_SIGHT
     mujoco.mj_forward(model, data)
+
+
+def _pieces(wall: Wall) -> list[tuple[float, float, float]]:
+    """Middle and angle of the standard pieces that make up a wall: one, or two that overlap."""
+    shift = wall.half_length - WALL_HALF_LENGTH
+    middles = [np.array(wall.middle) + sign * shift * wall.along for sign in ((-1, 1) if shift > 0 else (0,))]
+    return [(float(x), float(y), wall.angle) for x, y in middles]
 
 
 PUCK = slice(0, 2)
 """Puck x and y in ``qpos``."""
 JOINTS = slice(2, 4)
 """Shoulder and elbow in ``qpos``."""
+PIECES = ("wall", "wall_1", "wall_2", "wall_3")
+"""Geoms of the pieces of wall, in the order of their mocap bodies."""
+OUT_OF_SIGHT = (0.0, -20.0, 0.0)
+"""Where pieces wait that a scene does not need."""

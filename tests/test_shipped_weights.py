@@ -70,8 +70,7 @@ def test_plans_reach_the_goal_picture_with_whole_pucks_round_the_wall(ready, pus
         assert (found.times.diff(dim=-1) > 0).all()
         centres = PUCK_SEGMENTER.blob(found.subgoals[0]).centre.double().numpy()
         start = project(np.array([scene.puck]), 0.0)
-        along = 0.4 * np.array([np.cos(scene.wall_angle), np.sin(scene.wall_angle)])
-        ends = project(np.array([scene.wall - along, scene.wall + along]), 0.0)
+        ends = project(scene.walls[0].end_points(margin=0.0), 0.0)
         route = np.concatenate([start, centres])
         crossings += any(crosses(a, b, *ends) for a, b in pairwise(route))
     assert crossings <= 1

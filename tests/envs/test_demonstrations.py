@@ -13,7 +13,8 @@ from envs.demonstrations import (
 )
 from envs.episodes import draw_episodes, find_demonstration, load_manifest
 from envs.policies import PUSHES
-from envs.push_scene import crosses_wall, path_length, sample_scene
+from envs.push_scene import blocked, path_length
+from envs.push_tasks import sample_scene
 from world_models.data import SequenceDataset, read_attributes
 
 
@@ -26,20 +27,20 @@ def test_demonstrations_push_six_times_round_the_wall_to_the_goal(push):
     push.set_state(demonstration.states[-1])
     assert path_length(scene, push.positions()["puck"]) < KEPT_DISTANCE
     track = render_sequences(push, [demonstration]).states[0, :, :2].astype(float)
-    assert not any(crosses_wall(scene, a, b, half_length=0.4) for a, b in pairwise(track))
+    assert not any(blocked(scene, a, b, margin=0.0) for a, b in pairwise(track))
 
 
 def test_both_sides_of_the_wall_are_demonstrated(push):
     sides = set()
     scene = sample_scene(np.random.default_rng(8))
-    along = np.array([np.cos(scene.wall_angle), np.sin(scene.wall_angle)])
+    wall = scene.walls[0]
     from envs.policies import plan_pushes
 
     rng = np.random.default_rng(0)
     for _ in range(60):
         plan = plan_pushes(scene, rng, steps=60)
         if plan is not None:
-            offsets = (plan.subgoals - scene.wall) @ along
+            offsets = (plan.subgoals - wall.middle) @ wall.along
             sides.add(bool(offsets[np.abs(offsets).argmax()] > 0))
     assert sides == {True, False}
 

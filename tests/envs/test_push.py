@@ -9,11 +9,11 @@ from gymnasium.utils.env_checker import check_env
 import envs
 from envs import arm
 from envs.push import PUCK_PIXELS, PushEnv
-from envs.push_scene import Scene, Variation
+from envs.push_scene import Scene, Variation, Wall
 from envs.rendering import Projection
 
-OPEN_TABLE = Scene(wall=(-0.8, 0.6), wall_angle=1.5, puck=(0.0, -0.4), goal=(0.0, 0.6), finger=(0.0, -0.65))
-FACING_WALL = Scene(wall=(0.0, 0.2), wall_angle=0.0, puck=(0.0, -0.1), goal=(0.0, 0.6), finger=(0.0, -0.4))
+OPEN_TABLE = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.4), goal=(0.0, 0.6), finger=(0.0, -0.65))
+FACING_WALL = Scene((Wall((0.0, 0.2), 0.0),), puck=(0.0, -0.1), goal=(0.0, 0.6), finger=(0.0, -0.4))
 UP = np.array([0.0, 1.0])
 
 

@@ -5,18 +5,17 @@ from pydantic import ValidationError
 
 from envs import arm
 from envs.push_scene import (
-    PLACEMENT,
-    WALL_TURN,
     Scene,
     Variation,
+    Wall,
+    blocked,
     build_model,
-    crosses_wall,
     path_length,
-    sample_scene,
 )
+from envs.push_tasks import PLACEMENT, TASKS, WALL_TURN, sample_scene
 from envs.rendering import Projection
 
-WALL_ACROSS = Scene(wall=(0.0, 0.0), wall_angle=0.0, puck=(0.0, -0.5), goal=(0.0, 0.5), finger=(0.0, -0.8))
+WALL_ACROSS = Scene((Wall((0.0, 0.0), 0.0),), puck=(0.0, -0.5), goal=(0.0, 0.5), finger=(0.0, -0.8))
 
 
 def test_tasks_are_as_far_apart_as_the_authors():
@@ -31,17 +30,17 @@ def test_tasks_are_as_far_apart_as_the_authors():
 
 def test_wall_stands_across_the_table_at_a_random_place():
     scenes = [sample_scene(np.random.default_rng(seed)) for seed in range(300)]
-    turns = np.array([(scene.wall_angle % np.pi) - np.pi / 2 for scene in scenes])
+    turns = np.array([(scene.walls[0].angle % np.pi) - np.pi / 2 for scene in scenes])
     assert np.abs(turns).max() <= WALL_TURN
     assert np.abs(turns).max() > 0.8 * WALL_TURN
-    assert {scene.wall[0] > 0 for scene in scenes} == {True, False}
+    assert {scene.walls[0].middle[0] > 0 for scene in scenes} == {True, False}
 
 
 def test_puck_and_goal_start_on_opposite_sides_and_nothing_touches():
     for seed in range(300):
         scene = sample_scene(np.random.default_rng(seed))
         puck, goal, finger = (np.array(p) for p in (scene.puck, scene.goal, scene.finger))
-        assert crosses_wall(scene, puck, goal)
+        assert blocked(scene, puck, goal)
         assert max(np.abs(puck).max(), np.abs(goal).max()) < PLACEMENT
         assert np.linalg.norm(finger - puck) > 0.12 + 0.05
 
@@ -100,3 +99,46 @@ def test_variations_change_what_they_name():
     assert varied.geom("puck_visual").rgba[:3] == pytest.approx([0, 1, 0])
     with pytest.raises(ValidationError):
         Variation(puck_radius=5.0)
+
+
+def test_long_wall_is_one_wall_of_the_length_asked_for(push):
+    scene = Scene(
+        (Wall((0.0, 0.2), 0.0, half_length=0.65),), puck=(0.55, 0.0), goal=(0.0, 0.6), finger=(0.55, -0.2)
+    )
+    push.start(scene)
+    for _ in range(6):
+        push.advance(np.array([0.0, 1.0]))
+    # Where the standard wall has ended long since, the puck stops with its radius between it and the wall.
+    assert push.positions()["puck"][1] == pytest.approx(0.2 - 0.02 - 0.12, abs=0.02)
+    with pytest.raises(ValueError, match="half_length"):
+        Wall((0.0, 0.0), 0.0, half_length=0.9)
+
+
+def test_two_walls_are_passed_in_an_s():
+    """Down round the lower end of the first wall, up round the upper end of the second."""
+    walls = (Wall((-0.3, 0.5), np.pi / 2, 0.65), Wall((0.3, -0.5), np.pi / 2, 0.65))
+    scene = Scene(walls, puck=(-0.7, 0.0), goal=(0.7, 0.0), finger=(0.0, 0.0))
+    bends = np.array([[-0.7, 0.0], [-0.3, -0.27], [0.3, 0.27], [0.7, 0.0]])
+    expected = np.linalg.norm(np.diff(bends, axis=0), axis=1).sum()
+    assert path_length(scene, np.array([-0.7, 0.0])) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="walls"):
+        Scene((), puck=(0.0, 0.0), goal=(0.1, 0.0), finger=(0.5, 0.0))
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_task_blocks_the_straight_way_and_survives_json(name):
+    for seed in range(20):
+        scene = TASKS[name].draw(np.random.default_rng(seed))
+        assert blocked(scene, np.array(scene.puck), np.array(scene.goal))
+        assert Scene.from_json(scene.to_json()) == scene
+        assert np.isfinite(path_length(scene, np.array(scene.puck)))
+
+
+def test_harder_tasks_are_harder():
+    def mean_length(name):
+        scenes = [TASKS[name].draw(np.random.default_rng(seed)) for seed in range(60)]
+        return np.mean([path_length(scene, np.array(scene.puck)) for scene in scenes])
+
+    assert mean_length("push-long") > mean_length("push") + 0.3
+    assert mean_length("push-two-walls") > mean_length("push") + 0.3
+    assert TASKS["push-tight"].steps < TASKS["push"].steps

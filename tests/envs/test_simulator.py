@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from envs.push import PushEnv
-from envs.push_scene import sample_scene
+from envs.push_tasks import sample_scene
 from envs.rendering import Projection
 from envs.simulator import PushSimulator, SimulatorState
 

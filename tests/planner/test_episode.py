@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from envs.push import PushEnv
-from envs.push_scene import Scene, path_length
+from envs.push_scene import Scene, Wall, path_length
 from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.cem import CemConfig
@@ -11,7 +11,7 @@ from planner.episode import EpisodeConfig, run_episode
 from planner.servo import ServoConfig, ServoStep
 from world_models.frames import to_tensor
 
-OPEN_TABLE = Scene(wall=(-0.8, 0.6), wall_angle=1.5, puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
+OPEN_TABLE = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
 SMALL = ServoConfig(horizon=5, cem=CemConfig(candidates=40, iterations=2, elite_fraction=0.1, bound=1.0))
 
 
@@ -23,7 +23,7 @@ def push():
 
 
 def picture_with_puck_at(env: PushEnv, scene: Scene, place: tuple[float, float]) -> torch.Tensor:
-    moved = Scene(scene.wall, scene.wall_angle, place, scene.goal, scene.finger)
+    moved = Scene(scene.walls, place, scene.goal, scene.finger)
     return to_tensor(env.reset(options={"scene": moved})[0])[None]
 
 
@@ -89,7 +89,7 @@ def test_subgoals_without_a_puck_are_dropped(push):
 
 
 def test_episode_ends_when_the_picture_shows_the_puck_at_the_goal(push):
-    done = Scene((-0.8, 0.6), 1.5, puck=(0.1, 0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
+    done = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.1, 0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
     assert run(push, no_subgoals, Still(), scene=done).steps == 0
 
 
@@ -117,7 +117,7 @@ def test_recorded_episode_has_a_picture_per_step_and_the_plan(push):
 
 
 def test_oracle_shows_the_puck_on_its_way_round_the_wall(push):
-    across = Scene(wall=(0.0, 0.1), wall_angle=0.0, puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
+    across = Scene((Wall((0.0, 0.1), 0.0),), puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
     frames = oracle_subgoals(push, across)(*[torch.zeros(1, 3, 64, 64)] * 2, torch.Generator())
     assert frames.shape == (5, 3, 64, 64)
     columns = PUCK_SEGMENTER.blob(frames).centre[:, 0]
