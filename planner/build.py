@@ -41,8 +41,12 @@ def available_models() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in PRETRAINED.glob("*/config.json")))
 
 
-def load_planner(name: str = "keyin-push", device: str = "cpu") -> ReadyPlanner:
+def load_planner(
+    name: str = "keyin-push", device: str = "cpu", hierarchy: HierarchyConfig | None = None
+) -> ReadyPlanner:
     """Load a planning model by its shipped name or the path of a model folder.
+
+    ``hierarchy`` is how it searches; the number of keyframes is the model's, whatever it says.
 
     Raises:
         ValueError: there is no such model.
@@ -56,7 +60,7 @@ def load_planner(name: str = "keyin-push", device: str = "cpu") -> ReadyPlanner:
     model = KeyIn.load(folder, device)
     segmenter = PUCK_SEGMENTER
     cost = ObjectDistance(segmenter, lambda features: segmenter.blob(model.decode(features)).centre)
-    config = HierarchyConfig(keyframes=model.config.keyframes)
+    config = (hierarchy or HierarchyConfig()).model_copy(update={"keyframes": model.config.keyframes})
     return ReadyPlanner(
         name=folder.resolve().name,
         version=stored.digest[:12],

@@ -1,7 +1,9 @@
 """The cross-entropy method: minimise a score over sequences of decisions.
 
 Knows no model. Both levels of the planner use it: over KeyIn's latents to find subgoals and over
-actions to reach the next one (Pertsch et al., KeyIn, section 10).
+actions to reach the next one (Pertsch et al., KeyIn, section 10). Four improvements of iCEM (Pinneri et
+al. 2020, arXiv:2008.06389, section 3) can be asked for: coloured noise, kept elites, the mean as a
+candidate, and answers from everything seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,32 +19,49 @@ Score = Callable[[Float[Tensor, "B N L D"]], Float[Tensor, "B N"]]
 
 
 class CemConfig(BaseModel):
-    """How long and how widely to search; the defaults are those of KeyIn, Table 3."""
+    """How long and how widely to search.
+
+    Sizes are those of KeyIn, Table 3. Its plain method is ``best_ever=False`` with the rest as it is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     candidates: int = Field(default=200, ge=2)
-    """Sequences sampled per iteration."""
+    """Sequences scored per iteration."""
     iterations: int = Field(default=3, ge=1)
     """Rounds of sampling and refitting."""
     elite_fraction: float = Field(default=0.05, gt=0, le=1)
     """Share of the candidates that the next distribution is fitted to."""
     bound: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Samples are clipped to [-bound, bound]; None leaves them alone."""
+    noise_exponent: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Noise has power frequency^-exponent along the sequence: 0 is white, more is smoother (iCEM's beta)."""
+    kept_fraction: float = Field(default=0.0, ge=0, le=1)
+    """Share of the elites that stand for election again in the next iteration (iCEM: 0.3)."""
+    mean_candidate: bool = False
+    """The mean itself is a candidate in the last iteration (iCEM)."""
+    best_ever: bool = True
+    """Choose among all iterations' candidates; False: among the last population's, as in the paper."""
 
     @property
     def elites(self) -> int:
         """Number of candidates in the refit, at least two so that a spread can be fitted."""
         return max(2, round(self.elite_fraction * self.candidates))
 
+    @property
+    def kept(self) -> int:
+        """Number of elites that stand again."""
+        return round(self.kept_fraction * self.elites)
+
 
 @dataclass(frozen=True)
 class CemStep:
     """What is known after one iteration.
 
-    ``candidates`` and ``costs`` are this iteration's population, cheapest first (equal costs in the
-    order drawn). ``mean`` and ``std`` are fitted to its elites and are what the next iteration
-    samples from. ``best`` and ``best_cost`` are the cheapest seen in all iterations so far.
+    ``candidates`` and ``costs`` are what this iteration scored, cheapest first (equal costs in the
+    order drawn); kept elites were scored before and are not repeated. ``mean`` and ``std`` are fitted to
+    the elites and are what the next iteration samples from. ``best`` and ``best_cost`` are the cheapest
+    seen in all iterations so far.
     """
 
     iteration: int  # counts from 1
@@ -60,32 +79,69 @@ def cem(
     std: Float[Tensor, "B L D"],
     config: CemConfig,
     generators: Sequence[torch.Generator],
+    first: Float[Tensor, "B L D"] | None = None,
 ) -> Iterator[CemStep]:
     """Search for the cheapest decisions, starting from N(mean, std) with a diagonal covariance.
+
+    ``first`` takes the place of one candidate of the first iteration: an answer to a similar question.
 
     Yields after every iteration, so that a caller can show progress or stop early. Row ``b`` draws
     from ``generators[b]`` (a CPU generator) and gets the same bits alone or in any batch, as long as
     ``score`` treats rows independently. Source: KeyIn, Algorithm 1 and section 10.
 
     Raises:
-        ValueError: if there is not one generator per row, or (while iterating) if ``score`` does not
-            return one cost per candidate.
+        ValueError: if there is not one generator per row, if ``first`` differs from ``mean`` in shape, or
+            (while iterating) if ``score`` does not return one cost per candidate.
     """
     if len(generators) != mean.shape[0]:
         raise ValueError(f"one generator per row: {mean.shape[0]} rows, {len(generators)} generators")
-    return _iterate(score, mean, std, config, generators)
+    if first is not None and first.shape != mean.shape:
+        raise ValueError(f"first must have the shape of mean, {list(mean.shape)}, got {list(first.shape)}")
+    return _iterate(score, mean, std, config, generators, first)
+
+
+def cheapest(
+    steps: Sequence[CemStep], row: int, count: int, config: CemConfig
+) -> tuple[Float[Tensor, "N L D"], Float[Tensor, "N"]]:
+    """The at most ``count`` cheapest candidates of one row and their costs, cheapest first.
+
+    Taken from all iterations or, without ``config.best_ever``, from the last; equal costs in the order
+    drawn. No candidate is listed twice.
+    """
+    pool = steps if config.best_ever else steps[-1:]
+    # Populations are sorted, so the cheapest of all are among the cheapest of each.
+    costs = torch.cat([step.costs[row, :count] for step in pool])
+    candidates = torch.cat([step.candidates[row, :count] for step in pool])
+    order = costs.sort(stable=True).indices[:count]
+    return candidates[order], costs[order]
 
 
 def _iterate(
-    score: Score, mean: Tensor, std: Tensor, config: CemConfig, generators: Sequence[torch.Generator]
+    score: Score,
+    mean: Tensor,
+    std: Tensor,
+    config: CemConfig,
+    generators: Sequence[torch.Generator],
+    first: Tensor | None,
 ) -> Iterator[CemStep]:
     rows = torch.arange(mean.shape[0], device=mean.device)[:, None]
     best, best_cost = mean, torch.full((mean.shape[0],), torch.inf, device=mean.device)
+    kept, kept_costs = mean[:, None][:, :0], best_cost[:, None][:, :0]
     for iteration in range(1, config.iterations + 1):
         drawn = _sample(mean, std, config, generators)
+        if iteration == 1 and first is not None:
+            drawn[:, 0] = first
+        elif iteration == config.iterations and config.mean_candidate:
+            drawn[:, 0] = mean
         costs, order = torch.sort(_checked(score(drawn), drawn), dim=1, stable=True)
         candidates = drawn[rows, order]
-        mean, std = _refit(candidates[:, : config.elites])
+        elites, elite_costs = candidates[:, : config.elites], costs[:, : config.elites]
+        if config.kept:
+            pool, pool_costs = torch.cat([kept, elites], dim=1), torch.cat([kept_costs, elite_costs], dim=1)
+            pool_costs, order = torch.sort(pool_costs, dim=1, stable=True)
+            elites, elite_costs = pool[rows, order[:, : config.elites]], pool_costs[:, : config.elites]
+            kept, kept_costs = elites[:, : config.kept], elite_costs[:, : config.kept]
+        mean, std = _refit(elites)
         # The first iteration must win even at infinite cost: the starting mean was never scored.
         better = (costs[:, 0] < best_cost) | (iteration == 1)
         best = torch.where(better[:, None, None], candidates[:, 0], best)
@@ -101,9 +157,25 @@ def _sample(
 ) -> Float[Tensor, "B N L D"]:
     # Always drawn on the CPU in float32: one seed means the same noise on every device.
     shape = (config.candidates, *mean.shape[1:])
-    noise = torch.stack([torch.randn(shape, generator=g, dtype=torch.float32) for g in generators])
-    drawn = noise.to(mean).mul_(std[:, None]).add_(mean[:, None])
+    noise = [torch.randn(shape, generator=g, dtype=torch.float32) for g in generators]
+    if config.noise_exponent:
+        noise = [_coloured(row, config.noise_exponent) for row in noise]
+    drawn = torch.stack(noise).to(mean).mul_(std[:, None]).add_(mean[:, None])
     return drawn if config.bound is None else drawn.clamp_(-config.bound, config.bound)
+
+
+def _coloured(white: Float[Tensor, "N L D"], exponent: float) -> Float[Tensor, "N L D"]:
+    """White noise filtered to power frequency^-exponent, of unit variance (iCEM, section 3.1).
+
+    Frequency zero gets the power of the lowest other one. One row at a time, so that a batch of another
+    size cannot change the bits.
+    """
+    length = white.shape[1]
+    frequencies = torch.fft.fftfreq(length).abs().clamp(min=1 / length)
+    gain = frequencies ** (-exponent / 2)
+    gain = gain / gain.square().mean().sqrt()
+    spectrum = torch.fft.rfft(white, dim=1) * gain[: length // 2 + 1, None]
+    return torch.fft.irfft(spectrum, n=length, dim=1)
 
 
 def _checked(costs: Tensor, drawn: Float[Tensor, "B N L D"]) -> Float[Tensor, "B N"]:

@@ -49,8 +49,11 @@ class EpisodeConfig(BaseModel):
     """Give up on a subgoal after so many steps; the goal itself is never given up."""
     subgoal_radius: float = Field(default=2.5, gt=0)
     goal_radius: float = Field(default=1.0, gt=0)
-    replan: Literal["never", "missed"] = "never"
-    """Plan afresh from the current picture when a subgoal was given up."""
+    replan: Literal["never", "missed", "always"] = "never"
+    """Plan afresh from the current picture when a subgoal was given up, or (always) reached as well.
+
+    Where the last subgoal was reached there is nothing left to plan: the goal is next.
+    """
 
 
 @dataclass
@@ -154,7 +157,8 @@ def run_episode(
         status = route.advance(puck)
         if status == "done":
             break
-        if status == "missed" and config.replan == "missed":
+        missed = status == "missed" and config.replan != "never"
+        if missed or (status == "switched" and config.replan == "always" and not route.at_goal):
             plan()
             route.advance(puck)
         begun = time.perf_counter()

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, Score, cem
+from planner.cem import CemConfig, CemStep, Score, cem, cheapest
 from planner.costs import Cost
 from planner.rollout import encode_rows, make_score, repeat_row, target_rows
 from world_models.interface import Context, Future, WorldModel
@@ -32,7 +32,7 @@ class HierarchyConfig(BaseModel):
     """Subgoals per plan."""
     cem: CemConfig = CemConfig()
     shortlist: int = Field(default=20, ge=1)
-    """Cheapest candidates among which a plausible plan is looked for."""
+    """How many of the cheapest candidates of the search are looked through for a plausible plan."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Planner:
         target = target_rows(self.cost, goal)
         score = make_score(self.model, state, self.cost, target, _even_chunk(settings.candidates))
         steps, stop_reason = self._search(score, target, settings, generators, stop, on_iteration)
-        chosen = [self._choose(state, steps[-1], b) for b in range(batch)]
+        chosen = [self._choose(state, steps, settings, b) for b in range(batch)]
         subgoals, times, cost, decisions, whole = (
             torch.stack(column) for column in zip(*chosen, strict=True)
         )
@@ -152,10 +152,9 @@ class Planner:
                 return steps, reason
         return steps, "iterations"
 
-    def _choose(self, state: Any, step: CemStep, row: int) -> _Choice:
+    def _choose(self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int) -> _Choice:
         """The cheapest candidate of the shortlist with the most plausible keyframes."""
-        costs = step.costs[row, : self.config.shortlist if self.plausible else 1]
-        decisions = step.candidates[row, : len(costs)]
+        decisions, costs = cheapest(steps, row, self.config.shortlist if self.plausible else 1, settings)
         future = self.model.imagine(repeat_row(state, row, len(costs)), decisions)
         # A candidate of infinite cost is considered only if there is nothing else.
         eligible = int(costs.isfinite().sum()) or len(costs)

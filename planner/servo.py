@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.cem import CemConfig, cem
+from planner.cem import CemConfig, cem, cheapest
 from planner.costs import Cost
 from planner.rollout import make_score, target_rows
 from world_models.interface import Dynamics
@@ -29,7 +29,14 @@ class ServoConfig(BaseModel):
     cem: CemConfig = CemConfig(candidates=200, iterations=3, elite_fraction=0.05, bound=1.0)
     """The bound is the largest action."""
     warm_start: bool = False
-    """Start from the previous step's mean instead of zero (the paper starts afresh every step)."""
+    """Start from the previous step's answer, moved on by one step (the paper starts afresh every step)."""
+    warm_std: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Spread of the first population after a warm start; 1 without one."""
+
+    @property
+    def imagined_steps(self) -> int:
+        """Control steps that the model imagines for one decision."""
+        return self.cem.candidates * self.cem.iterations * self.horizon
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Servo:
         warm_start: Float[Tensor, "B L A"] | None,
         generators: Sequence[torch.Generator],
     ) -> ServoStep:
-        """The first action of the cheapest sequence of the final iteration, for each row.
+        """The first action of the cheapest sequence found, for each row.
 
         ``warm_start`` is the previous :attr:`ServoStep.warm_start`, or None at the first step and
         after a change of subgoal; it is used only if the configuration asks for warm starts.
@@ -71,10 +78,14 @@ class Servo:
         score = make_score(self.model, state, self.cost, target, chunk=config.cem.candidates)
         shape = (len(target), config.horizon, self.model.decision_dim)
         mean = torch.zeros(shape, device=subgoal.device)
+        spread, first = 1.0, None
         if config.warm_start and warm_start is not None:
             if warm_start.shape != shape:
                 raise ValueError(f"warm_start must have shape {list(shape)}, got {list(warm_start.shape)}")
-            mean = warm_start
-        *_, last = cem(score, mean, torch.ones_like(mean), config.cem, generators)
-        shifted = torch.cat([last.mean[:, 1:], torch.zeros_like(last.mean[:, :1])], dim=1)
-        return ServoStep(last.candidates[:, 0, 0], shifted, last.costs[:, 0])
+            mean, spread, first = warm_start, config.warm_std, warm_start
+        std = torch.full_like(mean, spread)
+        steps = list(cem(score, mean, std, config.cem, generators, first))
+        found = [cheapest(steps, row, 1, config.cem) for row in range(len(target))]
+        decisions = torch.cat([sequence for sequence, _ in found])
+        shifted = torch.cat([decisions[:, 1:], torch.zeros_like(decisions[:, :1])], dim=1)
+        return ServoStep(decisions[:, 0], shifted, torch.cat([cost for _, cost in found]))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import cma
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, cem
+from planner.cem import CemConfig, CemStep, cem, cheapest
+
+ICEM = {"noise_exponent": 2.0, "kept_fraction": 0.3, "mean_candidate": True}
 
 
 def seeded(*seeds: int) -> list[torch.Generator]:
@@ -160,14 +163,108 @@ def test_best_is_the_cheapest_of_everything_seen() -> None:
         assert torch.equal(step.best_cost, so_far)
 
 
+def receding(candidates: Tensor, calls: list[Tensor]) -> Tensor:
+    """A sphere whose every later iteration costs 100 more, as if the search had gone astray."""
+    calls.append(candidates)
+    return sphere(candidates) + 100 * (len(calls) - 1)
+
+
+def test_the_answer_is_the_best_ever_seen_and_not_that_of_the_last_population() -> None:
+    calls: list[Tensor] = []
+    steps = search(lambda c: receding(c, calls), (2, 3, 2), candidates=50, iterations=4)
+    for row in range(2):
+        order = sphere(calls[0])[row].argsort(stable=True)[:5]
+        decisions, costs = cheapest(steps, row, 5, CemConfig())
+        assert torch.equal(decisions, calls[0][row, order])
+        assert torch.equal(costs, sphere(calls[0])[row, order])
+        assert torch.equal(decisions[0], steps[-1].best[row])
+        plain, plain_costs = cheapest(steps, row, 5, CemConfig(best_ever=False))
+        assert torch.equal(plain, steps[-1].candidates[row, :5])
+        assert (plain_costs > 100).all()
+
+
+def test_the_cheapest_are_those_of_all_populations_together() -> None:
+    score, seen = recorded(sphere)
+    steps = search(score, (2, 3, 2), candidates=40, iterations=5, elite_fraction=0.3, **ICEM)
+    for row in range(2):
+        everything = torch.cat([population[row] for population in seen])
+        order = sphere(everything[None])[0].argsort(stable=True)
+        decisions, costs = cheapest(steps, row, 60, CemConfig())
+        assert len(decisions) == len(costs) == 60
+        assert torch.equal(decisions, everything[order[:60]])
+        assert len(decisions.unique(dim=0)) == 60, "a kept elite is listed once"
+
+
+@pytest.mark.parametrize(("exponent", "length"), [(0.0, 8), (1.0, 8), (2.0, 7), (3.0, 8), (2.0, 2), (2.0, 1)])
+def test_noise_has_the_spectrum_asked_for_and_unit_variance(exponent: float, length: int) -> None:
+    score, seen = recorded(sphere)
+    search(score, (1, length, 2), candidates=40_000, iterations=1, noise_exponent=exponent)
+    noise = seen[0][0]
+    torch.testing.assert_close(noise.std(dim=0), torch.ones(length, 2), atol=0.03, rtol=0)
+    torch.testing.assert_close(noise.mean(dim=0), torch.zeros(length, 2), atol=0.03, rtol=0)
+    power = torch.fft.rfft(noise, dim=1).abs().square().mean(dim=(0, 2))
+    # Frequency zero has the power of frequency one, as in iCEM.
+    expected = torch.arange(len(power)).clamp(min=1).float() ** -exponent
+    torch.testing.assert_close(power / power[0], expected, atol=0.03, rtol=0)
+
+
+def test_kept_elites_stand_again_without_being_scored_again() -> None:
+    calls: list[Tensor] = []
+    first, second = search(
+        lambda c: receding(c, calls),
+        (2, 2, 2),
+        candidates=20,
+        iterations=2,
+        elite_fraction=0.2,
+        kept_fraction=0.5,
+    )
+    assert [len(c[0]) for c in calls] == [20, 20]
+    assert not (second.candidates[0, :, None] == first.candidates[0, None, :2]).all(dim=(2, 3)).any()
+    for row in range(2):
+        elites = torch.cat([first.candidates[row, :2], second.candidates[row, :2]])
+        torch.testing.assert_close(second.mean[row], elites.mean(dim=0))
+        torch.testing.assert_close(second.std[row], elites.std(dim=0, correction=0))
+
+
+def test_the_mean_is_a_candidate_of_the_last_iteration_only() -> None:
+    score, seen = recorded(sphere)
+    steps = search(score, (2, 2, 2), candidates=30, iterations=3, mean_candidate=True)
+    for mean, population, expected in zip((s.mean for s in steps), seen[1:], (False, True), strict=False):
+        assert bool((population == mean[:, None]).all(dim=(2, 3)).any(dim=1).all()) == expected
+
+
+def test_the_candidate_given_stands_in_the_first_iteration() -> None:
+    score, seen = recorded(sphere)
+    zeros, first = torch.zeros(2, 3, 2), torch.full((2, 3, 2), 1e-3)
+    steps = list(cem(score, zeros, zeros + 1, CemConfig(candidates=20), seeded(0, 1), first))
+    assert torch.equal(steps[0].best, first)
+    assert not (seen[1] == first[:, None]).all(dim=(2, 3)).any()
+    with pytest.raises(ValueError, match=r"shape of mean, \[2, 3, 2\], got \[2, 4, 2\]"):
+        cem(score, zeros, zeros + 1, CemConfig(), seeded(0, 1), torch.zeros(2, 4, 2))
+
+
+def test_improvements_search_better_than_the_plain_method() -> None:
+    # A point that is moved by its decisions and has to be far away in the end: smooth sequences win.
+    def score(candidates: Tensor) -> Tensor:
+        return (candidates.cumsum(dim=2)[:, :, -1] - torch.tensor([7.0, -6.0])).square().sum(dim=2)
+
+    shape, sizes = (20, 8, 2), {"candidates": 20, "iterations": 2, "elite_fraction": 0.2, "bound": 1.0}
+    costs = [search(score, shape, **sizes, **extra)[-1].best_cost.mean() for extra in ({}, ICEM)]
+    assert costs[1] < 0.5 * costs[0]
+
+
 @pytest.mark.parametrize("shape", [(8, 2), (6, 3), (1, 1), (5, 17), (6, 16)])
-def test_a_row_gets_the_same_bits_alone_or_in_a_batch(shape: tuple[int, int]) -> None:
-    config = CemConfig(candidates=200, bound=2.0)
+@pytest.mark.parametrize("improvements", [{}, ICEM])
+def test_a_row_gets_the_same_bits_alone_or_in_a_batch(
+    shape: tuple[int, int], improvements: dict[str, Any]
+) -> None:
+    config = CemConfig(candidates=200, bound=2.0, **improvements)
     seeds = (3, 1, 4, 1, 5)
     zeros = torch.zeros(5, *shape)
-    together = list(cem(sphere, zeros, zeros + 1, config, seeded(*seeds)))
+    first = torch.randn(5, *shape, generator=seeded(6)[0])
+    together = list(cem(sphere, zeros, zeros + 1, config, seeded(*seeds), first))
     for row, seed in enumerate(seeds):
-        alone = list(cem(sphere, zeros[:1], zeros[:1] + 1, config, seeded(seed)))
+        alone = list(cem(sphere, zeros[:1], zeros[:1] + 1, config, seeded(seed), first[row : row + 1]))
         for one, many in zip(alone, together, strict=True):
             for name in ("candidates", "costs", "mean", "std", "best", "best_cost"):
                 assert torch.equal(getattr(one, name)[0], getattr(many, name)[row]), name
@@ -196,6 +293,8 @@ def test_wrong_inputs_are_named() -> None:
         {"elite_fraction": 0},
         {"elite_fraction": 1.1},
         {"bound": 0},
+        {"noise_exponent": -1},
+        {"kept_fraction": 1.1},
         {"x": 1},
     ],
 )

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep
+from planner.cem import CemConfig, CemStep, cheapest
 from planner.costs import ColorSegmenter
 from planner.hierarchy import HierarchyConfig, Plan, Planner
 from world_models.interface import Context, Future
@@ -106,10 +106,10 @@ def test_the_cheapest_plausible_candidate_beats_cheaper_implausible_ones(
     plan, steps = planned(planner, toy_context((20.0, 15.0), (30.0, 15.0), (40.0, 15.0)))
     ranks = []
     for row in range(3):
-        population = steps[-1].candidates[row]
+        population, costs = cheapest(steps, row, 20, planner.config.cem)
         rank = next(n for n in range(20) if (population[n, :, 1] > 0).all())
         assert torch.equal(plan.decisions[row], population[rank])
-        assert plan.cost[row] == steps[-1].costs[row, rank]
+        assert plan.cost[row] == costs[rank]
         assert torch.equal(plan.times[row], torch.arange(2) + population[rank, :, 0])
         ranks.append(rank)
     assert max(ranks) > 0
@@ -123,7 +123,7 @@ def test_without_a_plausible_candidate_the_most_plausible_keyframes_win(
 ) -> None:
     planner = echo_planner(point_mass, FirstDecision(), lambda f: f[:, 0, 0, 1] > 0.7, keyframes=6)
     plan, steps = planned(planner, toy_context((20.0, 15.0)))
-    population = steps[-1].candidates[0, :20]
+    population, _ = cheapest(steps, 0, 20, planner.config.cem)
     counts = (population[:, :, 1] > 0.7).sum(dim=1).tolist()
     assert 0 < max(counts) < 6
     assert counts.count(max(counts)) > 1, "the test needs a tie"
@@ -135,7 +135,7 @@ def test_only_the_shortlist_is_considered(point_mass: Any, toy_context: Contexts
     planner = echo_planner(point_mass, FirstDecision(), lambda f: f[:, 0, 0, 1] > 9, shortlist=3)
     plan, steps = planned(planner, toy_context((20.0, 15.0)))
     assert planner.model.decoded == 3
-    assert torch.equal(plan.decisions, steps[-1].candidates[:, 0])
+    assert torch.equal(plan.decisions, steps[-1].best)
 
 
 def test_a_plausible_candidate_of_infinite_cost_is_not_taken(point_mass: Any, toy_context: Contexts) -> None:
@@ -155,12 +155,39 @@ def test_a_plan_is_returned_even_if_every_cost_is_infinite(point_mass: Any, toy_
     assert plan.whole.all()
 
 
-def test_without_a_check_the_cheapest_of_the_last_population_is_taken(
-    point_mass: Any, toy_context: Contexts
+class Receding(FirstDecision):
+    """The same, but every later iteration costs 100 more, as if the search had gone astray."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, future: Future, decisions: Tensor, target: Tensor) -> Tensor:
+        self.calls += 1
+        return decisions[:, 0, 0] + 100 * (self.calls - 1)
+
+
+@pytest.mark.parametrize("plausible", [None, second_positive])
+def test_the_plan_is_chosen_among_the_best_ever_seen(
+    point_mass: Any, toy_context: Contexts, plausible: Any
 ) -> None:
-    plan, steps = planned(echo_planner(point_mass, FirstDecision(), None), toy_context((20.0, 15.0)))
-    assert torch.equal(plan.decisions, steps[-1].candidates[:, 0])
+    planner = echo_planner(point_mass, Receding(), plausible)
+    plan, steps = planned(planner, toy_context((20.0, 15.0)))
+    population = steps[0].candidates[0]
+    fitting = (population[:, :, 1] > 0).all(dim=1) if plausible else torch.ones(100, dtype=torch.bool)
+    assert torch.equal(plan.decisions[0], population[fitting][0])
+    assert plan.cost < 50
     assert plan.whole.all()
+
+
+@pytest.mark.parametrize("plausible", [None, second_positive])
+def test_the_papers_plan_is_chosen_from_the_last_population(
+    point_mass: Any, toy_context: Contexts, plausible: Any
+) -> None:
+    planner = echo_planner(point_mass, Receding(), plausible)
+    planner.config = planner.config.model_copy(update={"cem": CemConfig(candidates=100, best_ever=False)})
+    plan, steps = planned(planner, toy_context((20.0, 15.0)))
+    assert (plan.decisions[0] == steps[-1].candidates[0]).all(dim=(1, 2)).any()
+    assert plan.cost > 150
 
 
 @pytest.mark.parametrize("reason", ["deadline", "cancelled"])
@@ -169,7 +196,7 @@ def test_stops_between_iterations(point_mass: Any, toy_context: Contexts, reason
     planner = echo_planner(point_mass, FirstDecision(), None)
     plan, steps = planned(planner, toy_context((20.0, 15.0)), iterations=10, stop=lambda: next(answers))
     assert (plan.stop_reason, len(steps), plan.history.shape) == (reason, 2, (1, 2))
-    assert plan.cost == steps[1].costs[0, 0]
+    assert plan.cost == steps[1].best_cost
 
 
 def test_stop_is_not_asked_before_the_first_or_after_the_last_iteration(

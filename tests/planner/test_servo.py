@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.cem import CemConfig, cem
+from planner.cem import CemConfig, cem, cheapest
 from planner.costs import ColorSegmenter, ObjectDistance
 from planner.rollout import make_score
 from planner.servo import Servo, ServoConfig
@@ -88,20 +88,27 @@ def test_the_closed_loop_reaches_the_target(
     assert ((state.position - point_mass.embed(goal)).norm(dim=1) < point_mass.speed).all()
 
 
-def test_the_action_starts_the_cheapest_sequence_of_the_final_iteration(
-    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+@pytest.mark.parametrize("best_ever", [False, True])
+def test_the_action_starts_the_cheapest_sequence_of_the_search(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures, best_ever: bool
 ) -> None:
     cost = Recording(point_mass.segmenter)
-    config = ServoConfig(horizon=5)
+    search = CemConfig(candidates=30, iterations=4, bound=1.0, best_ever=best_ever)
+    config = ServoConfig(horizon=5, cem=search)
     state, goal = point_mass.encode(toy_context((20.0, 15.0))), toy_picture((30.0, 20.0))
-    step = Servo(point_mass, cost, config).act(state, goal, None, seeded(3))
-    score = make_score(point_mass, state, cost, cost.target(goal), chunk=200)
+    score = make_score(point_mass, state, cost, cost.target(goal), chunk=30)
     zeros = torch.zeros(1, 5, 2)
-    *_, last = cem(score, zeros, zeros + 1, config.cem, seeded(3))
-    assert torch.equal(step.action, last.candidates[:, 0, 0])
-    assert torch.equal(step.cost, last.costs[:, 0])
-    assert torch.equal(step.warm_start[:, :-1], last.mean[:, 1:])
-    assert (step.warm_start[:, -1] == 0).all()
+    answers = set()
+    for seed in range(10):
+        step = Servo(point_mass, cost, config).act(state, goal, None, seeded(seed))
+        steps = list(cem(score, zeros, zeros + 1, search, seeded(seed)))
+        decisions, costs = cheapest(steps, 0, 1, search)
+        assert torch.equal(step.action, decisions[:, 0])
+        assert torch.equal(step.cost, costs)
+        assert torch.equal(step.warm_start[:, :-1], decisions[:, 1:])
+        assert (step.warm_start[:, -1] == 0).all()
+        answers.add(torch.equal(decisions[0], steps[-1].candidates[0, 0]))
+    assert answers == ({True, False} if best_ever else {True})
 
 
 def test_actions_stay_within_the_bound(point_mass: Any, toy_context: Contexts, toy_picture: Pictures) -> None:
@@ -118,10 +125,13 @@ def test_the_warm_start_is_used_only_if_configured(
 ) -> None:
     cost = Recording(point_mass.segmenter)
     search = CemConfig(candidates=2000, iterations=1)
-    servo = Servo(point_mass, cost, ServoConfig(cem=search, warm_start=used))
+    servo = Servo(point_mass, cost, ServoConfig(horizon=8, cem=search, warm_start=used, warm_std=0.25))
     warm = torch.full((1, 8, 2), 0.5)
     servo.act(point_mass.encode(toy_context((5.0, 5.0))), toy_picture((30.0, 30.0)), warm, seeded(0))
-    assert cost.seen[0].mean().item() == pytest.approx(0.5 if used else 0.0, abs=0.03)
+    drawn = cost.seen[0]
+    assert drawn.mean().item() == pytest.approx(0.5 if used else 0.0, abs=0.03)
+    assert drawn.std().item() == pytest.approx(0.25 if used else 1.0, abs=0.03)
+    assert bool((drawn == warm).all(dim=(1, 2)).any()) == used
 
 
 def test_a_warm_start_of_the_wrong_shape_is_refused(

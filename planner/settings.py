@@ -1,0 +1,39 @@
+"""How a closed-loop run decides: the settings of both levels and of the loop, as one value."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from planner.cem import CemConfig
+from planner.episode import EpisodeConfig
+from planner.hierarchy import HierarchyConfig
+from planner.servo import ServoConfig
+
+
+class Settings(BaseModel):
+    """What an outcome depends on beside task, planner, weights and seed. The defaults are what ships."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hierarchy: HierarchyConfig = HierarchyConfig()
+    """The search for subgoals; the number of keyframes is the model's."""
+    servo: ServoConfig = ServoConfig()
+    episode: EpisodeConfig = EpisodeConfig()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, equal exactly for equal settings."""
+        return self.model_dump(mode="json", exclude={"hierarchy": {"keyframes"}})
+
+
+PAPER_CEM = CemConfig(candidates=200, iterations=3, elite_fraction=0.05, best_ever=False)
+"""KeyIn, Algorithm 1 with the sizes of Table 3: the answer is the cheapest of the last population."""
+PAPER_SERVO = ServoConfig(
+    horizon=8, cem=PAPER_CEM.model_copy(update={"bound": 1.0}), warm_start=False, warm_std=1.0
+)
+"""KeyIn, Algorithm 4 and Table 3."""
+PAPER = Settings(
+    hierarchy=HierarchyConfig(cem=PAPER_CEM, shortlist=1),
+    servo=PAPER_SERVO,
+    episode=EpisodeConfig(max_steps_per_subgoal=10, subgoal_radius=5.0, replan="never"),
+)
+"""KeyIn as published: plain searches and no plausibility rule; the radius is that of the authors' code."""
