@@ -93,8 +93,8 @@ def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
 def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Sequences:
     """The pictures and true positions of demonstrations.
 
-    The states of the result are ``[puck, finger, goal]`` (x, y each), then x, y, angle and half-length of both
-    walls; NaN where there is no second one.
+    The states of the result are ``[puck, finger, goal]`` (x, y each), then x, y, angle and half-length of
+    both walls; NaN where there is no second one.
     """
     frames, positions = [], []
     for demonstration in demonstrations:

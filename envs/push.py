@@ -43,7 +43,8 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
     ``reset`` puts the goal picture into ``info["goal"]``; ``step`` puts ``info["success"]`` (distance below
     0.30), ``info["strict_success"]`` (below 0.15) and ``info["distance"]``. ``info["state"]`` holds the true
     positions and is meant for evaluation, never for a planner. The episode does not end by itself on
-    success: leaving the puck at the goal is part of the task. It is truncated after the steps of its task (60).
+    success: leaving the puck at the goal is part of the task. It is truncated after the
+    steps of its task.
 
     ``task`` is one of :data:`envs.push_tasks.TASKS`; ``reset`` draws its scenes, and
     ``reset(options={"scene": scene})`` starts a given :class:`~envs.push_scene.Scene`.

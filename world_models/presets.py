@@ -2,13 +2,16 @@
 
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
+from world_models.svg import SVGStage
 from world_models.trainer import FitConfig
 
 KEYIN_PUSH = KeyInRecipe(
-    model=KeyInConfig(max_offset=8),  # recorded pushes take 4 to 8 frames
+    model=KeyInConfig(max_offset=8, longest_segment=26),  # recorded pushes take 4 to 8 frames
     held_out=1000,
-    autoencoder=AutoencoderStage(steps=9000, batch=32),
+    autoencoder=AutoencoderStage(steps=10000, batch=32),
     interpolator=FitConfig(steps=5000, batch=256),
+    coder=FitConfig(steps=3000, batch=512),
+    surprise=SVGStage(steps=3000, batch=64),
     predictor=PredictorStage(steps=3000, batch=128),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
 )
@@ -18,6 +21,7 @@ KEYIN_DEBUG = KeyInRecipe(
         frames=6,
         keyframes=3,
         max_offset=3,
+        longest_segment=4,
         image_size=16,
         widths=(4, 8),
         keypoints=4,
@@ -30,6 +34,8 @@ KEYIN_DEBUG = KeyInRecipe(
     held_out=2,
     autoencoder=AutoencoderStage(steps=2, batch=4, save_every=1),
     interpolator=FitConfig(steps=2, batch=4, save_every=1),
+    coder=FitConfig(steps=2, batch=4, save_every=1),
+    surprise=SVGStage(steps=2, batch=4, save_every=1),
     predictor=PredictorStage(steps=2, batch=4, save_every=1),
     soft=SoftStage(steps=2, batch=4, save_every=1),
 )

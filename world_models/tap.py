@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from world_models.checkpoint import read_model
+from world_models.color_blobs import Color
 from world_models.layers import Gaussian, GaussianHead, reparameterise
 from world_models.losses import Loss, gaussian_kl
 from world_models.trainer import FitConfig, Positive, Session, fit
@@ -176,6 +178,7 @@ def preferences(
 def tap_loss(
     model: Tap,
     embeddings: Float[Tensor, "n T F"],
+    goals: Float[Tensor, "n F"],
     stage: TapStage,
     device: torch.device,
     _step: int,
@@ -183,7 +186,8 @@ def tap_loss(
 ) -> Loss:
     """Generalised minimum over time (section 3) of the negative lower bound: squared error + beta KL.
 
-    The target is the time with the least bound / w(t); the loss is the bound there, without w.
+    The target is the time with the least bound / w(t); the loss is the bound there, without w. Segments that
+    reach the end of their sequence have its goal picture as goal.
     """
     last = embeddings.shape[1] - 1
     rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
@@ -191,7 +195,8 @@ def tap_loss(
     noise = torch.randn(stage.batch, model.config.latent, generator=generator).to(device)
     frames = embeddings[rows].float().to(device)
     batch = torch.arange(stage.batch, device=device)
-    ends = frames[batch, first.to(device)], frames[batch, final.to(device)]
+    goal = torch.where((final == last)[:, None], goals[rows], embeddings[rows, final]).float().to(device)
+    ends = frames[batch, first.to(device)], goal
     welcome = preferences(first, final, last, stage.preference).to(device)
     row, time = welcome.nonzero(as_tuple=True)
     # Recorded for backward although it is not wanted: under no_grad, autocast would keep weights without it.
@@ -216,12 +221,44 @@ def lower_bound(
     return error, gaussian_kl(posterior, model.prior(start, goal))
 
 
-def train_tap(model: Tap, embeddings: Float[Tensor, "n T F"], stage: TapStage, session: Session) -> None:
+def train_tap(
+    model: Tap,
+    embeddings: Float[Tensor, "n T F"],
+    goals: Float[Tensor, "n F"],
+    stage: TapStage,
+    session: Session,
+) -> None:
     """Learn to predict bottlenecks; the state is kept in ``tap.safetensors`` of the session's folder.
+
+    ``goals`` are the embeddings of the pictures that stand for the sequences' goals: :func:`goal_pictures`,
+    or the last frames.
 
     Raises:
         ValueError: the sequences have no frame between their ends.
     """
     if embeddings.shape[1] < 3:
         raise ValueError(f"sequences must have at least 3 frames, got {embeddings.shape[1]}")
-    fit("tap", model, partial(tap_loss, model, embeddings, stage, session.device), stage, session)
+    fit("tap", model, partial(tap_loss, model, embeddings, goals, stage, session.device), stage, session)
+
+
+def goal_pictures(
+    frames: Float[Tensor, "B T 3 H W"], color: Color, tolerance: float
+) -> Float[Tensor, "B 3 H W"]:
+    """The first frame with the object where the last frame shows it: a goal as a planner is shown it.
+
+    A demonstration ends with the robot behind the object, but goals are given before the robot has moved, and
+    it takes up more of an embedding than the object. The object is found by its colour (red, green, blue;
+    Euclidean ``tolerance``), with a rim of one pixel; what was behind it is the median over time.
+    """
+    first, last = frames[:, 0], frames[:, -1]
+    behind = frames.median(dim=1).values
+    cleared = torch.where(_object_and_rim(first, color, tolerance), behind, first)
+    return torch.where(_object_and_rim(last, color, tolerance), last, cleared)
+
+
+def _object_and_rim(
+    frames: Float[Tensor, "B 3 H W"], color: Color, tolerance: float
+) -> Bool[Tensor, "B 1 H W"]:
+    reference = frames.new_tensor(color)[:, None, None]
+    found = (frames - reference).square().sum(1, keepdim=True) <= tolerance**2
+    return functional.max_pool2d(found.float(), 3, stride=1, padding=1) > 0

@@ -15,7 +15,7 @@ import torch
 import tyro
 from pydantic import BaseModel, ConfigDict
 
-from world_models.checkpoint import write_bytes, write_model
+from world_models.checkpoint import write_bytes, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.keyin import training
 from world_models.keyin.figures import Figures, measure
@@ -26,11 +26,16 @@ from world_models.trainer import Session
 
 RESULTS = {
     "autoencoder": ("autoencoder.safetensors", "embeddings"),
-    "interpolator": ("interpolator.safetensors", "teacher.npy"),
+    "interpolator": ("interpolator.safetensors",),
+    "coder": ("coder.safetensors",),
+    "surprise": ("svg.safetensors",),
+    "teacher": ("teacher.npy",),
     "predictor": ("predictor.safetensors",),
     "soft": ("soft.safetensors",),
 }
 """What each stage leaves in the run's folder; every stage builds on those before it."""
+SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
+"""What a run takes over from its base, beside the embeddings."""
 
 
 class Run(BaseModel):
@@ -39,6 +44,8 @@ class Run(BaseModel):
     Attributes:
         data: folder of demonstrations (``python -m envs.collect`` makes one).
         out: folder of this run; give the same one to resume.
+        base: a finished run on the same data whose autoencoder, embeddings and interpolator are used instead
+            of training new ones: how models that are compared get the same pictures.
         seed: seed of weights, batches and noise.
         device: ``cpu``, ``cuda``, ...
         threads: CPU threads; one per process is fastest when cores are shared.
@@ -49,6 +56,7 @@ class Run(BaseModel):
 
     data: Path = Path("data/push")
     out: Path = Path("runs/keyin-push")
+    base: Path | None = None
     seed: int = 0
     device: str = "cpu"
     threads: int = 1
@@ -71,27 +79,38 @@ def train(run: Run, command: str) -> Path:
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
     model = _initial(run).to(session.device)
+    _take_over(run)
     training.train_autoencoder(model, data, run.recipe, session)
-    embeddings = training.cache_embeddings(model, data, session)
+    embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
     known = embeddings[: len(data) - run.recipe.held_out]
     training.train_interpolator(model, known, run.recipe, session)
-    teacher = training.teach(model, known, session)
+    teacher = training.teach(model, known, run.recipe, session)
     training.train_predictor(model, known, teacher, run.recipe, session)
     if run.recipe.soft.steps:
         training.train_soft(model, known, run.recipe, session)
+    folder = run.out / "model"
+    write_model(folder, run.recipe.model, model, "")
     generator = torch.Generator().manual_seed(run.seed)
     held_out = (len(data) - run.recipe.held_out, len(data))
-    figures = measure(model.eval(), data, *held_out, run.recipe.object, generator)
+    stored = KeyIn.load(folder, session.device)
+    figures = measure(stored, data, *held_out, run.recipe.object, generator)
     write_bytes(run.out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
-    folder = run.out / "model"
-    write_model(folder, run.recipe.model, model, _card(run, data, command, figures))
+    write_card(folder, _card(run, data, command, figures))
     return folder
+
+
+def _take_over(run: Run) -> None:
+    """Copy the base's finished stages to where this run would save its own."""
+    if run.base is not None:
+        for name in SHARED:
+            if not (run.out / name).exists():
+                write_bytes(run.out / name, (run.base / name).read_bytes())
 
 
 def _check(run: Run, data: SequenceDataset) -> None:
     """The data must fit the recipe, and the folder must be new or hold this very run."""
     size = run.recipe.model.image_size
-    expected = (run.recipe.model.frames + 1, size, size, 3)
+    expected = (run.recipe.model.context + run.recipe.model.frames, size, size, 3)
     if data.shapes["frames"] != expected:
         raise ValueError(
             f"the recipe needs sequences of frames {expected}, {run.data} has {data.shapes['frames']}"
@@ -111,7 +130,22 @@ def _check(run: Run, data: SequenceDataset) -> None:
             f"{run.out} holds a run with other {', '.join(changed)}; choose another --out, "
             f"or delete {', '.join(stale)} there to do these stages again"
         )
+    if run.base is not None:
+        _check_base(run.base, settings)
     write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def _check_base(base: Path, settings: Mapping[str, Any]) -> None:
+    missing = [name for name in (*SHARED, "embeddings", "run.json") if not (base / name).exists()]
+    if missing:
+        raise ValueError(f"{base} is no finished run to build on: it lacks {', '.join(missing)}")
+    theirs = json.loads((base / "run.json").read_text())
+    changed = [key for key in settings if key != "seed" and settings[key] != theirs.get(key)]
+    different = [key for key in changed if set(SHARED) & set(_made_with([key]))]
+    if different:
+        raise ValueError(
+            f"{base} was trained with other {', '.join(sorted(different))}; choose another --base"
+        )
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -127,8 +161,8 @@ def _made_with(changed: Iterable[str]) -> list[str]:
     first = len(RESULTS)
     for key in changed:
         part = key.removeprefix("recipe.").split(".")
-        if key in ("recipe.model.latent", "recipe.model.prior"):
-            part[0] = "predictor"
+        if key.startswith("recipe.model.") and part[1] in ("keyframes", "max_offset", "latent", "prior"):
+            part[0] = "coder"
         if part[0] != "object":  # only the figures depend on it
             first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
     return [name for names in list(RESULTS.values())[first:] for name in names]
@@ -145,7 +179,7 @@ def _card(run: Run, data: SequenceDataset, command: str, figures: Figures) -> st
     """The model card: what it is, what it learned from, how, and how well."""
     recipe = run.recipe
     origin = json.dumps(read_attributes(data.paths[0]), sort_keys=True)
-    stages = {name: getattr(recipe, name) for name in ("autoencoder", "interpolator", "predictor", "soft")}
+    stages = {name: getattr(recipe, name) for name in RESULTS}
     steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
     table = "\n".join(
         f"| {name} | {'-' if value is None else format(value, 'g')} |" for name, value in figures.items()

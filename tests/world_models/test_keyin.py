@@ -75,6 +75,35 @@ def test_only_the_last_context_frame_counts():
         assert torch.equal(tensor, getattr(expected, field.name))
 
 
+def test_longer_contexts_are_used_whole():
+    keyin = KeyIn(CONFIG.model_copy(update={"context": 3})).eval()
+    long = context(steps=4)
+    state = keyin.encode(long)
+    for seen, same in ((Context(long.frames[:, 1:], long.actions[:, 1:]), True), (context(steps=3), False)):
+        other = keyin.encode(seen)
+        assert torch.equal(state.hidden, other.hidden) == same
+    with pytest.raises(ValueError, match="3 context frames, got 2"):
+        keyin.encode(context(steps=2))
+
+
+def test_composition_fills_between_keyframes_and_holds_the_last():
+    keyin = model()
+    rng = torch.Generator().manual_seed(4)
+    first, keyframes = (torch.randn(*shape, CONFIG.embedding, generator=rng) for shape in ((2,), (2, 3)))
+    offsets = torch.tensor([[1, 2, 1], [3, 2, 3]])
+    composed = keyin.compose(first, keyframes, offsets)
+    assert composed.shape == (2, CONFIG.frames, CONFIG.embedding)
+
+    def segment(start, end, length):
+        return keyin.interpolator(start[None], end[None], torch.eye(CONFIG.max_offset)[length - 1][None])[0]
+
+    torch.testing.assert_close(composed[0, :1], segment(first[0], keyframes[0, 0], 1)[:1])
+    torch.testing.assert_close(composed[0, 1:3], segment(keyframes[0, 0], keyframes[0, 1], 2)[:2])
+    torch.testing.assert_close(composed[0, 4:], keyframes[0, -1:].expand(2, -1))
+    torch.testing.assert_close(composed[1, :3], segment(first[1], keyframes[1, 0], 3)[:3])
+    torch.testing.assert_close(composed[1, 5:], segment(keyframes[1, 1], keyframes[1, 2], 3)[:1])
+
+
 def test_states_can_be_repeated_and_indexed_like_batches():
     keyin = model()
     state = keyin.encode(context())

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from world_models import trainer
 from world_models.checkpoint import read_model
@@ -14,7 +15,7 @@ from world_models.evaluate import Evaluation, evaluate
 from world_models.presets import KEYIN_DEBUG
 from world_models.train import Run, main, train
 
-STAGES = ("autoencoder", "interpolator", "predictor", "soft")
+STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,31 @@ def test_a_changed_stage_can_be_done_again_without_the_earlier_ones(data, finish
     entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
     assert entries[len(STAGES) :] == ["predictor", "soft"]
     assert read_model(run.out / "model").digest != read_model(finished / "model").digest
+
+
+def test_models_can_be_built_on_another_runs_pictures(data, finished, tmp_path):
+    """Jumpy and Surprise: another teacher, everything before it shared, nothing of it trained again."""
+    for method, extra in (("constant", []), ("surprise", ["svg"])):
+        teacher = KEYIN_DEBUG.teacher.model_copy(update={"method": method, "constant": 2})
+        recipe = KEYIN_DEBUG.model_copy(update={"teacher": teacher})
+        run = Run(data=data, out=tmp_path / method, base=finished, seed=3, recipe=recipe)
+        train(run, "command")
+        entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
+        assert entries == [*extra, "predictor", "soft"]
+        weights, base = read_model(run.out / "model").weights, read_model(finished / "model").weights
+        shared = [name for name in weights if name.startswith(("autoencoder", "interpolator"))]
+        assert shared and all(torch.equal(weights[name], base[name]) for name in shared)
+    assert (np.load(tmp_path / "constant" / "teacher.npy") == 2).all()
+
+
+def test_a_base_with_other_pictures_is_refused(data, finished, tmp_path):
+    autoencoder = KEYIN_DEBUG.autoencoder.model_copy(update={"noise": 0.5})
+    recipe = KEYIN_DEBUG.model_copy(update={"autoencoder": autoencoder})
+    run = Run(data=data, out=tmp_path / "run", base=finished, recipe=recipe)
+    with pytest.raises(ValueError, match=r"recipe\.autoencoder\.noise"):
+        train(run, "command")
+    with pytest.raises(ValueError, match="no finished run"):
+        train(run.model_copy(update={"base": tmp_path, "recipe": KEYIN_DEBUG}), "command")
 
 
 def test_unfit_data_is_refused(data, tmp_path):

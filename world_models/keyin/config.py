@@ -11,9 +11,11 @@ class KeyInConfig(BaseModel):
     """Sizes of a KeyIn model.
 
     Attributes:
-        frames: N, frames to predict after the context frame.
+        context: T, frames that are seen before the first prediction.
+        frames: N, frames to predict after the context.
         keyframes: M, the most keyframes in a sequence.
         max_offset: S, the most frames from one keyframe to the next.
+        longest_segment: most frames that the interpolator can fill in one go, at least S.
         image_size: side of the square pictures in pixels.
         widths: channels of the encoder's convolutions, at least two.
         keypoints: positions that the encoder reads off.
@@ -28,9 +30,11 @@ class KeyInConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["keyin"] = "keyin"
+    context: Positive = 1
     frames: Positive = 30
     keyframes: Positive = 6
     max_offset: Positive = 6
+    longest_segment: Positive = 6
     image_size: Positive = 64
     widths: Annotated[tuple[Positive, ...], Field(min_length=2)] = (24, 48, 64)
     keypoints: Positive = 48
@@ -46,6 +50,10 @@ class KeyInConfig(BaseModel):
         if not self.keyframes <= self.frames <= self.keyframes * self.max_offset:
             raise ValueError(
                 f"{self.keyframes} keyframes at most {self.max_offset} apart cannot reach {self.frames}"
+            )
+        if self.longest_segment < self.max_offset:
+            raise ValueError(
+                f"longest_segment {self.longest_segment} must be at least max_offset {self.max_offset}"
             )
         if self.image_size % 2 ** len(self.widths):
             raise ValueError(f"image_size {self.image_size} cannot be halved {len(self.widths)} times")

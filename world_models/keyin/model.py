@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from world_models.checkpoint import read_model
 from world_models.interface import Context, Future
@@ -32,7 +33,7 @@ class KeyIn(nn.Module):
 
     ``decisions`` are standard normal under the prior: with a learned prior they are turned into latents as
     ``mean + std * decision``, so a planner searches N(0, I) either way. Features are frame embeddings.
-    Only the last context frame is used (one conditioning frame, as in the paper's pushing experiments).
+    The last T frames of the context are used (T = 1, as in the paper's pushing experiments).
     """
 
     def __init__(self, config: KeyInConfig) -> None:
@@ -56,10 +57,18 @@ class KeyIn(nn.Module):
         return model.to(device).eval().requires_grad_(False)
 
     def encode(self, context: Context) -> KeyInState:
-        """State after the context's last frame."""
-        embedding = self.embed(context.frames[:, -1])
-        hidden, cell = self.predictor.initial(embedding)
-        return KeyInState(embedding, hidden.transpose(0, 1), cell.transpose(0, 1))
+        """State after the context's last frame.
+
+        Raises:
+            ValueError: the context has fewer frames than the model needs.
+        """
+        needed, (batch, given) = self.config.context, context.frames.shape[:2]
+        if given < needed:
+            raise ValueError(f"the model needs {needed} context frames, got {given}")
+        frames = context.frames[:, given - needed :]
+        embeddings = self.embed(frames.flatten(0, 1)).unflatten(0, (batch, needed))
+        hidden, cell = self.predictor.initial(embeddings)
+        return KeyInState(embeddings[:, -1], hidden.transpose(0, 1), cell.transpose(0, 1))
 
     def imagine(self, state: KeyInState, decisions: Float[Tensor, "B L Z"]) -> Future:
         """The keyframes that ``decisions`` (~ N(0, I)) lead to, and their most likely times in frames."""
@@ -67,6 +76,28 @@ class KeyIn(nn.Module):
         with autocast(decisions.device):
             embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
+
+    def compose(
+        self, first: Float[Tensor, "B F"], keyframes: Float[Tensor, "B M F"], offsets: Int[Tensor, "B M"]
+    ) -> Float[Tensor, "B N F"]:
+        """The N frames after ``first``: segments between keyframes filled in, the last keyframe held.
+
+        ``offsets`` count from 1; what lies beyond N is cut off (section 3.1, hard composition).
+        """
+        size, count = self.config.max_offset, self.config.frames
+        starts = torch.cat([first[:, None], keyframes[:, :-1]], dim=1)
+        chosen = functional.one_hot(offsets - 1, size).float()
+        ends = (starts.flatten(0, 1), keyframes.flatten(0, 1))
+        segments = self.interpolator(*ends, chosen.flatten(0, 1)).unflatten(0, offsets.shape)
+        times = offsets.cumsum(-1)
+        now = torch.arange(1, count + 1, device=offsets.device)
+        segment = (times[:, :, None] < now).sum(1)  # how many keyframes are past
+        held = segment == offsets.shape[1]
+        segment = segment.clamp(max=offsets.shape[1] - 1)
+        begun = (times - offsets).gather(1, segment)
+        step = (now - begun - 1).clamp(0, size - 1)
+        filled = segments[torch.arange(len(first), device=offsets.device)[:, None], segment, step]
+        return torch.where(held[..., None], keyframes[:, -1:], filled)
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Embeddings of pictures."""

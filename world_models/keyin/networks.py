@@ -3,13 +3,10 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from world_models.keyin.config import KeyInConfig
-from world_models.layers import BlobDecoder, FrameEncoder, mlp
-
-State = tuple[Float[Tensor, "layers B H"], Float[Tensor, "layers B H"]]
-
-LAYERS = 2
+from world_models.layers import BlobDecoder, FrameEncoder
 
 
 class Autoencoder(nn.Module):
@@ -30,44 +27,38 @@ class Autoencoder(nn.Module):
         return self.decoder(embeddings)
 
 
-class StateInit(nn.Module):
-    """The initial state of a two-layer LSTM as a function of some features."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.net = mlp(inputs, hidden, 2 * LAYERS * hidden)
-
-    def forward(self, features: Float[Tensor, "B I"]) -> State:
-        hidden, cell = self.net(features).unflatten(-1, (2, LAYERS, -1)).unbind(1)
-        return hidden.transpose(0, 1).contiguous(), torch.tanh(cell).transpose(0, 1).contiguous()
-
-
 class Interpolator(nn.Module):
-    """LSTM_inter: the S frames that follow a keyframe, given the next keyframe and when it comes.
+    """LSTM_inter's place: the frames that follow a keyframe, given the next keyframe and when it comes.
 
     Works on embeddings. Output ``i`` (counted from 1) is the frame ``i`` steps after the first keyframe; at
-    the second keyframe's offset it is that keyframe, beyond it means nothing. The network corrects a straight
-    line between the two ends, and is deterministic (the paper trains a VAE and then samples its prior).
+    the second keyframe's offset it is that keyframe, beyond it means nothing. Every frame is a correction to
+    a straight line between the two ends, made by one network that is told ``i`` and the offset: all frames of
+    all segments at once, where the paper's LSTM goes step by step. Deterministic (the paper trains a VAE and
+    then samples its prior).
     """
 
     def __init__(self, config: KeyInConfig) -> None:
         super().__init__()
-        self.max_offset = config.max_offset
-        self.initial = StateInit(2 * config.embedding + config.max_offset, config.hidden)
-        self.lstm = nn.LSTM(1 + config.max_offset, config.hidden, LAYERS, batch_first=True)
-        self.correction = nn.Linear(config.hidden, config.embedding)
+        size, width = config.longest_segment, 2 * config.hidden
+        self.ends = nn.Linear(2 * config.embedding, width)
+        self.when = nn.Linear(2 * size + 1, width, bias=False)
+        self.correction = nn.Sequential(
+            nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, config.embedding)
+        )
         self.norm = nn.LayerNorm(config.embedding, elementwise_affine=False)
-        step = torch.arange(1, config.max_offset + 1)
+        step = torch.arange(1, size + 1)
         self.register_buffer("progress", (step[:, None] / step).clamp(max=1.0), persistent=False)
-        self.progress: Float[Tensor, "S S"]
+        self.progress: Float[Tensor, "L L"]
 
     def forward(
         self, start: Float[Tensor, "B F"], end: Float[Tensor, "B F"], offset: Float[Tensor, "B S"]
     ) -> Float[Tensor, "B S F"]:
         """Frames 1..S after ``start``; ``end`` comes ``offset`` (a distribution over 1..S) frames later."""
-        share = (offset @ self.progress.T)[..., None]  # how far along the segment frame i is expected to be
-        state = self.initial(torch.cat([start, end, offset], dim=-1))
-        times = torch.cat([share, offset[:, None].expand(-1, self.max_offset, -1)], dim=-1)
-        hidden, _ = self.lstm(times, state)
+        size, longest = offset.shape[-1], len(self.progress)
+        share = (offset @ self.progress[:size, :size].T)[..., None]  # expected progress of frame i
+        step = torch.eye(longest, device=offset.device)[:size].expand(len(offset), -1, -1)
+        padded = functional.pad(offset, (0, longest - size))[:, None].expand(-1, size, -1)
+        when = self.when(torch.cat([share, step, padded], dim=-1))
         line = start[:, None] + share * (end - start)[:, None]
-        return self.norm((line + self.correction(hidden)).float())
+        features = self.ends(torch.cat([start, end], dim=-1))[:, None] + when
+        return self.norm((line + self.correction(features)).float())

@@ -7,10 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.keyin.config import KeyInConfig
-from world_models.keyin.networks import LAYERS, State, StateInit
 from world_models.keyin.soft_loss import advance
 from world_models.layers import Gaussian, GaussianHead, mlp, reparameterise
 from world_models.losses import gaussian_kl
+
+State = tuple[Float[Tensor, "layers B H"], Float[Tensor, "layers B H"]]
+
+LAYERS = 2
 
 
 @dataclass(frozen=True)
@@ -25,30 +28,35 @@ class Keyframes:
 class Posterior(nn.Module):
     """LSTM_inf: sees the whole sequence and attends to the part that matters for the next keyframe.
 
-    Keys and values come from a bidirectional LSTM. To the inner product of eq. 1 a location term is added:
-    the probability that the previous keyframe was there, with a learned weight. The paper has content only,
-    which rarely finds the place.
+    Keys and values come from a bidirectional LSTM over frames and their changes. To the inner product of eq. 1
+    a location term is added: the probability that the previous keyframe was there, with a learned weight. The
+    paper has content only, which rarely finds the place.
     """
 
     def __init__(self, config: KeyInConfig) -> None:
         super().__init__()
         context = config.hidden + config.embedding
-        self.lstm = nn.LSTM(config.embedding, config.hidden, batch_first=True, bidirectional=True)
+        self.context = config.context
+        self.lstm = nn.LSTM(2 * config.embedding, config.hidden, batch_first=True, bidirectional=True)
         self.key = nn.Linear(2 * config.hidden, config.hidden)
         self.query = nn.Linear(context, config.hidden)
         self.location = nn.Parameter(torch.tensor(6.0))
         self.head = GaussianHead(2 * config.hidden + context, config.hidden, config.latent, spread=-2.0)
 
-    def read(self, frames: Float[Tensor, "B T F"]) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B T V"]]:
-        """Keys and values of every frame of the sequences, the context frame included."""
-        values, _ = self.lstm(frames)
+    def read(
+        self, frames: Float[Tensor, "B T+N F"]
+    ) -> tuple[Float[Tensor, "B N+1 K"], Float[Tensor, "B N+1 V"]]:
+        """Keys and values of the last context frame and every later one."""
+        changes = frames.diff(dim=1, prepend=frames[:, :1])
+        values, _ = self.lstm(torch.cat([frames, changes], dim=-1))
+        values = values[:, self.context - 1 :]
         return self.key(values), values
 
     def forward(
         self,
-        memory: tuple[Float[Tensor, "B T K"], Float[Tensor, "B T V"]],
+        memory: tuple[Float[Tensor, "B N+1 K"], Float[Tensor, "B N+1 V"]],
         past: Float[Tensor, "B P"],
-        location: Float[Tensor, "B T"],
+        location: Float[Tensor, "B N+1"],
     ) -> Gaussian:
         """Distribution of the next decision, given the past and where the previous keyframe was."""
         keys, values = memory
@@ -59,7 +67,7 @@ class Posterior(nn.Module):
 
 
 class KeyframePredictor(nn.Module):
-    """LSTM_key with its prior and posterior.
+    """LSTM_cond and LSTM_key with its prior and posterior.
 
     A keyframe is the previous one plus a change, normalised as all embeddings are: what stays (the wall) is
     carried along, and predictions keep to the sphere on which real embeddings lie. The input of every step is
@@ -72,7 +80,8 @@ class KeyframePredictor(nn.Module):
         self.latent = config.latent
         self.max_offset = config.max_offset
         self.learned_prior = config.prior == "learned"
-        self.initial = StateInit(config.embedding, config.hidden)
+        self.context = config.context
+        self.conditioning = nn.LSTM(config.embedding, config.hidden, LAYERS, batch_first=True)
         self.lstm = nn.LSTM(config.embedding + config.latent, config.hidden, LAYERS, batch_first=True)
         self.posterior = Posterior(config)
         if self.learned_prior:
@@ -81,6 +90,11 @@ class KeyframePredictor(nn.Module):
         self.change = mlp(inputs, 2 * config.hidden, config.embedding)
         self.offset = mlp(inputs, config.hidden, config.max_offset)
         self.norm = nn.LayerNorm(config.embedding, elementwise_affine=False)
+
+    def initial(self, context: Float[Tensor, "B T F"]) -> State:
+        """State of LSTM_key after the context frames."""
+        _, state = self.conditioning(context)
+        return state
 
     def prior(self, state: State, previous: Float[Tensor, "B F"]) -> Gaussian:
         """p(z^t | past): N(0, I), or learned."""
@@ -111,19 +125,19 @@ class KeyframePredictor(nn.Module):
 
     def infer(
         self,
-        frames: Float[Tensor, "B T F"],
+        frames: Float[Tensor, "B T+N F"],
         noise: Float[Tensor, "B M Z"],
         teacher: Float[Tensor, "B M S"] | None = None,
     ) -> Keyframes:
-        """Keyframes of known sequences (``frames[:, 0]`` is the context), with decisions from the posterior.
+        """Keyframes of known sequences (T context frames, then N), with decisions from the posterior.
 
         ``teacher`` are offset distributions that tell the attention where the previous keyframe was; without
         them it is where the model's own offsets put it.
         """
-        keyframe = frames[:, 0]
-        state = self.initial(keyframe)
+        context, keyframe = frames[:, : self.context], frames[:, self.context - 1]
+        state = self.initial(context)
         memory = self.posterior.read(frames)
-        location = torch.zeros_like(frames[..., 0])
+        location = torch.zeros_like(memory[0][..., 0], dtype=frames.dtype)
         location[:, 0] = 1.0
         embeddings, logits, divergences = [], [], []
         for index, eps in enumerate(noise.unbind(1)):

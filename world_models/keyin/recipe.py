@@ -1,10 +1,11 @@
 """How a KeyIn model is trained: the configuration of its stages."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from world_models.keyin.config import KeyInConfig
+from world_models.svg import SVGStage
 from world_models.trainer import FitConfig, Positive
 
 Weight = Annotated[float, Field(ge=0)]
@@ -26,6 +27,34 @@ class AutoencoderStage(FitConfig):
     noise: Weight = 0.1
     stills_first: Share = 0.2
     stills_share: Share = 0.25
+
+
+class TeacherStage(BaseModel):
+    """Where the keyframes of the training sequences are.
+
+    Attributes:
+        method: ``segmentation`` is KeyIn: the cheapest segmentation under the frozen interpolator.
+            ``constant`` keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a
+            sequential model is surprised (section 9, Algorithm 3).
+        exact: use all M keyframes (else at most M, each of which costs ``price``).
+        price: squared embedding error that a keyframe has to save.
+        coding_weight: weight of what a keyframe costs to predict against the interpolation error.
+        coding_beta: weight of the KL in nats in that cost.
+        timing_weight: weight of what a segment's length costs to say, in nats under the lengths' own
+            distribution, which is estimated from the segmentation in turn, ``rounds`` times.
+        constant: frames between keyframes for ``constant``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["segmentation", "constant", "surprise"] = "segmentation"
+    exact: bool = True
+    price: Weight = 0.0
+    coding_weight: Weight = 1.0
+    coding_beta: Weight = 1.0
+    timing_weight: Weight = 0.7
+    rounds: Positive = 5
+    constant: Positive = 5
 
 
 class PredictorStage(FitConfig):
@@ -75,6 +104,9 @@ class KeyInRecipe(BaseModel):
     held_out: Positive
     autoencoder: AutoencoderStage
     interpolator: FitConfig
+    coder: FitConfig
+    surprise: SVGStage
+    teacher: TeacherStage = TeacherStage()
     predictor: PredictorStage
     soft: SoftStage
     object: ObjectColor = ObjectColor()

@@ -1,4 +1,4 @@
-"""The stages that train KeyIn: autoencoder, interpolator, teacher, keyframe predictor, Algorithm 2.
+"""The stages that train KeyIn: autoencoder, interpolator, coder, teacher, keyframe predictor, Algorithm 2.
 
 Each function is one stage. Stages that learn go through :func:`world_models.trainer.fit`; stages that only
 compute write their result as numpy files and skip what is already there.
@@ -19,14 +19,16 @@ from tqdm import tqdm
 from world_models.checkpoint import write_bytes
 from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
+from world_models.keyin.coding import KeyframeCoder, coding_costs, random_pairs
 from world_models.keyin.model import KeyIn
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
-from world_models.keyin.segmentation import best_offsets, segment_costs
+from world_models.keyin.segmentation import best_offsets, holding_costs, segment_costs, timing_costs
 from world_models.keyin.soft_loss import soft_loss
 from world_models.losses import Loss, color_index, color_rarity, picture_loss
 from world_models.precision import autocast
+from world_models.svg import SVG, SVGConfig, surprise_keyframes, train_svg
 from world_models.trainer import Session, fit
 
 READ = 50
@@ -98,9 +100,10 @@ def autoencoder_loss(
 
 
 @torch.no_grad()
-def cache_embeddings(model: KeyIn, data: SequenceDataset, session: Session) -> Float[Tensor, "n T F"]:
-    """Embed every frame of the data set once (half precision); parts that exist are kept."""
-    folder = session.folder / "embeddings"
+def cache_embeddings(
+    model: KeyIn, data: SequenceDataset, folder: Path, session: Session
+) -> Float[Tensor, "n T+N F"]:
+    """Embed every frame of the data set once (half precision); parts that exist in ``folder`` are kept."""
     parts = []
     for first in tqdm(range(0, len(data), PART), desc=f"{'embed':>12}"):
         path = folder / f"{first:07d}.npy"
@@ -117,49 +120,114 @@ def cache_embeddings(model: KeyIn, data: SequenceDataset, session: Session) -> F
 
 
 def train_interpolator(
-    model: KeyIn, embeddings: Float[Tensor, "n T F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> None:
-    """Learn to fill segments of 1..S frames at random places (first stage of section 3.2)."""
+    """Learn to fill segments at random places (first stage of section 3.2)."""
     stage = recipe.interpolator
-    loss = partial(interpolator_loss, model.interpolator, embeddings, stage.batch, session.device)
+    frames = embeddings[:, model.config.context - 1 :]
+    loss = partial(interpolator_loss, model.interpolator, frames, stage.batch, session.device)
     fit("interpolator", model.interpolator, loss, stage, session)
 
 
 def interpolator_loss(
     interpolator: Interpolator,
-    embeddings: Float[Tensor, "n T F"],
+    embeddings: Float[Tensor, "n N+1 F"],
     batch: int,
     device: torch.device,
     _step: int,
     generator: torch.Generator,
 ) -> Loss:
     """Squared embedding error per frame on random segments of random length."""
-    size, last = interpolator.max_offset, embeddings.shape[1] - 1
-    rows = torch.randint(len(embeddings), (batch, 1), generator=generator)
-    length = torch.randint(1, min(size, last) + 1, (batch,), generator=generator)
-    start = (torch.rand(batch, generator=generator) * (last + 1 - length)).long()
-    times = (start[:, None] + torch.arange(size + 1)).clamp(max=last)
-    frames = embeddings[rows, times].float().to(device)
-    offset = functional.one_hot(length - 1, size).float().to(device)
-    end = frames[torch.arange(batch), length]
-    error = (interpolator(frames[:, 0], end, offset) - frames[:, 1:]).square().sum(-1)
-    inside = torch.arange(1, size + 1) <= length[:, None]
-    total = error[inside].mean()
+    size = min(len(interpolator.progress), embeddings.shape[1] - 1)
+    rows = torch.randint(len(embeddings), (batch,), generator=generator)
+    start, last = random_pairs(batch, embeddings.shape[1] - 1, size, generator)
+    times = torch.minimum(start[:, None] + torch.arange(size + 1), last[:, None])
+    frames = embeddings[rows[:, None], times].float().to(device)
+    offset = functional.one_hot(last - start - 1, size).float().to(device)
+    error = (interpolator(frames[:, 0], frames[:, -1], offset) - frames[:, 1:]).square().sum(-1)
+    inside = torch.arange(1, size + 1) <= (last - start)[:, None]
+    total = error[inside.to(device)].mean()
     return Loss(total, {"segment": total})
 
 
-@torch.no_grad()
-def teach(model: KeyIn, embeddings: Float[Tensor, "n T F"], session: Session) -> Int[Tensor, "n M"]:
-    """The best segmentation of every sequence under the frozen interpolator; offsets 1..S."""
+def train_coder(
+    coder: KeyframeCoder, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+) -> None:
+    """Learn to predict one frame from another one before it, at random distances up to S."""
+    frames = embeddings[:, recipe.model.context - 1 :]
+    loss = partial(coder_loss, coder, frames, recipe, session.device)
+    fit("coder", coder, loss, recipe.coder, session)
+
+
+def coder_loss(
+    coder: KeyframeCoder,
+    embeddings: Float[Tensor, "n N+1 F"],
+    recipe: KeyInRecipe,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Squared embedding error + beta KL on random pairs of frames."""
+    batch = recipe.coder.batch
+    rows = torch.randint(len(embeddings), (batch,), generator=generator)
+    start, end = random_pairs(batch, recipe.model.frames, recipe.model.max_offset, generator)
+    pair = (embeddings[rows, start].float().to(device), embeddings[rows, end].float().to(device))
+    error, kl = coder(*pair, torch.randn(batch, coder.latent, generator=generator).to(device))
+    total = (error + recipe.teacher.coding_beta * kl).mean()
+    return Loss(total, {"error": error.mean(), "kl": kl.mean()})
+
+
+def teach(
+    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+) -> Int[Tensor, "n M"]:
+    """Offsets 1..S of the keyframes of every sequence; 0 where a sequence needs fewer than M of them."""
     path = session.folder / "teacher.npy"
     if not path.exists():
-        found = []
-        for frames in tqdm(embeddings.split(100), desc=f"{'teacher':>12}"):
-            with autocast(session.device):
-                costs = segment_costs(model.interpolator, frames.float().to(session.device))
-            found.append(best_offsets(costs, model.config.keyframes).cpu().numpy())
-        _save_array(path, np.concatenate(found))
+        _save_array(path, _teacher(model, embeddings, recipe, session).cpu().numpy())
     return torch.from_numpy(np.load(path, allow_pickle=False))
+
+
+def _teacher(
+    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+) -> Int[Tensor, "n M"]:
+    count, size, frames = recipe.model.keyframes, recipe.model.max_offset, recipe.model.frames
+    if recipe.teacher.method == "constant":
+        times = torch.arange(1, count + 1) * recipe.teacher.constant
+        return times.clamp(max=frames).diff(prepend=times.new_zeros(1)).expand(len(embeddings), -1)
+    if recipe.teacher.method == "surprise":
+        sizes = SVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
+        svg = SVG(sizes).to(session.device)
+        train_svg(svg, embeddings, recipe.surprise, session)
+        parts = embeddings.split(200)
+        surprise = torch.cat([svg.surprise(part.float().to(session.device)).cpu() for part in parts])
+        times = surprise_keyframes(surprise[:, recipe.model.context - 1 :], count)
+        return times.diff(dim=1, prepend=times.new_zeros(len(times), 1)).clamp(max=size)
+    return _segmentation(model, embeddings, recipe, session)
+
+
+@torch.no_grad()
+def _segmentation(
+    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+) -> Int[Tensor, "n M"]:
+    """The best segmentation of every sequence under the frozen interpolator and coder."""
+    stage, size = recipe.teacher, recipe.model.max_offset
+    coder = KeyframeCoder(recipe.model).to(session.device)
+    with torch.enable_grad():
+        train_coder(coder, embeddings, recipe, session)
+    tables, endings = [], []
+    for part in tqdm(embeddings.split(100), desc=f"{'teacher':>12}"):
+        frames = part[:, recipe.model.context - 1 :].float().to(session.device)
+        with autocast(session.device):
+            costs = segment_costs(model.interpolator, frames, size)
+            costs += stage.coding_weight * coding_costs(coder, frames, size, stage.coding_beta)
+        tables.append(costs + stage.price)
+        endings.append(holding_costs(frames))
+    costs, ending, count = torch.cat(tables), torch.cat(endings), recipe.model.keyframes
+    offsets = best_offsets(costs, count, ending, stage.exact)
+    for _ in range(stage.rounds):
+        timing = stage.timing_weight * timing_costs(offsets, recipe.model.frames, size)
+        offsets = best_offsets(costs + timing, count, ending, stage.exact)
+    return offsets
 
 
 def train_predictor(
@@ -176,7 +244,7 @@ def train_predictor(
 
 def predictor_loss(
     predictor: KeyframePredictor,
-    embeddings: Float[Tensor, "n T F"],
+    embeddings: Float[Tensor, "n T+N F"],
     teacher: Int[Tensor, "n M"],
     stage: PredictorStage,
     device: torch.device,
@@ -187,12 +255,14 @@ def predictor_loss(
     rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
     frames, offsets = embeddings[rows].float().to(device), teacher[rows].to(device)
     noise = torch.randn(*offsets.shape, predictor.latent, generator=generator).to(device)
-    size = predictor.max_offset
-    found = predictor.infer(frames, noise, functional.one_hot(offsets - 1, size).float())
-    targets = frames[torch.arange(len(frames), device=device)[:, None], offsets.cumsum(-1)]
-    key = (found.embeddings - targets).square().sum(-1).mean()
-    kl = found.kl.mean()
-    timing = functional.cross_entropy(found.offset_logits.flatten(0, 1), offsets.flatten() - 1)
+    size, used = predictor.max_offset, offsets > 0
+    known = (offsets - 1).clamp(min=0)
+    found = predictor.infer(frames, noise, functional.one_hot(known, size).float())
+    times = predictor.context - 1 + offsets.cumsum(-1)
+    targets = frames[torch.arange(len(frames), device=device)[:, None], times]
+    key = (found.embeddings - targets).square().sum(-1)[used].mean()
+    kl = found.kl[used].mean()
+    timing = functional.cross_entropy(found.offset_logits[used], known[used])
     beta = stage.beta * min(1.0, step / (0.2 * stage.steps))
     return Loss(key + beta * kl + stage.offset_weight * timing, {"key": key, "kl": kl, "timing": timing})
 
@@ -221,10 +291,11 @@ def algorithm_2(
     noise = torch.randn(stage.batch, count, model.config.latent, generator=generator).to(device)
     found = model.predictor.infer(frames, noise)
     offsets = torch.softmax(found.offset_logits, dim=-1)
-    starts = torch.cat([frames[:, :1], found.embeddings[:, :-1]], dim=1)
+    first, later = frames[:, model.config.context - 1], frames[:, model.config.context :]
+    starts = torch.cat([first[:, None], found.embeddings[:, :-1]], dim=1)
     ends = (starts.flatten(0, 1), found.embeddings.flatten(0, 1))
     segments = model.interpolator(*ends, offsets.flatten(0, 1)).unflatten(0, (stage.batch, count))
-    parts = soft_loss(frames[:, 1:], found.embeddings, offsets, segments, found.kl)
+    parts = soft_loss(later, found.embeddings, offsets, segments, found.kl)
     key, kl, inter = parts.keyframe.mean(), parts.divergence.mean(), parts.interpolation.mean()
     total = key + stage.beta * kl + stage.interpolation_weight * inter
     return Loss(total, {"key": key, "kl": kl, "inter": inter, "used": parts.used.mean()})
