@@ -10,17 +10,26 @@ from envs.push import PushEnv
 from envs.push_scene import Scene
 from envs.simulator import PushSimulator
 from planner.episode import Subgoals
-from planner.hierarchy import Planner
+from planner.hierarchy import Planner, Plausible
 from planner.servo import Servo, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.keyin.model import KeyIn
+from world_models.tap import Tap
 
 PLANNERS = {
     "keyin": "subgoals from a search over KeyIn's latents",
+    "jumpy": "the same with keyframes a constant time apart",
+    "surprise": "the same with keyframes where a sequential model is surprised",
+    "tap": "bottlenecks between start and goal, predicted whenever they come",
     "flat": "no subgoals: straight to the goal",
     "random": "random actions",
     "oracle": "the true keyframes of a demonstration of the same task",
 }
+
+
+TAP_DRAWS = 20
+"""Plans among which TAP looks for a plausible one: as many as the shortlist of the other planners."""
 
 
 def keyin_subgoals(planner: Planner) -> Subgoals:
@@ -31,6 +40,32 @@ def keyin_subgoals(planner: Planner) -> Subgoals:
     ) -> Float[Tensor, "K C H W"]:
         context = Context(now[:, None], now.new_zeros(1, 0, 2))
         return planner.plan(context, goal, [generator]).subgoals[0, :-1]
+
+    return subgoals
+
+
+def tap_subgoals(tap: Tap, pictures: KeyIn, count: int, plausible: Plausible) -> Subgoals:
+    """``count`` bottlenecks by recursion: the first plan drawn with the most plausible pictures.
+
+    ``pictures`` is the model whose autoencoder TAP was trained with. TAP is told the goal instead of
+    searching for it, so there is no cost to choose by.
+    """
+
+    @torch.inference_mode()
+    def subgoals(
+        now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
+    ) -> Float[Tensor, "K C H W"]:
+        noise = torch.randn(TAP_DRAWS, count, tap.config.latent, generator=generator)
+        ends = [pictures.embed(picture).expand(TAP_DRAWS, -1) for picture in (now, goal)]
+        best, most = goal[:0], -1
+        for features in tap.subgoals(ends[0], ends[1], noise):
+            frames = pictures.decode(features)
+            whole = int(plausible(frames).sum())
+            if whole > most:
+                best, most = frames, whole
+            if most == count:
+                break
+        return best
 
     return subgoals
 

@@ -11,6 +11,7 @@ from planner.hierarchy import HierarchyConfig, Planner
 from planner.servo import Servo, ServoConfig
 from world_models.checkpoint import read_model
 from world_models.keyin.model import KeyIn
+from world_models.tap import Tap
 
 PRETRAINED = Path(world_models.__file__).with_name("pretrained")
 PUCK_SEGMENTER = ColorSegmenter(color=PUCK_PIXELS, tolerance=0.4, min_mass=10, max_mass=40, max_radius=2.9)
@@ -37,8 +38,46 @@ class ReadyPlanner:
 
 
 def available_models() -> tuple[str, ...]:
-    """Names of the planning models that ship with the package."""
+    """Names of the models that ship with the package."""
     return tuple(sorted(path.parent.name for path in PRETRAINED.glob("*/config.json")))
+
+
+def _find(name: str) -> Path:
+    """The folder of a shipped model, or the model folder of that path."""
+    folder = PRETRAINED / name if name in available_models() else Path(name)
+    if not (folder / "config.json").is_file():
+        shipped = ", ".join(available_models()) or "none"
+        raise ValueError(f"no model {name!r}; shipped: {shipped}; or give the path of a model folder")
+    return folder
+
+
+def weights_digest(name: str) -> str:
+    """SHA-256 of the weights of a shipped model or model folder.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    return read_model(_find(name)).weights_digest
+
+
+def load_tap(name: str = "tap-push", device: str = "cpu") -> Tap:
+    """Load a TAP model by its shipped name or the path of a model folder.
+
+    Raises:
+        ValueError: there is no such model.
+        CheckpointError: its files are incomplete or differ from their manifest.
+    """
+    return Tap.load(_find(name), device)
+
+
+def load_keyin(name: str = "keyin-push", device: str = "cpu") -> KeyIn:
+    """Load a KeyIn model by its shipped name or the path of a model folder.
+
+    Raises:
+        ValueError: there is no such model.
+        CheckpointError: its files are incomplete or differ from their manifest.
+    """
+    return KeyIn.load(_find(name), device)
 
 
 def load_planner(
@@ -52,10 +91,7 @@ def load_planner(
         ValueError: there is no such model.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    folder = PRETRAINED / name if name in available_models() else Path(name)
-    if not (folder / "config.json").is_file():
-        shipped = ", ".join(available_models()) or "none"
-        raise ValueError(f"no model {name!r}; shipped: {shipped}; or give the path of a model folder")
+    folder = _find(name)
     stored = read_model(folder)
     model = KeyIn.load(folder, device)
     segmenter = PUCK_SEGMENTER

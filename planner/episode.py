@@ -25,6 +25,9 @@ Subgoals = Callable[
 """(picture of now, picture of the goal, randomness) -> subgoals on the way; the goal is not among them."""
 
 
+Positions = list[tuple[float, float]]
+
+
 class Controller(Protocol):
     """The low level: the next action toward a subgoal picture."""
 
@@ -44,7 +47,6 @@ class EpisodeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_steps: int = Field(default=60, ge=1)
     max_steps_per_subgoal: int = Field(default=10, ge=1)
     """Give up on a subgoal after so many steps; the goal itself is never given up."""
     subgoal_radius: float = Field(default=2.5, gt=0)
@@ -58,12 +60,18 @@ class EpisodeConfig(BaseModel):
 
 @dataclass
 class Outcome:
-    """What happened in one episode. Distances are shortest paths in table units, durations in seconds."""
+    """What happened in one episode. Distances are shortest paths in table units, durations in seconds.
+
+    ``plans`` holds, for every plan made, where each of its subgoals shows the object, in pixels, and
+    ``whole`` whether it shows exactly one whole object.
+    """
 
     initial_distance: float
     distance: float
     steps: int
     final_puck: tuple[float, float]
+    plans: list[Positions] = field(default_factory=list)
+    whole: list[list[bool]] = field(default_factory=list)
     plan_seconds: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)
     frames: list[Picture] = field(default_factory=list)
@@ -130,7 +138,7 @@ def run_episode(
     generator: torch.Generator,
     record: bool = False,
 ) -> Outcome:
-    """Run ``scene`` to the end: the goal reached in the picture, or ``config.max_steps``.
+    """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
 
     Decisions rest on pictures alone (subgoals are switched by the segmented puck), except where the
     controller is given true dynamics; true positions only enter the returned distances.
@@ -145,6 +153,8 @@ def run_episode(
         frames = subgoals(to_tensor(picture)[None], goal, generator)
         outcome.plan_seconds.append(time.perf_counter() - begun)
         route.follow(frames)
+        outcome.plans.append([(float(x), float(y)) for x, y in segmenter.blob(frames).centre])
+        outcome.whole.append(segmenter.whole(frames).tolist())
         if record and not outcome.subgoals:
             outcome.subgoals = list(to_bytes(frames))
 
@@ -152,7 +162,7 @@ def run_episode(
     if record:
         outcome.frames.append(picture)
     warm_start: Tensor | None = None
-    for _ in range(config.max_steps):
+    for _ in range(scene.steps):
         puck = segmenter.blob(to_tensor(picture)[None]).centre[0]
         status = route.advance(puck)
         if status == "done":

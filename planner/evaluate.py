@@ -12,29 +12,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from tqdm import tqdm
 
-from envs import PUSH_ID
+from envs import PUSH_IDS
 from envs.episodes import Episodes, draw_episodes, load_manifest
-from envs.push import PushEnv
-from envs.push_scene import Scene
+from envs.push_tasks import find_task
 from planner import figures
-from planner.baselines import (
-    PLANNERS,
-    RandomController,
-    SimulatorController,
-    keyin_subgoals,
-    no_subgoals,
-    oracle_subgoals,
-)
-from planner.build import PUCK_SEGMENTER, load_planner, simulator_servo
-from planner.episode import Controller, EpisodeConfig, Outcome, Subgoals, run_episode
+from planner.baselines import PLANNERS
+from planner.build import weights_digest
 from planner.results import markdown_table, summarise
+from planner.settings import Settings
+from planner.worker import Worker, film_stem
 from world_models.checkpoint import write_bytes
 
-MANIFEST = "push-400"
+MANIFESTS = {
+    "push": "push-400",
+    "push-long": "push-long-200",
+    "push-two-walls": "push-two-walls-200",
+    "push-tight": "push-tight-200",
+}
+"""The frozen episodes of each task."""
+LEARNED = ("keyin", "jumpy", "surprise", "tap")
+
+SHIPPED = Settings()
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Push:
     """Push the puck round the wall."""
 
     planners: str = "keyin,flat,random,oracle"
-    """Comma-separated: keyin, flat, random, oracle."""
+    """Comma-separated: keyin, jumpy, surprise, tap, flat, random, oracle."""
+    task: str = "push"
+    """push, or harder: push-long, push-two-walls, push-tight."""
     servo: Literal["simulator"] = "simulator"
     """Low level: a search in the true dynamics."""
     episodes: int = 400
@@ -53,10 +56,14 @@ class Push:
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str = "keyin-push"
-    """Shipped model or model folder of the keyin planner."""
+    """Shipped model or model folder of the keyin planner; tap works on its pictures."""
+    jumpy: str = "jumpy-push"
+    """The same for the jumpy planner, ..."""
+    surprise: str = "surprise-push"
+    tap: str = "tap-push"
     device: str = "cpu"
-    replan: Literal["never", "missed"] = "never"
-    """Plan afresh when a subgoal was missed."""
+    settings: Settings = SHIPPED
+    """How both levels search, and when subgoals are switched."""
     out: Path = Path("results.json")
     video: Path | None = None
     """Folder for one MP4 and one plan strip per episode."""
@@ -75,76 +82,31 @@ class Push:
         """The episodes asked for."""
         if self.episodes < 1 or self.workers < 1:
             raise ValueError("--episodes and --workers must be at least 1")
+        find_task(self.task)
         if self.fresh is not None:
-            return draw_episodes(self.fresh, self.episodes)
-        frozen = load_manifest(MANIFEST)
+            return draw_episodes(self.fresh, self.episodes, self.task)
+        frozen = load_manifest(MANIFESTS[self.task])
         if self.episodes > len(frozen.scenes):
-            raise ValueError(f"{MANIFEST} has {len(frozen.scenes)} episodes; use --fresh SEED for more")
+            raise ValueError(
+                f"{frozen.name} has {len(frozen.scenes)} episodes; ask for fewer, or use --fresh SEED"
+            )
         return frozen
 
-
-class _Worker:
-    """What one process needs to run any episode: environment, planners, low level."""
-
-    def __init__(self, run: Push) -> None:
-        torch.set_num_threads(1)
-        self.run = run
-        self.episodes = run.select()
-        self.env = PushEnv()
-        self.simulator = SimulatorController(simulator_servo(self.env))
-        self.keyin = (
-            keyin_subgoals(load_planner(run.model, run.device).planner) if "keyin" in run.names() else None
-        )
-
-    def episode(self, planner: str, index: int) -> dict[str, Any]:
-        """Run one episode and return its JSON record."""
-        scene = self.episodes.scenes[index]
-        subgoals: Subgoals = no_subgoals
-        controller: Controller = self.simulator
-        if planner == "keyin":
-            assert self.keyin is not None
-            subgoals = self.keyin
-        elif planner == "oracle":
-            subgoals = oracle_subgoals(self.env, scene)
-        elif planner == "random":
-            controller = RandomController()
-        outcome = run_episode(
-            self.env,
-            scene,
-            subgoals,
-            controller,
-            PUCK_SEGMENTER,
-            EpisodeConfig(replan=self.run.replan),
-            torch.Generator().manual_seed(self.run.seed * 1_000_003 + index),
-            record=self.run.video is not None,
-        )
-        if self.run.video is not None:
-            self._film(outcome, _film_stem(self.run.video, planner, index))
-        return {
-            "planner": planner,
-            "episode": index,
-            "scene": scene.digest,
-            "initial_distance": outcome.initial_distance,
-            "distance": outcome.distance,
-            "steps": outcome.steps,
-            "final_puck": outcome.final_puck,
-            "goal": scene.goal,
-            "plan_seconds": outcome.plan_seconds,
-            "step_seconds": outcome.step_seconds,
-        }
-
-    def _film(self, outcome: Outcome, stem: Path) -> None:
-        _, info = self.env.reset(options={"scene": self.env.scene})
-        figures.video(outcome.frames, info["goal"], stem.with_suffix(".mp4"))
-        figures.strip([outcome.frames[0], *outcome.subgoals, info["goal"]], stem.with_suffix(".png"))
+    def weights(self) -> dict[str, str]:
+        """Model names by learned planner, of those asked for."""
+        models = {"keyin": self.model, "jumpy": self.jumpy, "surprise": self.surprise, "tap": self.tap}
+        wanted = set(self.names())
+        if "tap" in wanted:
+            wanted.add("keyin")
+        return {name: models[name] for name in LEARNED if name in wanted}
 
 
-_worker: _Worker | None = None
+_worker: Worker | None = None
 
 
-def _start_worker(run: Push) -> None:
+def _start_worker(run: Push, episodes: Episodes) -> None:
     global _worker
-    _worker = _Worker(run)
+    _worker = Worker(episodes, run.weights(), run.settings, run.seed, run.device, run.video)
 
 
 def _run_episode(planner: str, index: int) -> dict[str, Any]:
@@ -157,13 +119,14 @@ def evaluate(run: Push) -> dict[str, Any]:
     names, episodes = run.names(), run.select()
     journal = run.out.with_name(run.out.name + ".episodes.jsonl")
     settings = {name: _settings(run, name) for name in names}
-    wanted = {(name, index): scene.digest for name in names for index, scene in _numbered(run, episodes)}
+    scenes = list(enumerate(episodes.scenes[: run.episodes]))
+    wanted = {(name, index): scene.digest for name in names for index, scene in scenes}
     records = _resume(journal, settings, wanted)
     missing = [key for key in wanted if key not in records or not _is_filmed(run, *key)]
     context = multiprocessing.get_context("spawn")
     with (
         tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit="episode") as bar,
-        ProcessPoolExecutor(run.workers, context, _start_worker, (run,)) as pool,
+        ProcessPoolExecutor(run.workers, context, _start_worker, (run, episodes)) as pool,
         journal.open("a") as file,
     ):
         jobs = [pool.submit(_run_episode, *key) for key in missing]
@@ -181,30 +144,23 @@ def evaluate(run: Push) -> dict[str, Any]:
     by_planner = {name: [records[name, index] for index in range(run.episodes)] for name in names}
     rows = [summarise(name, run.servo if name != "random" else "none", by_planner[name]) for name in names]
     manifest = {"name": episodes.name, "fingerprint": episodes.fingerprint, "seed": episodes.seed}
-    result = {"env": PUSH_ID, "manifest": manifest, "settings": settings, "rows": rows}
+    result = {"env": PUSH_IDS[run.task], "manifest": manifest, "settings": settings, "rows": rows}
     write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
     figures.final_positions(by_planner, run.out.with_suffix(".png"))
     return result
 
 
-def _numbered(run: Push, episodes: Episodes) -> list[tuple[int, Scene]]:
-    return list(enumerate(episodes.scenes[: run.episodes]))
-
-
-def _film_stem(folder: Path, planner: str, index: int) -> Path:
-    return folder / f"{planner}-{index:03d}"
-
-
 def _is_filmed(run: Push, planner: str, index: int) -> bool:
     """Whether the episode's video is there, if videos are wanted."""
-    return run.video is None or _film_stem(run.video, planner, index).with_suffix(".mp4").exists()
+    return run.video is None or film_stem(run.video, planner, index).with_suffix(".mp4").exists()
 
 
 def _settings(run: Push, planner: str) -> dict[str, Any]:
     """What an outcome of this planner depends on, beside its task (and the type of device)."""
-    settings: dict[str, Any] = {"seed": run.seed, "servo": run.servo, "replan": run.replan}
-    if planner == "keyin":
-        settings["weights_sha256"] = load_planner(run.model, run.device).weights_sha256
+    settings: dict[str, Any] = {"seed": run.seed, "servo": run.servo, "search": run.settings.to_json()}
+    weights = run.weights()
+    if planner in weights:
+        settings["weights_sha256"] = weights_digest(weights[planner])
     return settings
 
 

@@ -38,25 +38,39 @@ def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> d
         "position_error_std": float(distances.std()),
         "initial_error_mean": float(np.mean([episode["initial_distance"] for episode in episodes])),
         "steps_mean": float(np.mean([episode["steps"] for episode in episodes])),
+        "planned_whole_rate": _share(episodes, "planned_whole", "planned"),
+        "plans_through_wall": sum(episode["plan_crosses_wall"] for episode in episodes),
+        "model_steps_mean": float(np.mean([episode["model_steps"] for episode in episodes])),
+        "simulator_steps_mean": float(np.mean([episode["simulator_steps"] for episode in episodes])),
         "seconds_per_plan_p50": float(np.median(plans)),
         "seconds_per_step_p50": float(np.median(steps)) if steps else 0.0,
     }
+
+
+def _share(episodes: Sequence[dict[str, Any]], part: str, whole: str) -> float | None:
+    """Sum of one count over the sum of another; None where there is nothing to count."""
+    total = sum(episode[whole] for episode in episodes)
+    return sum(episode[part] for episode in episodes) / total if total else None
 
 
 def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = [
         "| planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 | position error, mean ± sd "
-        "| steps | s / plan | s / step |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| whole keyframes | plans through wall | steps | simulated steps | s / plan | s / step |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         low, high = row["success_ci95"]
+        share = row["planned_whole_rate"]
+        whole = "-" if share is None else f"{100 * share:.1f} %"
         lines.append(
             f"| {row['planner']} | {row['servo']} | {row['episodes']} "
             f"| {100 * row['success_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) "
             f"| {100 * row['strict_rate']:.1f} % "
-            f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} | {row['steps_mean']:.1f} "
+            f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} "
+            f"| {whole} | {row['plans_through_wall']} | {row['steps_mean']:.1f} "
+            f"| {row['simulator_steps_mean']:,.0f} "
             f"| {row['seconds_per_plan_p50']:.3f} | {row['seconds_per_step_p50']:.3f} |"
         )
     return "\n".join(lines)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -54,8 +56,8 @@ def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
 
 def test_same_seed_same_episode(push):
     servo = SimulatorController(simulator_servo(push, SMALL))
-    config = EpisodeConfig(max_steps=6)
-    one, two, other = (run(push, no_subgoals, servo, config, seed=seed) for seed in (1, 1, 2))
+    scene = replace(OPEN_TABLE, steps=6)
+    one, two, other = (run(push, no_subgoals, servo, scene=scene, seed=seed) for seed in (1, 1, 2))
     assert one.final_puck == two.final_puck
     assert one.final_puck != other.final_puck
 
@@ -64,7 +66,13 @@ def test_missed_subgoals_are_given_up_after_their_steps_but_the_goal_is_not(push
     places = [(-0.6, 0.0), (0.6, 0.0)]
     frames = torch.cat([picture_with_puck_at(push, OPEN_TABLE, place) for place in places])
     still = Still()
-    outcome = run(push, lambda *_: frames, still, EpisodeConfig(max_steps=9, max_steps_per_subgoal=3))
+    outcome = run(
+        push,
+        lambda *_: frames,
+        still,
+        EpisodeConfig(max_steps_per_subgoal=3),
+        scene=replace(OPEN_TABLE, steps=9),
+    )
     columns = [round(x) for x, _ in still.asked]
     assert outcome.steps == 9
     assert len({*columns[:3]}) == len({*columns[3:6]}) == len({*columns[6:]}) == 1
@@ -75,7 +83,7 @@ def test_missed_subgoals_are_given_up_after_their_steps_but_the_goal_is_not(push
 def test_reached_subgoals_are_skipped_at_once(push):
     here = picture_with_puck_at(push, OPEN_TABLE, (0.01, -0.3))
     still = Still()
-    run(push, lambda *_: here, still, EpisodeConfig(max_steps=1))
+    run(push, lambda *_: here, still, scene=replace(OPEN_TABLE, steps=1))
     goal = PUCK_SEGMENTER.blob(picture_with_puck_at(push, OPEN_TABLE, OPEN_TABLE.goal)).centre[0, 0]
     assert still.asked[0][0] == pytest.approx(float(goal), abs=0.5)
 
@@ -83,8 +91,9 @@ def test_reached_subgoals_are_skipped_at_once(push):
 def test_subgoals_without_a_puck_are_dropped(push):
     blank = torch.full((2, 3, 64, 64), 0.4)
     still = Still()
-    outcome = run(push, lambda *_: blank, still, EpisodeConfig(max_steps=2))
+    outcome = run(push, lambda *_: blank, still, scene=replace(OPEN_TABLE, steps=2))
     assert outcome.steps == 2
+    assert outcome.whole == [[False, False]]
     assert not np.isnan([x for x, _ in still.asked]).any()
 
 
@@ -101,19 +110,23 @@ def test_replanning_happens_when_a_subgoal_was_missed(push):
         calls.append(now)
         return far
 
-    config = EpisodeConfig(max_steps=7, max_steps_per_subgoal=3, replan="missed")
-    outcome = run(push, subgoals, Still(), config)
+    config = EpisodeConfig(max_steps_per_subgoal=3, replan="missed")
+    scene = replace(OPEN_TABLE, steps=7)
+    outcome = run(push, subgoals, Still(), config, scene=scene)
     assert len(calls) == len(outcome.plan_seconds) == 3
     calls.clear()
-    run(push, subgoals, Still(), config.model_copy(update={"replan": "never"}))
+    run(push, subgoals, Still(), config.model_copy(update={"replan": "never"}), scene=scene)
     assert len(calls) == 1
 
 
 def test_recorded_episode_has_a_picture_per_step_and_the_plan(push):
     frames = torch.cat([picture_with_puck_at(push, OPEN_TABLE, (0.3, 0.0))])
-    outcome = run(push, lambda *_: frames, RandomController(), EpisodeConfig(max_steps=4), record=True)
+    short = replace(OPEN_TABLE, steps=4)
+    outcome = run(push, lambda *_: frames, RandomController(), record=True, scene=short)
     assert len(outcome.frames) == 5
     assert np.array_equal(to_tensor(outcome.subgoals[0]), frames[0])
+    assert outcome.whole == [[True]]
+    assert outcome.plans[0][0] == pytest.approx(PUCK_SEGMENTER.blob(frames).centre[0].tolist())
 
 
 def test_oracle_shows_the_puck_on_its_way_round_the_wall(push):

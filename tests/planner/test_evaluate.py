@@ -15,6 +15,10 @@ ROW_KEYS = {
     "position_error_mean",
     "position_error_std",
     "initial_error_mean",
+    "planned_whole_rate",
+    "plans_through_wall",
+    "model_steps_mean",
+    "simulator_steps_mean",
     "seconds_per_plan_p50",
     "seconds_per_step_p50",
 }
@@ -25,6 +29,11 @@ def record(distance: float) -> dict:
         "distance": distance,
         "initial_distance": 1.3,
         "steps": 40,
+        "planned": 5,
+        "planned_whole": 4,
+        "plan_crosses_wall": distance > 0.5,
+        "model_steps": 3600,
+        "simulator_steps": 64000,
         "plan_seconds": [0.2],
         "step_seconds": [0.1, 0.3],
     }
@@ -45,6 +54,8 @@ def test_rows_summarise_their_episodes():
     assert row["strict_rate"] == 0.25
     assert row["position_error_mean"] == pytest.approx(0.375)
     assert row["seconds_per_step_p50"] == pytest.approx(0.2)
+    assert (row["planned_whole_rate"], row["plans_through_wall"]) == (0.8, 1)
+    assert row["simulator_steps_mean"] == 64000
     assert "50.0 %" in markdown_table([row])
 
 
@@ -73,9 +84,10 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"planners": "keyin,magic"}, "choose from keyin, flat"),
+        ({"planners": "keyin,magic"}, "choose from keyin, jumpy"),
         ({"episodes": 401}, "--fresh SEED"),
         ({"episodes": 0}, "at least 1"),
+        ({"task": "pull"}, "push-two-walls"),
         ({"planners": "keyin", "model": "keyin-pull"}, "no model 'keyin-pull'"),
     ],
 )

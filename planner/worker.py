@@ -1,0 +1,136 @@
+"""One process of a closed-loop evaluation: environment, planners and servo, ready to run any episode."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from envs.episodes import Episodes
+from envs.push import CAMERA, PushEnv
+from envs.push_scene import Scene
+from envs.rendering import Projection
+from planner import figures
+from planner.baselines import (
+    RandomController,
+    SimulatorController,
+    keyin_subgoals,
+    no_subgoals,
+    oracle_subgoals,
+    tap_subgoals,
+)
+from planner.build import PUCK_SEGMENTER, load_keyin, load_planner, load_tap, simulator_servo
+from planner.episode import Controller, Outcome, Positions, Subgoals, run_episode
+from planner.settings import Settings
+
+
+class Worker:
+    """Runs single episodes of any planner.
+
+    ``weights`` names a shipped model or a model folder for each learned planner that is used (``tap`` also
+    needs ``keyin``, whose pictures it works on); ``video`` is a folder for an MP4 and a plan strip of every
+    episode.
+    """
+
+    def __init__(
+        self,
+        episodes: Episodes,
+        weights: dict[str, str],
+        settings: Settings,
+        seed: int,
+        device: str,
+        video: Path | None,
+    ) -> None:
+        torch.set_num_threads(1)
+        self._episodes, self._settings, self._seed, self._video = episodes, settings, seed, video
+        self._env = PushEnv(task=episodes.task)
+        self._project = Projection(self._env.model, CAMERA, 64)
+        self._servo = simulator_servo(self._env, settings.servo)
+        self._learned: dict[str, Subgoals] = {}
+        self._imagined = {}
+        for name, model in weights.items():
+            if name == "tap":
+                pictures = load_keyin(weights["keyin"], device)
+                count = pictures.config.keyframes - 1
+                tap = load_tap(model, device)
+                self._learned[name] = tap_subgoals(tap, pictures, count, PUCK_SEGMENTER.whole)
+                self._imagined[name] = count
+            else:
+                planner = load_planner(model, device, settings.hierarchy).planner
+                self._learned[name] = keyin_subgoals(planner)
+                search = planner.config.cem
+                self._imagined[name] = search.candidates * search.iterations * planner.config.keyframes
+
+    def episode(self, planner: str, index: int) -> dict[str, Any]:
+        """Run one episode and return its JSON record.
+
+        ``model_steps`` counts keyframes imagined by learned models, ``simulator_steps`` control steps
+        imagined by the servo.
+        """
+        scene = self._episodes.scenes[index]
+        subgoals: Subgoals = no_subgoals
+        controller: Controller = SimulatorController(self._servo)
+        if planner in self._learned:
+            subgoals = self._learned[planner]
+        elif planner == "oracle":
+            subgoals = oracle_subgoals(self._env, scene)
+        elif planner == "random":
+            controller = RandomController()
+        outcome = run_episode(
+            self._env,
+            scene,
+            subgoals,
+            controller,
+            PUCK_SEGMENTER,
+            self._settings.episode,
+            torch.Generator().manual_seed(self._seed * 1_000_003 + index),
+            record=self._video is not None,
+        )
+        if self._video is not None:
+            self._film(scene, outcome, film_stem(self._video, planner, index))
+        searched = 0 if planner == "random" else self._settings.servo.imagined_steps
+        return {
+            "planner": planner,
+            "episode": index,
+            "scene": scene.digest,
+            "initial_distance": outcome.initial_distance,
+            "distance": outcome.distance,
+            "steps": outcome.steps,
+            "final_puck": outcome.final_puck,
+            "goal": scene.goal,
+            "planned": sum(len(whole) for whole in outcome.whole),
+            "planned_whole": sum(sum(whole) for whole in outcome.whole),
+            "plan_crosses_wall": bool(outcome.plans) and self._crosses(scene, outcome.plans[0]),
+            "model_steps": self._imagined.get(planner, 0) * len(outcome.plans),
+            "simulator_steps": searched * outcome.steps,
+            "plan_seconds": outcome.plan_seconds,
+            "step_seconds": outcome.step_seconds,
+        }
+
+    def _crosses(self, scene: Scene, centres: Positions) -> bool:
+        """Whether straight lines from start over the planned puck positions to the goal cut a wall."""
+        start, goal = self._project(np.array([scene.puck, scene.goal]), 0.0)
+        seen = [np.array(centre) for centre in centres if np.isfinite(centre).all()]
+        route = [start, *seen, goal]
+        walls = [self._project(wall.end_points(margin=0.0), 0.0) for wall in scene.walls]
+        return any(_cut(a, b, *wall) for a, b in pairwise(route) for wall in walls)
+
+    def _film(self, scene: Scene, outcome: Outcome, stem: Path) -> None:
+        _, info = self._env.reset(options={"scene": scene})
+        figures.video(outcome.frames, info["goal"], stem.with_suffix(".mp4"))
+        figures.strip([outcome.frames[0], *outcome.subgoals, info["goal"]], stem.with_suffix(".png"))
+
+
+def film_stem(folder: Path, planner: str, index: int) -> Path:
+    """Path of an episode's video and strip, without their suffixes."""
+    return folder / f"{planner}-{index:03d}"
+
+
+def _cut(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bool:
+    """Whether the segments a-b and c-d cross."""
+
+    def side(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> float:
+        return float((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
