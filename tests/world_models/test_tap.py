@@ -7,7 +7,17 @@ from torch.distributions import Independent, Normal, kl_divergence
 from world_models import trainer
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.svg import SVG, SVGConfig
-from world_models.tap import DEPTH, MARGIN, Tap, TapConfig, TapStage, draw_segments, tap_loss, train_tap
+from world_models.tap import (
+    DEPTH,
+    MARGIN,
+    Tap,
+    TapConfig,
+    TapStage,
+    draw_segments,
+    goal_pictures,
+    tap_loss,
+    train_tap,
+)
 from world_models.trainer import Session
 
 CONFIG = TapConfig(embedding=8, latent=2, hidden=8)
@@ -32,14 +42,15 @@ def on_the_sphere(*shape, seed=1):
     return torch.nn.functional.layer_norm(draw(*shape, seed=seed), shape[-1:])
 
 
-def brute_force(tap, frames, start, end, noise, stage):
+def brute_force(tap, frames, goal, start, end, noise, stage):
     """The loss of one segment and its target: every time is tried, one after the other."""
     best = None
     for t in range(start, end + 1):
         share = (t - start) / (end - start)
         if not MARGIN <= share <= 1 - MARGIN:
             continue
-        rows = [frames[time][None] for time in (start, end, t)]
+        last = goal if end == len(frames) - 1 else frames[end]
+        rows = [frames[start][None], last[None], frames[t][None]]
         mean, log_variance = tap.posterior(*rows)
         prior_mean, prior_log_variance = tap.prior(*rows[:2])
         posterior = Independent(Normal(mean, (log_variance / 2).exp()), 1)
@@ -54,15 +65,15 @@ def brute_force(tap, frames, start, end, noise, stage):
 
 @pytest.mark.parametrize("preference", [0.1, 0.25, 100.0])
 def test_the_loss_is_the_minimum_over_time(preference):
-    tap, frames = model(), on_the_sphere(3, 13, 8)
+    tap, frames, goals = model(), on_the_sphere(3, 13, 8), on_the_sphere(3, 8, seed=7)
     stage = TapStage(steps=1, batch=40, beta=0.7, preference=preference)
-    loss = tap_loss(tap, frames, stage, CPU, 0, torch.Generator().manual_seed(5))
+    loss = tap_loss(tap, frames, goals, stage, CPU, 0, torch.Generator().manual_seed(5))
     replay = torch.Generator().manual_seed(5)
     rows = torch.randint(3, (40,), generator=replay)
     segments = draw_segments(40, 12, replay)
     noise = torch.randn(40, 2, generator=replay)
     found = [
-        brute_force(tap, frames[row], int(start), int(end), eps, stage)
+        brute_force(tap, frames[row], goals[row], int(start), int(end), eps, stage)
         for row, start, end, eps in zip(rows, *segments, noise, strict=True)
     ]
     torch.testing.assert_close(loss.total, torch.stack([bound for bound, _ in found]).mean())
@@ -75,19 +86,19 @@ def test_the_gradient_is_that_of_the_chosen_targets_alone():
     stage = TapStage(steps=1, batch=1, beta=0.7)
     generator = torch.Generator()
     whole = next(seed for seed in range(100) if draw_after_row(generator.manual_seed(seed)) == (0, 12))
-    loss = tap_loss(tap, frames, stage, CPU, 0, generator.manual_seed(whole))
+    loss = tap_loss(tap, frames, frames[:, -1], stage, CPU, 0, generator.manual_seed(whole))
     loss.total.backward()
     before = {name: parameter.grad.clone() for name, parameter in tap.named_parameters()}
     generator.manual_seed(whole)
     draw_after_row(generator)
     noise = torch.randn(1, 2, generator=generator)
-    _, target = brute_force(tap, frames[0], 0, 12, noise, stage)
+    _, target = brute_force(tap, frames[0], frames[0, -1], 0, 12, noise, stage)
     others = frames.clone()
     kept = torch.zeros(13, dtype=torch.bool)
     kept[[0, target, 12]] = True
     others[0, ~kept] += 100.0
     tap.zero_grad()
-    tap_loss(tap, others, stage, CPU, 0, generator.manual_seed(whole)).total.backward()
+    tap_loss(tap, others, others[:, -1], stage, CPU, 0, generator.manual_seed(whole)).total.backward()
     for name, parameter in tap.named_parameters():
         torch.testing.assert_close(parameter.grad, before[name], msg=name)
         assert (parameter.grad != 0).any(), name
@@ -160,7 +171,7 @@ def test_a_fork_in_the_road_is_not_averaged(tmp_path):
         torch.set_rng_state(torch.Generator().manual_seed(0).get_state())
         tap = Tap(TapConfig(embedding=8, latent=2, hidden=32))
     stage = TapStage(steps=150, batch=32, beta=0.1, learning_rate=1e-2)
-    train_tap(tap, frames, stage, Session(tmp_path, 0, CPU))
+    train_tap(tap, frames, frames[:, -1], stage, Session(tmp_path, 0, CPU))
     start, goal = (end.expand(200, 8) for end in ends)
     found = tap.requires_grad_(False).predict(start, goal, draw(200, 2, seed=6))
     error = (found[:, None] - ways).square().sum(-1)
@@ -176,7 +187,7 @@ def test_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatch):
     resumed.load_state_dict(finished.state_dict())
     start = {name: tensor.clone() for name, tensor in finished.state_dict().items()}
     (tmp_path / "whole").mkdir()
-    train_tap(finished, frames, stage, Session(tmp_path / "whole", 0, CPU))
+    train_tap(finished, frames, frames[:, -1], stage, Session(tmp_path / "whole", 0, CPU))
 
     def save_and_die(path, step, *rest):
         save(path, step, *rest)
@@ -187,9 +198,9 @@ def test_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatch):
     session = Session(tmp_path / "killed", 0, CPU)
     session.folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        train_tap(resumed, frames, stage, session)
+        train_tap(resumed, frames, frames[:, -1], stage, session)
     fresh = Tap(CONFIG)  # what a new process starts with does not matter
-    train_tap(fresh, frames, stage, session)
+    train_tap(fresh, frames, frames[:, -1], stage, session)
     for name, tensor in finished.state_dict().items():
         assert torch.equal(tensor, fresh.state_dict()[name]), name
     # The first step has a learning rate of its own; by the second something must have moved.
@@ -197,8 +208,9 @@ def test_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatch):
 
 
 def test_sequences_without_a_middle_are_refused(tmp_path):
+    stage = TapStage(steps=1, batch=4)
     with pytest.raises(ValueError, match="at least 3 frames, got 2"):
-        train_tap(Tap(CONFIG), draw(4, 2, 8), TapStage(steps=1, batch=4), Session(tmp_path, 0, CPU))
+        train_tap(Tap(CONFIG), draw(4, 2, 8), draw(4, 8), stage, Session(tmp_path, 0, CPU))
 
 
 def test_a_model_survives_the_disk_and_others_are_refused(tmp_path):
@@ -210,3 +222,16 @@ def test_a_model_survives_the_disk_and_others_are_refused(tmp_path):
     write_model(tmp_path / "svg", config, SVG(config), "# SVG\n")
     with pytest.raises(CheckpointError, match="is no TapConfig"):
         Tap.load(tmp_path / "svg")
+
+
+def test_goal_pictures_move_the_object_and_nothing_else():
+    """A red square on grey moves right; a green robot that goes after it stays where it was."""
+    frames = torch.full((1, 6, 3, 16, 16), 0.5)
+    red, green = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
+    for t in range(6):
+        frames[0, t, :, 10:12, 2 * t : 2 * t + 2] = green[:, None, None]
+        frames[0, t, :, 4:6, 2 * t + 2 : 2 * t + 4] = red[:, None, None]
+    expected = torch.full((1, 3, 16, 16), 0.5)
+    expected[0, :, 10:12, 0:2] = green[:, None, None]
+    expected[0, :, 4:6, 12:14] = red[:, None, None]
+    assert torch.equal(goal_pictures(frames, (1.0, 0.0, 0.0), 0.4), expected)
