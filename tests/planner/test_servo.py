@@ -115,7 +115,7 @@ def test_actions_stay_within_the_bound(point_mass: Any, toy_context: Contexts, t
     cost = Recording(point_mass.segmenter)
     servo = Servo(point_mass, cost, ServoConfig())
     servo.act(point_mass.encode(toy_context((5.0, 5.0))), toy_picture((60.0, 60.0)), None, seeded(0))
-    assert [tuple(decisions.shape) for decisions in cost.seen] == [(200, 8, 2)] * 3
+    assert [tuple(decisions.shape) for decisions in cost.seen] == [(48, 8, 2)] * 2
     assert all(decisions.abs().max() <= 1 for decisions in cost.seen)
 
 
