@@ -6,6 +6,7 @@ with the first missing shard; the same seed gives the same bytes whatever the nu
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from world_models.data import DataError, Scalar, read_attributes, shard_path, wr
 
 SHARD_SIZE = 250
 VERSION = 2
+BROWNIAN_ID = "structured-brownian-motion"
+BROWNIAN_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,41 @@ class Push:
     workers: int = os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class Brownian:
+    """Structured Brownian motion: a disc that flies straight and turns after 6 to 8 frames."""
+
+    out: Path = Path("data/brownian")
+    """Folder of the shards."""
+    sequences: int = 20_000
+    """How many sequences, 35 frames each; rounded up to whole shards of 250."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+
+
 def collect_push(arguments: Push) -> None:
-    """Make every shard that is not there yet, with a progress bar over sequences."""
+    """Make every shard of demonstrations that is not there yet."""
+    _collect(arguments, _write_push_shard, PUSH_ID, VERSION)
+
+
+def collect_brownian(arguments: Brownian) -> None:
+    """Make every shard of Structured Brownian motion that is not there yet."""
+    _collect(arguments, _write_brownian_shard, BROWNIAN_ID, BROWNIAN_VERSION)
+
+
+def _collect(
+    arguments: Push | Brownian, write: Callable[[Path, int, int], None], environment: str, version: int
+) -> None:
+    """``write(folder, seed, index)`` for every missing shard, with a progress bar over sequences."""
     if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
         raise SystemExit("--sequences and --workers must be at least 1, --seed at least 0")
     shards = -(-arguments.sequences // SHARD_SIZE)
-    missing = [index for index in range(shards) if not _is_done(arguments, index)]
+    wanted: dict[str, Scalar] = {"environment": environment, "seed": arguments.seed, "version": version}
+    missing = [index for index in range(shards) if not _is_done(shard_path(arguments.out, index), wanted)]
     bar = tqdm(total=shards * SHARD_SIZE, initial=(shards - len(missing)) * SHARD_SIZE, unit="seq")
     context = multiprocessing.get_context("spawn")
     with bar, ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-        jobs = [pool.submit(_write_push_shard, arguments.out, arguments.seed, index) for index in missing]
+        jobs = [pool.submit(write, arguments.out, arguments.seed, index) for index in missing]
         try:
             for job in as_completed(jobs):
                 job.result()
@@ -51,17 +79,30 @@ def collect_push(arguments: Push) -> None:
             raise
 
 
-def _is_done(arguments: Push, index: int) -> bool:
-    path = shard_path(arguments.out, index)
+def _is_done(path: Path, wanted: dict[str, Scalar]) -> bool:
     if not path.exists():
         return False
-    found = read_attributes(path)
-    if (found.get("seed"), found.get("version")) != (arguments.seed, VERSION):
+    attributes = read_attributes(path)
+    found = {name: attributes.get(name) for name in wanted}
+    if found != wanted:
+        made, asked = (", ".join(f"{k} {v}" for k, v in values.items()) for values in (found, wanted))
         raise SystemExit(
-            f"{path} was made with seed {found.get('seed')}, version {found.get('version')}, not with "
-            f"seed {arguments.seed}, version {VERSION}; choose another --out or the same seed"
+            f"{path} was made with {made}, not with {asked}; choose another --out or the same seed"
         )
     return True
+
+
+def _write_brownian_shard(folder: Path, seed: int, index: int) -> None:
+    from envs.brownian import draw_sequences
+
+    first = index * SHARD_SIZE
+    attributes: dict[str, Scalar] = {
+        "environment": BROWNIAN_ID,
+        "seed": seed,
+        "first_index": first,
+        "version": BROWNIAN_VERSION,
+    }
+    write_shard(shard_path(folder, index), draw_sequences(seed, first, SHARD_SIZE), attributes)
 
 
 def _write_push_shard(folder: Path, seed: int, index: int) -> None:
@@ -85,13 +126,16 @@ def _write_push_shard(folder: Path, seed: int, index: int) -> None:
 
 def main() -> None:
     """Command line entry point."""
-    arguments = tyro.cli(
-        tyro.extras.subcommand_type_from_defaults({"push": Push()}),  # a sub-command per data set
+    arguments: Push | Brownian = tyro.cli(
+        tyro.extras.subcommand_type_from_defaults({"push": Push(), "brownian": Brownian()}),
         prog="python -m envs.collect",
         description=__doc__,
     )
     try:
-        collect_push(arguments)
+        if isinstance(arguments, Brownian):
+            collect_brownian(arguments)
+        else:
+            collect_push(arguments)
     except DataError as error:
         raise SystemExit(str(error)) from error
 
