@@ -49,7 +49,8 @@ class EpisodeConfig(BaseModel):
 
     max_steps_per_subgoal: int = Field(default=10, ge=1)
     """Give up on a subgoal after so many steps; the goal itself is never given up."""
-    subgoal_radius: float = Field(default=2.5, gt=0)
+    subgoal_radius: float = Field(default=4.0, gt=0)
+    """The paper gives none, the authors' code 5. With 2.5 the servo at times hovers beside a near subgoal."""
     goal_radius: float = Field(default=1.0, gt=0)
     replan: Literal["never", "missed", "always"] = "never"
     """Plan afresh from the current picture when a subgoal was given up, or (always) reached as well.

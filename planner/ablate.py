@@ -1,0 +1,189 @@
+"""What each part of the planner is worth: ``python -m planner.ablate push --out ablation.json``.
+
+Every variant is the shipped setting with one change, or the paper's, and runs the same episodes by way of
+:mod:`planner.evaluate`. Each keeps its own results and journal in ``<out>.variants/``, so that an interrupted
+run goes on where it stopped.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from planner.evaluate import Push, evaluate
+from planner.settings import PAPER, PAPER_SERVO, Settings
+from world_models.checkpoint import write_bytes
+
+SHIPPED = Settings()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the ablation: its name, what is changed, and the settings that result."""
+
+    name: str
+    what: str
+    settings: Settings
+
+
+def _servo(cem: dict[str, Any] | None = None, **changes: Any) -> Settings:
+    servo = SHIPPED.servo.model_copy(update=changes)
+    servo = servo.model_copy(update={"cem": servo.cem.model_copy(update=cem or {})})
+    return SHIPPED.model_copy(update={"servo": servo})
+
+
+def _search(cem: dict[str, Any] | None = None, **changes: Any) -> Settings:
+    hierarchy = SHIPPED.hierarchy.model_copy(update=changes)
+    hierarchy = hierarchy.model_copy(update={"cem": hierarchy.cem.model_copy(update=cem or {})})
+    return SHIPPED.model_copy(update={"hierarchy": hierarchy})
+
+
+def _episode(**changes: Any) -> Settings:
+    return SHIPPED.model_copy(update={"episode": SHIPPED.episode.model_copy(update=changes)})
+
+
+PAPER_SIZES = {
+    name: getattr(PAPER_SERVO.cem, name) for name in ("candidates", "iterations", "elite_fraction")
+}
+
+VARIANTS = (
+    Variant("shipped", "nothing changed", SHIPPED),
+    Variant("paper", "the paper's searches, no plausibility rule", PAPER),
+    Variant("paper-servo", "the paper's servo", SHIPPED.model_copy(update={"servo": PAPER_SERVO})),
+    Variant("paper-size", "servo of the paper's size", _servo(PAPER_SIZES)),
+    Variant("white-noise", "servo without coloured noise", _servo({"noise_exponent": 0.0})),
+    Variant("no-kept-elites", "servo without kept elites", _servo({"kept_fraction": 0.0})),
+    Variant("last-population", "servo answers from its last population", _servo({"best_ever": False})),
+    Variant("no-warm-start", "servo starts afresh every step", _servo(warm_start=False)),
+    Variant("search-last", "plan from the search's last population", _search({"best_ever": False})),
+    Variant("search-kept", "search for subgoals keeps 30 % of its elites", _search({"kept_fraction": 0.3})),
+    Variant("no-plausibility", "the cheapest plan, plausible or not", _search(shortlist=1)),
+    Variant("replan-missed", "new plan after every missed subgoal", _episode(replan="missed")),
+    Variant("replan-always", "new plan after every subgoal", _episode(replan="always")),
+    Variant("radius-2.5", "subgoals reached within 2.5 pixels", _episode(subgoal_radius=2.5)),
+    Variant("radius-5", "subgoals reached within 5 pixels", _episode(subgoal_radius=5.0)),
+)
+
+
+@dataclass(frozen=True)
+class Ablate:
+    """Push the puck round the wall."""
+
+    variants: str = ",".join(variant.name for variant in VARIANTS)
+    """Comma-separated names of variants."""
+    planners: str = "keyin"
+    """Comma-separated planners of planner.evaluate; each variant is run with each."""
+    task: str = "push"
+    episodes: int = 100
+    fresh: int | None = None
+    """Draw new episodes with this seed instead of the frozen ones."""
+    workers: int = os.cpu_count() or 1
+    seed: int = 0
+    """Seed of the searches; the episodes do not depend on it."""
+    model: str = "keyin-push"
+    """Shipped model or model folder of the keyin planner; the other learned planners are those shipped."""
+    out: Path = Path("ablation.json")
+
+    def select(self) -> list[Variant]:
+        """The variants asked for; an error names the valid ones."""
+        known = {variant.name: variant for variant in VARIANTS}
+        names = [name.strip() for name in self.variants.split(",") if name.strip()]
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise ValueError(
+                f"unknown variant {', '.join(unknown) or '(none)'}; choose from {', '.join(known)}"
+            )
+        return [known[name] for name in dict.fromkeys(names)]
+
+    def evaluation(self, variant: Variant) -> Push:
+        """The evaluation that yields this variant's rows."""
+        return Push(
+            planners=self.planners,
+            task=self.task,
+            episodes=self.episodes,
+            fresh=self.fresh,
+            workers=self.workers,
+            seed=self.seed,
+            model=self.model,
+            settings=variant.settings,
+            out=self.out.with_name(self.out.name + ".variants") / f"{variant.name}.json",
+        )
+
+
+def ablate(run: Ablate, evaluation: Callable[[Push], dict[str, Any]] = evaluate) -> dict[str, Any]:
+    """Run all variants and write their rows to ``run.out``; returns the JSON content."""
+    rows: list[dict[str, Any]] = []
+    result: dict[str, Any] = {}
+    variants = run.select()
+    for number, variant in enumerate(variants, start=1):
+        job = run.evaluation(variant)
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        tqdm.write(f"{variant.name} ({number} of {len(variants)}): {variant.what}")
+        outcome = evaluation(job)
+        rows += [_row(variant, row) for row in outcome["rows"]]
+        result = {"env": outcome["env"], "task": run.task, "manifest": outcome["manifest"], "rows": rows}
+        write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
+    return result
+
+
+def _row(variant: Variant, row: dict[str, Any]) -> dict[str, Any]:
+    copied = (
+        "success_rate",
+        "success_ci95",
+        "strict_rate",
+        "position_error_mean",
+        "steps_mean",
+        "simulator_steps_mean",
+        "seconds_per_step_p50",
+    )
+    return {
+        "name": variant.name,
+        "what": variant.what,
+        "planner": row["planner"],
+        "n": row["episodes"],
+        **{name: row[name] for name in copied},
+        "settings": variant.settings.to_json(),
+    }
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| variant | what is changed | planner | n | success < 0.30 (95 % CI) | strict < 0.15 "
+        "| position error | steps | simulator steps | s / step |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        low, high = np.multiply(100, row["success_ci95"])
+        lines.append(
+            f"| {row['name']} | {row['what']} | {row['planner']} | {row['n']} "
+            f"| {100 * row['success_rate']:.1f} % ({low:.1f} to {high:.1f}) "
+            f"| {100 * row['strict_rate']:.1f} % "
+            f"| {row['position_error_mean']:.3f} | {row['steps_mean']:.1f} "
+            f"| {row['simulator_steps_mean']:,.0f} | {row['seconds_per_step_p50']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Command line entry point."""
+    run = tyro.cli(
+        tyro.extras.subcommand_type_from_defaults({"push": Ablate()}),
+        prog="python -m planner.ablate",
+        description=__doc__,
+    )
+    try:
+        result = ablate(run)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    tqdm.write(f"{markdown(result['rows'])}\n\nwritten: {run.out}")
+
+
+if __name__ == "__main__":
+    main()

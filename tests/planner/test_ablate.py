@@ -1,0 +1,139 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from envs.push import PushEnv
+from envs.push_scene import Scene, Wall
+from planner.ablate import VARIANTS, Ablate, ablate, markdown
+from planner.build import PUCK_SEGMENTER
+from planner.episode import run_episode
+from planner.evaluate import Push
+from planner.servo import ServoStep
+from planner.settings import PAPER, Settings
+from world_models.frames import to_tensor
+
+
+def differences(one: Any, other: Any, path: str = "") -> set[str]:
+    """Paths of the leaves in which two JSON values differ."""
+    if isinstance(one, dict):
+        return {leaf for name in one for leaf in differences(one[name], other[name], f"{path}/{name}")}
+    return set() if one == other else {path}
+
+
+def outcome(job: Push) -> dict[str, Any]:
+    """What an evaluation would return, without running one."""
+    row = {
+        "episodes": job.episodes,
+        "success_rate": 0.5,
+        "success_ci95": [0.4, 0.6],
+        "strict_rate": 0.25,
+        "position_error_mean": 0.3,
+        "steps_mean": 30.0,
+        "simulator_steps_mean": 30.0 * job.settings.servo.imagined_steps,
+        "seconds_per_step_p50": 0.01,
+    }
+    rows = [{"planner": name, **row} for name in job.names()]
+    return {"env": "waymark/Push-v0", "manifest": {"name": "push-400"}, "rows": rows}
+
+
+def test_every_variant_but_the_papers_changes_one_thing() -> None:
+    shipped = Settings().to_json()
+    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
+    for variant in VARIANTS:
+        changed = differences(shipped, variant.settings.to_json())
+        if variant.name == "shipped":
+            assert not changed
+        elif variant.name in ("paper", "paper-servo", "paper-size"):
+            assert len(changed) > 1, variant.name
+        else:
+            assert len(changed) == 1, (variant.name, changed)
+    assert next(v for v in VARIANTS if v.name == "paper").settings == PAPER
+
+
+def test_each_variant_is_evaluated_with_its_settings_and_gets_its_rows(tmp_path: Path) -> None:
+    jobs: list[Push] = []
+
+    def evaluation(job: Push) -> dict[str, Any]:
+        jobs.append(job)
+        return outcome(job)
+
+    run = Ablate(variants="paper,shipped", planners="keyin,random", episodes=3, out=tmp_path / "a.json")
+    result = ablate(run, evaluation)
+    assert [job.settings for job in jobs] == [PAPER, Settings()]
+    assert len({job.out for job in jobs}) == 2, "journals are kept apart"
+    assert json.loads(run.out.read_text()) == result
+    assert [(row["name"], row["planner"]) for row in result["rows"]] == [
+        ("paper", "keyin"),
+        ("paper", "random"),
+        ("shipped", "keyin"),
+        ("shipped", "random"),
+    ]
+    assert result["rows"][0]["simulator_steps_mean"] == 200 * 3 * 8 * 30
+    assert result["rows"][0]["n"] == 3
+    table = markdown(result["rows"])
+    assert "| paper | " in table and "50.0 % (40.0 to 60.0)" in table and "144,000" in table
+
+
+def test_what_was_run_is_kept_when_a_later_variant_fails(tmp_path: Path) -> None:
+    def evaluation(job: Push) -> dict[str, Any]:
+        if job.settings == PAPER:
+            raise KeyboardInterrupt
+        return outcome(job)
+
+    run = Ablate(variants="shipped,paper", out=tmp_path / "a.json")
+    with pytest.raises(KeyboardInterrupt):
+        ablate(run, evaluation)
+    assert [row["name"] for row in json.loads(run.out.read_text())["rows"]] == ["shipped"]
+
+
+def test_a_variant_is_evaluated_in_the_closed_loop(tmp_path: Path) -> None:
+    run = Ablate(variants="shipped", planners="random", episodes=1, workers=1, out=tmp_path / "a.json")
+    (row,) = ablate(run)["rows"]
+    assert row["n"] == 1
+    assert row["position_error_mean"] > 0
+
+
+class Still:
+    """A controller that never moves."""
+
+    def act(self, *_: Any) -> ServoStep:
+        return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "plans"),
+    [
+        # The first subgoal is reached at once, the second missed.
+        ("shipped", [(0.0, -0.3), (0.7, 0.0)], 1),
+        ("replan-missed", [(0.0, -0.3), (0.7, 0.0)], 2),
+        ("replan-always", [(0.0, -0.3), (0.7, 0.0)], 3),
+        # Once the last subgoal is reached, the goal is next.
+        ("replan-always", [(0.0, -0.3)], 1),
+    ],
+)
+def test_plans_are_made_anew_when_the_variant_says_so(
+    name: str, places: list[tuple[float, float]], plans: int
+) -> None:
+    env = PushEnv()
+    scene = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6), steps=5)
+    pictures = [env.reset(options={"scene": replace(scene, puck=place)})[0] for place in places]
+    frames = to_tensor(np.stack(pictures))
+    settings = next(variant.settings for variant in VARIANTS if variant.name == name)
+    config = settings.episode.model_copy(update={"max_steps_per_subgoal": 3})
+    generator = torch.Generator()
+    outcome = run_episode(env, scene, lambda *_: frames, Still(), PUCK_SEGMENTER, config, generator)
+    env.close()
+    assert outcome.steps == 5
+    assert len(outcome.plan_seconds) == plans
+
+
+@pytest.mark.parametrize("names", ["shipped,no-brain", " , "])
+def test_unknown_variants_are_refused_with_the_valid_ones(tmp_path: Path, names: str) -> None:
+    with pytest.raises(ValueError, match="choose from shipped, paper"):
+        ablate(Ablate(variants=names, out=tmp_path / "a.json"))
+    assert not list(tmp_path.iterdir())
