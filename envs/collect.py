@@ -126,7 +126,7 @@ def _write_push_shard(folder: Path, seed: int, index: int) -> None:
 
 def main() -> None:
     """Command line entry point."""
-    arguments: Push | Brownian = tyro.cli(
+    arguments = tyro.cli(
         tyro.extras.subcommand_type_from_defaults({"push": Push(), "brownian": Brownian()}),
         prog="python -m envs.collect",
         description=__doc__,
@@ -134,7 +134,7 @@ def main() -> None:
     try:
         if isinstance(arguments, Brownian):
             collect_brownian(arguments)
-        else:
+        elif isinstance(arguments, Push):
             collect_push(arguments)
     except DataError as error:
         raise SystemExit(str(error)) from error
