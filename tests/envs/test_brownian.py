@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from envs import collect
 from envs.brownian import (
@@ -16,6 +17,7 @@ from envs.brownian import (
     draw_sequences,
 )
 from world_models.data import SequenceDataset
+from world_models.keyframe_scores import pattern_times, random_times, score
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,14 @@ def test_shards_of_another_data_set_are_refused(tmp_path, monkeypatch):
         collect.collect_push(collect.Push(out=tmp_path, sequences=1, seed=4, workers=1))
     with pytest.raises(SystemExit, match="seed 4"):
         collect.collect_brownian(collect.Brownian(out=tmp_path, sequences=1, seed=5, workers=1))
+
+
+def test_trivial_predictors_score_as_in_the_paper():
+    """Random, Constant and Static of Table 1, with the settings of the authors' script."""
+    flags = torch.from_numpy(np.stack([draw_flight(0, index).keyframes for index in range(2000)]))
+    flags = flags[:, CONTEXT - 1 :]
+    offsets = {0.17: (8,) * 6, 0.21: (4, 6, 5, 5, 4, 8)}
+    for published, pattern in offsets.items():
+        assert score(pattern_times(2000, pattern), flags).f1.mean() == pytest.approx(published, abs=0.02)
+    times = random_times(2000, 6, (7, 8, 9), torch.Generator().manual_seed(0))
+    assert score(times, flags).f1.mean() == pytest.approx(0.15, abs=0.02)

@@ -15,6 +15,7 @@ from world_models.color_blobs import Blob, find_blob
 from world_models.data import SequenceDataset, Sequences
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.keyframe_scores import score
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor
 
@@ -66,8 +67,8 @@ def measure(
         "autoencoder_center_error_below_1px": _mean(error < 1.0),
         "posterior_keyframes_whole": _mean(all_of["posterior_whole"]),
         "kl_per_keyframe": _mean(all_of["kl"]),
-        "f1_exact": _f1(all_of["hits_0"], all_of["found"], all_of["true"]),
-        "f1_within_1": _f1(all_of["hits_1"], all_of["found"], all_of["true"]),
+        "f1_exact": _mean(all_of["f1"]),
+        "f1_within_1": _mean(all_of["f1_within_1"]),
     }
     for name, steps in (("prior_step", planned), ("demonstration_step", real)):
         figures |= {f"{name}_mean": _mean(steps), f"{name}_p99": _quantile(steps, 0.99)}
@@ -92,15 +93,15 @@ def _measure_batch(
     embeddings = model.embed(frames.flatten(0, 1)).unflatten(0, (count, length))
     shape = (count, model.config.keyframes, model.config.latent)
 
-    context = Context(frames[:, :1], frames.new_zeros(count, 0, batch.actions.shape[-1]))
+    seen = model.config.context
+    context = Context(frames[:, :seen], frames.new_zeros(count, seen - 1, batch.actions.shape[-1]))
     noise = torch.randn(shape, generator=generator).to(device)
     imagined = model.imagine(model.encode(context), noise)
     prior = _blob(model.decode(imagined.features.flatten(0, 1)), thing)
     whole = limits.whole(prior).unflatten(0, shape[:2])
     true = _blob(frames.flatten(0, 1), thing)
-    centers = torch.cat(
-        [true.centre.unflatten(0, (count, length))[:, :1], prior.centre.unflatten(0, shape[:2])], 1
-    )
+    recorded = true.centre.unflatten(0, (count, length))[:, seen - 1 :]  # from time 0 on
+    centers = torch.cat([recorded[:, :1], prior.centre.unflatten(0, shape[:2])], 1)
 
     pick = torch.randint(length, (count,), generator=generator) + torch.arange(count) * length
     decoded = _blob(model.decode(embeddings.flatten(0, 1)[pick.to(device)]), thing)
@@ -109,7 +110,9 @@ def _measure_batch(
     posterior = model.predictor.infer(embeddings, torch.randn(shape, generator=generator).to(device))
     shown = _blob(model.decode(posterior.embeddings.flatten(0, 1)), thing)
     times = (posterior.offset_logits.argmax(-1) + 1).cumsum(-1).cpu()
-    result = {
+    flags = torch.from_numpy(batch.keyframes)[:, seen - 1 :]
+    scores = score(times, flags)
+    return {
         "whole": whole.cpu(),
         "plan_whole": whole.all(-1).cpu(),
         "steps": centers.diff(dim=1).norm(dim=-1).cpu(),
@@ -119,55 +122,25 @@ def _measure_batch(
         .nan_to_num(99.0)[visible],
         "posterior_whole": limits.whole(shown).cpu(),
         "kl": posterior.kl.flatten().cpu(),
-        "demonstrated_steps": _demonstrated(batch, true.centre.unflatten(0, (count, length)).cpu()),
+        "demonstrated_steps": _demonstrated(flags, recorded.cpu()),
+        "f1": scores.f1,
+        "f1_within_1": scores.f1_within_1,
     }
-    return result | _matches(times, torch.from_numpy(batch.keyframes))
 
 
 def _blob(frames: Float[Tensor, "B C H W"], thing: ObjectColor) -> Blob:
     return find_blob(frames, thing.color, thing.tolerance)
 
 
-def _demonstrated(batch: Sequences, centers: Float[Tensor, "B T 2"]) -> Float[Tensor, "K"]:
+def _demonstrated(flags: Bool[Tensor, "B T"], centers: Float[Tensor, "B T 2"]) -> Float[Tensor, "K"]:
     """Displacements of the object from one recorded keyframe to the next, the first frame counting as one."""
     steps = [centers.new_zeros(0)]
-    for row, flags in zip(centers, batch.keyframes, strict=True):
-        times = np.union1d([0], np.flatnonzero(flags))
-        steps.append(row[torch.from_numpy(times)].diff(dim=0).norm(dim=-1))
+    for row, flagged in zip(centers, flags, strict=True):
+        marked = flagged.clone()
+        marked[0] = True
+        steps.append(row[marked].diff(dim=0).norm(dim=-1))
     joined = torch.cat(steps)
     return joined[joined.isfinite()]
-
-
-def _matches(times: Tensor, flags: Bool[Tensor, "B T"]) -> dict[str, Tensor]:
-    """Per sequence: keyframes found, keyframes recorded, and matches at exactly / within one frame."""
-    last = flags.shape[1] - 1
-    inside = (times >= 1) & (times < last)
-    found = torch.zeros_like(flags)
-    rows = torch.arange(len(flags))[:, None].expand_as(times)
-    found[rows[inside], times[inside]] = True
-    true = flags.clone()
-    true[:, 0] = true[:, last] = False
-    result = {"found": found.sum(1), "true": true.sum(1), "hits_0": (found & true).sum(1)}
-    return result | {"hits_1": torch.tensor([_pairs(f, t) for f, t in zip(found, true, strict=True)])}
-
-
-def _pairs(found: Bool[Tensor, "T"], true: Bool[Tensor, "T"]) -> int:
-    """The most one-to-one pairs at most one frame apart: greedy in time order is optimal."""
-    a, b = found.nonzero().flatten().tolist(), true.nonzero().flatten().tolist()
-    i = j = pairs = 0
-    while i < len(a) and j < len(b):
-        if abs(a[i] - b[j]) <= 1:
-            pairs, i, j = pairs + 1, i + 1, j + 1
-        elif a[i] < b[j]:
-            i += 1
-        else:
-            j += 1
-    return pairs
-
-
-def _f1(hits: Tensor, found: Tensor, true: Tensor) -> float:
-    """F1 per sequence, averaged, as the authors do."""
-    return _mean(2.0 * hits / (found + true).clamp(min=1))
 
 
 def _mean(values: Tensor) -> float:
