@@ -194,5 +194,19 @@ def load_training(
     return step
 
 
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Copy the weights of a training checkpoint into ``model``.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or belongs to another model.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118 - not a dict
+            model.load_state_dict({name.removeprefix("model."): file.get_tensor(name) for name in names})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not hold the weights wanted: {error}") from error
+
+
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

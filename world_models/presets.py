@@ -1,20 +1,25 @@
 """Named training recipes. ``-debug`` recipes run every stage in seconds, for tests."""
 
 from world_models.keyin.config import KeyInConfig
-from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
+from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage, TeacherStage
 from world_models.svg import SVGStage
+from world_models.tap import TapStage
+from world_models.tap_training import TapRecipe
 from world_models.trainer import FitConfig
 
 KEYIN_PUSH = KeyInRecipe(
-    model=KeyInConfig(max_offset=8, longest_segment=26),  # recorded pushes take 4 to 8 frames
+    model=KeyInConfig(max_offset=8, longest_segment=8),  # recorded pushes take 4 to 8 frames
     held_out=1000,
     autoencoder=AutoencoderStage(steps=10000, batch=32),
     interpolator=FitConfig(steps=5000, batch=256),
     coder=FitConfig(steps=3000, batch=512),
-    surprise=SVGStage(steps=3000, batch=64),
-    predictor=PredictorStage(steps=3000, batch=128),
+    surprise=SVGStage(steps=2000, batch=64, beta=0.02),
+    predictor=PredictorStage(steps=3000, batch=128, offset_weight=3.0),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
 )
+
+JUMPY_PUSH = KEYIN_PUSH.model_copy(update={"teacher": TeacherStage(method="constant", constant=5)})
+SURPRISE_PUSH = KEYIN_PUSH.model_copy(update={"teacher": TeacherStage(method="surprise")})
 
 KEYIN_DEBUG = KeyInRecipe(
     model=KeyInConfig(
@@ -42,5 +47,18 @@ KEYIN_DEBUG = KeyInRecipe(
 
 PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
     "keyin-push": ("KeyIn on the pushing demonstrations", KEYIN_PUSH),
+    "jumpy-push": ("keyframes a constant time apart, otherwise as keyin-push", JUMPY_PUSH),
+    "surprise-push": ("keyframes where SVG is surprised, otherwise as keyin-push", SURPRISE_PUSH),
     "keyin-debug": ("KeyIn on tiny pictures, in seconds", KEYIN_DEBUG),
+}
+
+TAP_PRESETS: dict[str, tuple[str, TapRecipe]] = {
+    "tap-push": (
+        "TAP on the pictures of a finished keyin-push run",
+        TapRecipe(tap=TapStage(steps=5000, batch=128)),
+    ),
+    "tap-debug": (
+        "TAP on the pictures of a finished keyin-debug run, in seconds",
+        TapRecipe(tap=TapStage(steps=2, batch=4, save_every=1)),
+    ),
 }

@@ -21,7 +21,8 @@ from world_models.keyin import training
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
-from world_models.presets import PRESETS
+from world_models.presets import PRESETS, TAP_PRESETS
+from world_models.tap_training import TapRun, train_on_pictures
 from world_models.trainer import Session
 
 RESULTS = {
@@ -34,8 +35,12 @@ RESULTS = {
     "soft": ("soft.safetensors",),
 }
 """What each stage leaves in the run's folder; every stage builds on those before it."""
+_FIRST_USED_BY = {"longest_segment": "interpolator", "hidden": "interpolator"} | dict.fromkeys(
+    ("keyframes", "max_offset", "latent", "prior"), "coder"
+)
+"""Sizes of the model that earlier stages than these do not depend on."""
 SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
-"""What a run takes over from its base, beside the embeddings."""
+"""What a run takes over from its base, beside the embeddings; the interpolator only if it fits."""
 
 
 class Run(BaseModel):
@@ -79,7 +84,6 @@ def train(run: Run, command: str) -> Path:
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
     model = _initial(run).to(session.device)
-    _take_over(run)
     training.train_autoencoder(model, data, run.recipe, session)
     embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
     known = embeddings[: len(data) - run.recipe.held_out]
@@ -97,14 +101,6 @@ def train(run: Run, command: str) -> Path:
     write_bytes(run.out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
     write_card(folder, _card(run, data, command, figures))
     return folder
-
-
-def _take_over(run: Run) -> None:
-    """Copy the base's finished stages to where this run would save its own."""
-    if run.base is not None:
-        for name in SHARED:
-            if not (run.out / name).exists():
-                write_bytes(run.out / name, (run.base / name).read_bytes())
 
 
 def _check(run: Run, data: SequenceDataset) -> None:
@@ -130,22 +126,25 @@ def _check(run: Run, data: SequenceDataset) -> None:
             f"{run.out} holds a run with other {', '.join(changed)}; choose another --out, "
             f"or delete {', '.join(stale)} there to do these stages again"
         )
-    if run.base is not None:
-        _check_base(run.base, settings)
+    shared = _shared(run.base, settings) if run.base is not None else []
     write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
+    write_bytes(run.out / "recipe.json", (run.recipe.model_dump_json(indent=2) + "\n").encode())
+    for source in shared:
+        if not (run.out / source.name).exists():
+            write_bytes(run.out / source.name, source.read_bytes())
 
 
-def _check_base(base: Path, settings: Mapping[str, Any]) -> None:
+def _shared(base: Path, settings: Mapping[str, Any]) -> list[Path]:
+    """The base's finished stages that a run with these settings can go on from."""
     missing = [name for name in (*SHARED, "embeddings", "run.json") if not (base / name).exists()]
     if missing:
         raise ValueError(f"{base} is no finished run to build on: it lacks {', '.join(missing)}")
     theirs = json.loads((base / "run.json").read_text())
     changed = [key for key in settings if key != "seed" and settings[key] != theirs.get(key)]
-    different = [key for key in changed if set(SHARED) & set(_made_with([key]))]
+    different = sorted(key for key in changed if SHARED[0] in _made_with([key]))
     if different:
-        raise ValueError(
-            f"{base} was trained with other {', '.join(sorted(different))}; choose another --base"
-        )
+        raise ValueError(f"{base} was trained with other {', '.join(different)}; choose another --base")
+    return [base / name for name in SHARED if name not in _made_with(changed)]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -161,8 +160,8 @@ def _made_with(changed: Iterable[str]) -> list[str]:
     first = len(RESULTS)
     for key in changed:
         part = key.removeprefix("recipe.").split(".")
-        if key.startswith("recipe.model.") and part[1] in ("keyframes", "max_offset", "latent", "prior"):
-            part[0] = "coder"
+        if part[0] == "model":
+            part[0] = _FIRST_USED_BY.get(part[1], part[0])
         if part[0] != "object":  # only the figures depend on it
             first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
     return [name for names in list(RESULTS.values())[first:] for name in names]
@@ -228,12 +227,15 @@ def _algorithm_2(recipe: KeyInRecipe) -> str:
 
 def main() -> None:
     """Read the command line and train."""
-    choices = {
+    choices: dict[str, tuple[str, Run | TapRun]] = {
         name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
     }
+    for name, (text, recipe) in TAP_PRESETS.items():
+        choices[name] = (text, TapRun(recipe=recipe, out=Path("runs") / name))
     run = tyro.extras.overridable_config_cli(choices)
+    command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     try:
-        folder = train(run, shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]]))
+        folder = train(run, command) if isinstance(run, Run) else train_on_pictures(run, command)
     except (ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
     print((folder / "card.md").read_text())

@@ -41,7 +41,8 @@ def coding_costs(
 ) -> Float[Tensor, "B N S"]:
     """Error + ``beta`` KL of predicting frame j + d from frame j, at ``[:, j, d - 1]``.
 
-    Decoded from the posterior's mean, which leaves no chance in it. Pairs that would leave the sequence cost infinity.
+    Decoded from the posterior's mean, which leaves no chance in it. Pairs that would leave the sequence cost
+    infinity.
     """
     batch, length, _ = frames.shape
     costs = frames.new_full((batch, length - 1, longest), torch.inf)

@@ -28,9 +28,9 @@ class Keyframes:
 class Posterior(nn.Module):
     """LSTM_inf: sees the whole sequence and attends to the part that matters for the next keyframe.
 
-    Keys and values come from a bidirectional LSTM over frames and their changes. To the inner product of eq. 1
-    a location term is added: the probability that the previous keyframe was there, with a learned weight. The
-    paper has content only, which rarely finds the place.
+    Keys and values come from a bidirectional LSTM over frames and their changes. To the inner product of
+    eq. 1 a location term is added: the probability that the previous keyframe was there, with a learned
+    weight. The paper has content only, which rarely finds the place.
     """
 
     def __init__(self, config: KeyInConfig) -> None:

@@ -5,7 +5,7 @@ compute write their result as numpy files and skip what is already there.
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -39,17 +39,24 @@ PART = 1000
 
 def train_autoencoder(model: KeyIn, data: SequenceDataset, recipe: KeyInRecipe, session: Session) -> None:
     """Learn to embed and decode single frames, rare colours counting more."""
-    stage = recipe.autoencoder
-    stop = len(data) - recipe.held_out
-    pictures = sample_pictures(data, stop, stage.frames_per_sequence, session.seed)
-    frames = pictures.frames
-    some = frames[:: max(1, len(frames) // 2000)]
-    rarity = color_rarity(to_tensor(some)).to(session.device)
-    typical = to_tensor(np.median(some, axis=0).astype(np.uint8), session.device)
-    model.autoencoder.encoder.background.copy_(typical)
-    model.autoencoder.decoder.background.data.copy_(torch.logit(typical, eps=0.01))
-    loss = partial(autoencoder_loss, model.autoencoder, pictures, rarity, stage, session.device)
-    fit("autoencoder", model.autoencoder, loss, stage, session)
+    stage, autoencoder = recipe.autoencoder, model.autoencoder
+
+    @cache
+    def read() -> tuple[Pictures, Float[Tensor, "512"]]:
+        """Pictures are read when they are needed: not if the stage is finished."""
+        stop = len(data) - recipe.held_out
+        pictures = sample_pictures(data, stop, stage.frames_per_sequence, session.seed)
+        return pictures, color_rarity(to_tensor(pictures.some)).to(session.device)
+
+    def loss(step: int, generator: torch.Generator) -> Loss:
+        pictures, rarity = read()
+        if step == 0:
+            typical = to_tensor(np.median(pictures.some, axis=0).astype(np.uint8), session.device)
+            autoencoder.encoder.background.copy_(typical)
+            autoencoder.decoder.background.data.copy_(torch.logit(typical, eps=0.01))
+        return autoencoder_loss(autoencoder, pictures, rarity, stage, session.device, step, generator)
+
+    fit("autoencoder", autoencoder, loss, stage, session)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,11 @@ class Pictures:
 
     frames: UInt8[np.ndarray, "n H W C"]
     stills: UInt8[np.ndarray, "m H W C"]
+
+    @property
+    def some(self) -> UInt8[np.ndarray, "k H W C"]:
+        """About 2000 of the frames, evenly spaced."""
+        return self.frames[:: max(1, len(self.frames) // 2000)]
 
 
 def sample_pictures(data: SequenceDataset, stop: int, each: int, seed: int) -> Pictures:
@@ -114,7 +126,7 @@ def cache_embeddings(
                 with autocast(session.device):
                     embeddings = model.autoencoder.encode(frames)
                 pieces.append(embeddings.unflatten(0, batch.frames.shape[:2]).half().cpu().numpy())
-            _save_array(path, np.concatenate(pieces))
+            save_array(path, np.concatenate(pieces))
         parts.append(np.load(path, allow_pickle=False))
     return torch.from_numpy(np.concatenate(parts))
 
@@ -183,7 +195,7 @@ def teach(
     """Offsets 1..S of the keyframes of every sequence; 0 where a sequence needs fewer than M of them."""
     path = session.folder / "teacher.npy"
     if not path.exists():
-        _save_array(path, _teacher(model, embeddings, recipe, session).cpu().numpy())
+        save_array(path, _teacher(model, embeddings, recipe, session).cpu().numpy())
     return torch.from_numpy(np.load(path, allow_pickle=False))
 
 
@@ -301,7 +313,8 @@ def algorithm_2(
     return Loss(total, {"key": key, "kl": kl, "inter": inter, "used": parts.used.mean()})
 
 
-def _save_array(path: Path, array: np.ndarray) -> None:
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a numpy file whole or not at all."""
     buffer = BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_bytes(path, buffer.getvalue())
