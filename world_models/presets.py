@@ -1,6 +1,6 @@
 """Named training recipes. ``-debug`` recipes run every stage in seconds, for tests."""
 
-from world_models.keyin.config import KeyInConfig
+from world_models.keyin.config import KeyInConfig, Segmentation
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage, TeacherStage
 from world_models.svg import SVGStage
 from world_models.tap import TapStage
@@ -8,7 +8,9 @@ from world_models.tap_training import TapRecipe
 from world_models.trainer import FitConfig
 
 KEYIN_PUSH = KeyInRecipe(
-    model=KeyInConfig(max_offset=8, longest_segment=8),  # recorded pushes take 4 to 8 frames
+    model=KeyInConfig(
+        max_offset=8, longest_segment=8, segmentation=Segmentation(delay=0.15)
+    ),  # recorded pushes take 4 to 8 frames
     held_out=1000,
     autoencoder=AutoencoderStage(steps=10000, batch=32),
     interpolator=FitConfig(steps=5000, batch=256),
@@ -18,8 +20,11 @@ KEYIN_PUSH = KeyInRecipe(
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
 )
 
-JUMPY_PUSH = KEYIN_PUSH.model_copy(update={"teacher": TeacherStage(method="constant", constant=5)})
-SURPRISE_PUSH = KEYIN_PUSH.model_copy(update={"teacher": TeacherStage(method="surprise")})
+_TAUGHT = KEYIN_PUSH.model.model_copy(update={"segmentation": None})
+JUMPY_PUSH = KEYIN_PUSH.model_copy(
+    update={"model": _TAUGHT, "teacher": TeacherStage(method="constant", constant=5)}
+)
+SURPRISE_PUSH = KEYIN_PUSH.model_copy(update={"model": _TAUGHT, "teacher": TeacherStage(method="surprise")})
 
 KEYIN_DEBUG = KeyInRecipe(
     model=KeyInConfig(

@@ -36,7 +36,7 @@ RESULTS = {
 }
 """What each stage leaves in the run's folder; every stage builds on those before it."""
 _FIRST_USED_BY = {"longest_segment": "interpolator", "hidden": "interpolator"} | dict.fromkeys(
-    ("keyframes", "max_offset", "latent", "prior"), "coder"
+    ("keyframes", "max_offset", "latent", "prior", "segmentation"), "coder"
 )
 """Sizes of the model that earlier stages than these do not depend on."""
 SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
@@ -91,7 +91,7 @@ def train(run: Run, command: str) -> Path:
     teacher = training.teach(model, known, run.recipe, session)
     training.train_predictor(model, known, teacher, run.recipe, session)
     if run.recipe.soft.steps:
-        training.train_soft(model, known, run.recipe, session)
+        training.train_soft(model, known, teacher, run.recipe, session)
     folder = run.out / "model"
     write_model(folder, run.recipe.model, model, "")
     generator = torch.Generator().manual_seed(run.seed)

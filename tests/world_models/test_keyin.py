@@ -1,10 +1,14 @@
 import dataclasses
+from itertools import accumulate, product
 
 import pytest
 import torch
 
 from world_models.interface import Context
 from world_models.keyin import KeyIn, KeyInState
+from world_models.keyin.coding import coding_costs
+from world_models.keyin.config import Segmentation
+from world_models.keyin.segmentation import holding_costs, segment_costs
 from world_models.presets import KEYIN_DEBUG
 
 CONFIG = KEYIN_DEBUG.model
@@ -125,21 +129,60 @@ def test_learned_decisions_are_scaled_by_the_prior():
     torch.testing.assert_close(keyin.imagine(state, noise).features[:, 0], first, rtol=0.0, atol=0.03)
 
 
-def test_posterior_sees_the_future_and_the_prior_does_not():
-    keyin = model()
-    frames = torch.randn(2, CONFIG.frames + 1, CONFIG.embedding, generator=torch.Generator().manual_seed(3))
-    noise = decisions()
-    before = keyin.predictor.infer(frames, noise)
-    other = frames.clone()
-    other[:, -1] += 1.0
-    assert (keyin.predictor.infer(other, noise).embeddings[:, 0] != before.embeddings[:, 0]).any()
+OFFSETS = torch.tensor([[1, 2, 3], [2, 2, 0]])
+
+
+def sequences(batch=2):
+    rng = torch.Generator().manual_seed(3)
+    return torch.randn(batch, CONFIG.frames + 1, CONFIG.embedding, generator=rng)
+
+
+def test_posterior_sees_its_keyframe_and_when_it_comes():
+    keyin, frames, noise = model(), sequences(), decisions()
+    before = keyin.predictor.infer(frames, OFFSETS, noise)
+    for time, seen in ((1, True), (2, False), (6, False)):
+        other = frames.clone()
+        other[0, time] += 1.0
+        after = keyin.predictor.infer(other, OFFSETS, noise)
+        assert (after.embeddings[0, 0] != before.embeddings[0, 0]).any() == seen
+    later = keyin.predictor.infer(frames, OFFSETS + torch.tensor([[1, 0, 0], [0, 0, 0]]), noise)
+    assert (later.embeddings[0, 0] != before.embeddings[0, 0]).any()
     assert before.kl.shape == (2, CONFIG.keyframes) and (before.kl > 0).all()
+
+
+def test_segmentation_is_the_cheapest_by_all_its_parts():
+    """Inferred offsets must be those of brute force over costs put together by hand."""
+    settings = Segmentation(coding=0.5, coding_beta=2.0, timing=0.3, delay=0.2, price=0.1)
+    keyin = KeyIn(CONFIG.model_copy(update={"segmentation": settings})).eval().requires_grad_(False)
+    keyin.timing.uniform_(0.0, 5.0, generator=torch.Generator().manual_seed(1))
+    frames = sequences()
+    found = keyin.segment(frames)
+    interpolation = segment_costs(keyin.interpolator, frames, CONFIG.max_offset)
+    coding = coding_costs(keyin.coder, frames, CONFIG.max_offset, 2.0)
+    held = holding_costs(frames)
+    for row in range(2):
+        totals = {}
+        for steps in product(range(1, CONFIG.max_offset + 1), repeat=CONFIG.keyframes):
+            times = [0, *accumulate(steps)]
+            if times[-1] <= CONFIG.frames:
+                parts = [
+                    interpolation[row, j, d - 1]
+                    + 0.5 * coding[row, j, d - 1]
+                    + 0.3 * keyin.timing[j, d - 1]
+                    + 0.2 * (j + d)
+                    + 0.1
+                    for j, d in zip(times, steps, strict=False)
+                ]
+                totals[steps] = float(sum(parts) + held[row, times[-1]])
+        assert totals[tuple(found[row].tolist())] == pytest.approx(min(totals.values()), rel=0.02)
+    unknown = KeyIn(CONFIG.model_copy(update={"segmentation": None}))
+    with pytest.raises(ValueError, match="do not follow"):
+        unknown.segment(frames)
 
 
 def test_gradients_reach_every_trained_part():
     keyin = model().requires_grad_(True)
-    frames = torch.randn(2, CONFIG.frames + 1, CONFIG.embedding, generator=torch.Generator().manual_seed(3))
-    found = keyin.predictor.infer(frames, decisions())
+    found = keyin.predictor.infer(sequences(), OFFSETS, decisions())
     (found.embeddings.square().sum() + found.offset_logits.square().sum() + found.kl.sum()).backward()
     for name, parameter in keyin.predictor.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name

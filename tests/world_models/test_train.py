@@ -110,7 +110,8 @@ def test_models_can_be_built_on_another_runs_pictures(data, finished, tmp_path):
     """Jumpy and Surprise: another teacher, everything before it shared, nothing of it trained again."""
     for method, extra in (("constant", []), ("surprise", ["svg"])):
         teacher = KEYIN_DEBUG.teacher.model_copy(update={"method": method, "constant": 2})
-        recipe = KEYIN_DEBUG.model_copy(update={"teacher": teacher})
+        taught = KEYIN_DEBUG.model.model_copy(update={"segmentation": None})
+        recipe = KEYIN_DEBUG.model_copy(update={"model": taught, "teacher": teacher})
         run = Run(data=data, out=tmp_path / method, base=finished, seed=3, recipe=recipe)
         train(run, "command")
         entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]

@@ -7,6 +7,32 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Positive = Annotated[int, Field(gt=0)]
 
 
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Segmentation(BaseModel):
+    """What the keyframes of a known sequence cost; the cheapest ones are inferred.
+
+    Errors are squared errors of embeddings, summed over their F numbers; information is in nats.
+
+    Attributes:
+        exact: use all M keyframes (else at most M).
+        price: cost of every keyframe.
+        coding: weight of predicting a keyframe from the one before it, error + ``coding_beta`` nats.
+        timing: weight of a segment's length, in nats under the lengths' own distribution.
+        delay: cost per frame that a keyframe comes later; settles ties between neighbouring frames.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exact: bool = True
+    price: Weight = 0.0
+    coding: Weight = 1.0
+    coding_beta: Weight = 1.0
+    timing: Weight = 0.7
+    delay: Weight = 0.0
+
+
 class KeyInConfig(BaseModel):
     """Sizes of a KeyIn model.
 
@@ -24,6 +50,8 @@ class KeyInConfig(BaseModel):
         latent: size Z of one decision.
         hidden: width of all recurrent layers.
         dense: width of the autoencoder's linear layers.
+        segmentation: how the keyframes of a known sequence are inferred; None for models whose keyframes do
+            not follow from what they predict (constant offsets, surprise).
         prior: ``standard`` is the paper's N(0, I); ``learned`` predicts mean and variance from the past.
     """
 
@@ -43,6 +71,7 @@ class KeyInConfig(BaseModel):
     latent: Positive = 4
     hidden: Positive = 192
     dense: Positive = 384
+    segmentation: Segmentation | None = Segmentation()
     prior: Literal["standard", "learned"] = "learned"
 
     @model_validator(mode="after")

@@ -65,11 +65,14 @@ def measure(
         "autoencoder_center_error_median": _quantile(error, 0.5),
         "autoencoder_center_error_p95": _quantile(error, 0.95),
         "autoencoder_center_error_below_1px": _mean(error < 1.0),
-        "posterior_keyframes_whole": _mean(all_of["posterior_whole"]),
-        "kl_per_keyframe": _mean(all_of["kl"]),
-        "f1_exact": _mean(all_of["f1"]),
-        "f1_within_1": _mean(all_of["f1_within_1"]),
     }
+    if model.config.segmentation is not None:
+        figures |= {
+            "posterior_keyframes_whole": _mean(all_of["posterior_whole"]),
+            "kl_per_keyframe": _mean(all_of["kl"]),
+            "f1_exact": _mean(all_of["f1"]),
+            "f1_within_1": _mean(all_of["f1_within_1"]),
+        }
     for name, steps in (("prior_step", planned), ("demonstration_step", real)):
         figures |= {f"{name}_mean": _mean(steps), f"{name}_p99": _quantile(steps, 0.99)}
         figures |= {f"{name}_sd": float(steps.std()) if len(steps) > 1 else float("nan")}
@@ -107,12 +110,8 @@ def _measure_batch(
     decoded = _blob(model.decode(embeddings.flatten(0, 1)[pick.to(device)]), thing)
     visible = true.mass.cpu()[pick] >= limits.least_area
 
-    posterior = model.predictor.infer(embeddings, torch.randn(shape, generator=generator).to(device))
-    shown = _blob(model.decode(posterior.embeddings.flatten(0, 1)), thing)
-    times = (posterior.offset_logits.argmax(-1) + 1).cumsum(-1).cpu()
     flags = torch.from_numpy(batch.keyframes)[:, seen - 1 :]
-    scores = score(times, flags)
-    return {
+    figures = {
         "whole": whole.cpu(),
         "plan_whole": whole.all(-1).cpu(),
         "steps": centers.diff(dim=1).norm(dim=-1).cpu(),
@@ -120,9 +119,17 @@ def _measure_batch(
         "center_error": (decoded.centre.cpu() - true.centre.cpu()[pick])
         .norm(dim=-1)
         .nan_to_num(99.0)[visible],
+        "demonstrated_steps": _demonstrated(flags, recorded.cpu()),
+    }
+    if model.config.segmentation is None:
+        return figures
+    noise = torch.randn(shape, generator=generator).to(device)
+    posterior = model.predictor.infer(embeddings, model.segment(embeddings), noise)
+    shown = _blob(model.decode(posterior.embeddings.flatten(0, 1)), thing)
+    scores = score((posterior.offset_logits.argmax(-1) + 1).cumsum(-1).cpu(), flags)
+    return figures | {
         "posterior_whole": limits.whole(shown).cpu(),
         "kl": posterior.kl.flatten().cpu(),
-        "demonstrated_steps": _demonstrated(flags, recorded.cpu()),
         "f1": scores.f1,
         "f1_within_1": scores.f1_within_1,
     }

@@ -10,9 +10,11 @@ from torch.nn import functional
 
 from world_models.checkpoint import read_model
 from world_models.interface import Context, Future
+from world_models.keyin.coding import KeyframeCoder, coding_costs
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
+from world_models.keyin.segmentation import best_offsets, holding_costs, segment_costs
 from world_models.precision import autocast
 
 DECODED = 25
@@ -43,6 +45,10 @@ class KeyIn(nn.Module):
         self.autoencoder = Autoencoder(config)
         self.interpolator = Interpolator(config)
         self.predictor = KeyframePredictor(config)
+        if config.segmentation is not None:
+            self.coder = KeyframeCoder(config)
+            self.register_buffer("timing", torch.zeros(config.frames, config.max_offset))
+            self.timing: Float[Tensor, "N S"]
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "KeyIn":
@@ -76,6 +82,39 @@ class KeyIn(nn.Module):
         with autocast(decisions.device):
             embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
+
+    def keyframe_costs(
+        self, frames: Float[Tensor, "B T+N F"]
+    ) -> tuple[Float[Tensor, "B N S"], Float[Tensor, "B N+1"]]:
+        """What every segment of known sequences costs, and every place for the last keyframe to be.
+
+        All of :class:`~world_models.keyin.config.Segmentation` but the segments' lengths.
+
+        Raises:
+            ValueError: the model's keyframes are not inferred from costs.
+        """
+        settings, size = self.config.segmentation, self.config.max_offset
+        if settings is None:
+            raise ValueError("this model's keyframes do not follow from what they cost")
+        known = frames[:, self.config.context - 1 :]
+        with autocast(frames.device):
+            costs = segment_costs(self.interpolator, known, size)
+            costs += settings.coding * coding_costs(self.coder, known, size, settings.coding_beta)
+        time = torch.arange(known.shape[1] - 1, device=frames.device)[:, None]
+        later = time + torch.arange(1, size + 1, device=frames.device)
+        return costs + settings.price + settings.delay * later, holding_costs(known)
+
+    def segment(self, frames: Float[Tensor, "B T+N F"]) -> Int[Tensor, "B M"]:
+        """Offsets (1..S) of the cheapest keyframes of known sequences; 0 where fewer than M are used.
+
+        Raises:
+            ValueError: the model's keyframes are not inferred from costs.
+        """
+        costs, ending = self.keyframe_costs(frames)
+        settings = self.config.segmentation
+        assert settings is not None
+        costs = costs + settings.timing * self.timing
+        return best_offsets(costs, self.config.keyframes, ending, settings.exact)
 
     def compose(
         self, first: Float[Tensor, "B F"], keyframes: Float[Tensor, "B M F"], offsets: Int[Tensor, "B M"]

@@ -1,13 +1,13 @@
-"""LSTM_key and LSTM_inf: which keyframes come next, and when (section 3.1)."""
+"""LSTM_key and its inference: which keyframes come next, and when (section 3.1)."""
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from world_models.keyin.config import KeyInConfig
-from world_models.keyin.soft_loss import advance
 from world_models.layers import Gaussian, GaussianHead, mlp, reparameterise
 from world_models.losses import gaussian_kl
 
@@ -26,44 +26,22 @@ class Keyframes:
 
 
 class Posterior(nn.Module):
-    """LSTM_inf: sees the whole sequence and attends to the part that matters for the next keyframe.
+    """q(z^t | past, keyframe t and its offset).
 
-    Keys and values come from a bidirectional LSTM over frames and their changes. To the inner product of
-    eq. 1 a location term is added: the probability that the previous keyframe was there, with a learned
-    weight. The paper has content only, which rarely finds the place.
+    LSTM_inf of the paper attends to the frame that is to become the next keyframe (eq. 1). Here that frame is
+    found by dynamic programming (:meth:`world_models.keyin.model.KeyIn.segment`) and given.
     """
 
     def __init__(self, config: KeyInConfig) -> None:
         super().__init__()
-        context = config.hidden + config.embedding
-        self.context = config.context
-        self.lstm = nn.LSTM(2 * config.embedding, config.hidden, batch_first=True, bidirectional=True)
-        self.key = nn.Linear(2 * config.hidden, config.hidden)
-        self.query = nn.Linear(context, config.hidden)
-        self.location = nn.Parameter(torch.tensor(6.0))
-        self.head = GaussianHead(2 * config.hidden + context, config.hidden, config.latent, spread=-2.0)
-
-    def read(
-        self, frames: Float[Tensor, "B T+N F"]
-    ) -> tuple[Float[Tensor, "B N+1 K"], Float[Tensor, "B N+1 V"]]:
-        """Keys and values of the last context frame and every later one."""
-        changes = frames.diff(dim=1, prepend=frames[:, :1])
-        values, _ = self.lstm(torch.cat([frames, changes], dim=-1))
-        values = values[:, self.context - 1 :]
-        return self.key(values), values
+        inputs = config.hidden + 2 * config.embedding + config.max_offset
+        self.head = GaussianHead(inputs, 2 * config.hidden, config.latent, spread=-2.0)
 
     def forward(
-        self,
-        memory: tuple[Float[Tensor, "B N+1 K"], Float[Tensor, "B N+1 V"]],
-        past: Float[Tensor, "B P"],
-        location: Float[Tensor, "B N+1"],
+        self, past: Float[Tensor, "B P"], keyframe: Float[Tensor, "B F"], offset: Float[Tensor, "B S"]
     ) -> Gaussian:
-        """Distribution of the next decision, given the past and where the previous keyframe was."""
-        keys, values = memory
-        content = torch.einsum("bk,btk->bt", self.query(past), keys) / keys.shape[-1] ** 0.5
-        attention = torch.softmax(content.float() + self.location * location, dim=-1)
-        seen = torch.einsum("bt,btv->bv", attention, values.float())
-        return self.head(torch.cat([seen, past], dim=-1))
+        """Distribution of the decision that leads to ``keyframe`` after ``offset`` (one-hot) frames."""
+        return self.head(torch.cat([past, keyframe, offset], dim=-1))
 
 
 class KeyframePredictor(nn.Module):
@@ -124,30 +102,24 @@ class KeyframePredictor(nn.Module):
         return torch.stack(embeddings, dim=1), torch.stack(logits, dim=1)
 
     def infer(
-        self,
-        frames: Float[Tensor, "B T+N F"],
-        noise: Float[Tensor, "B M Z"],
-        teacher: Float[Tensor, "B M S"] | None = None,
+        self, frames: Float[Tensor, "B T+N F"], offsets: Int[Tensor, "B M"], noise: Float[Tensor, "B M Z"]
     ) -> Keyframes:
         """Keyframes of known sequences (T context frames, then N), with decisions from the posterior.
 
-        ``teacher`` are offset distributions that tell the attention where the previous keyframe was; without
-        them it is where the model's own offsets put it.
+        ``offsets`` (1..S, 0 where a keyframe is not used) say which frames are the keyframes.
         """
-        context, keyframe = frames[:, : self.context], frames[:, self.context - 1]
-        state = self.initial(context)
-        memory = self.posterior.read(frames)
-        location = torch.zeros_like(memory[0][..., 0], dtype=frames.dtype)
-        location[:, 0] = 1.0
+        previous = frames[:, self.context - 1]
+        state = self.initial(frames[:, : self.context])
+        times = (self.context - 1 + offsets.cumsum(-1)).clamp(max=frames.shape[1] - 1)
+        targets = frames.gather(1, times[..., None].expand(-1, -1, frames.shape[-1]))
+        chosen = functional.one_hot(offsets, self.max_offset + 1)[..., 1:].to(frames.dtype)
         embeddings, logits, divergences = [], [], []
         for index, eps in enumerate(noise.unbind(1)):
-            prior = self.prior(state, keyframe)
-            posterior = self.posterior(memory, torch.cat([state[0][-1], keyframe], dim=-1), location)
-            divergences.append(gaussian_kl(posterior, prior))
-            state, keyframe, offset = self.step(state, keyframe, reparameterise(posterior, eps))
-            embeddings.append(keyframe)
+            past = torch.cat([state[0][-1], previous], dim=-1)
+            posterior = self.posterior(past, targets[:, index], chosen[:, index])
+            divergences.append(gaussian_kl(posterior, self.prior(state, previous)))
+            state, previous, offset = self.step(state, previous, reparameterise(posterior, eps))
+            embeddings.append(previous)
             logits.append(offset)
-            taken = torch.softmax(offset, dim=-1) if teacher is None else teacher[:, index]
-            location = advance(location, taken)
         stack = [torch.stack(parts, dim=1) for parts in (embeddings, logits, divergences)]
         return Keyframes(*stack)

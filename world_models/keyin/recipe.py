@@ -2,13 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from world_models.keyin.config import KeyInConfig
+from world_models.keyin.config import KeyInConfig, Weight
 from world_models.svg import SVGStage
 from world_models.trainer import FitConfig, Positive
 
-Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -33,26 +32,16 @@ class TeacherStage(BaseModel):
     """Where the keyframes of the training sequences are.
 
     Attributes:
-        method: ``segmentation`` is KeyIn: the cheapest segmentation under the frozen interpolator.
+        method: ``segmentation`` is KeyIn: the cheapest segmentation (see the model's ``segmentation``).
             ``constant`` keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a
             sequential model is surprised (section 9, Algorithm 3).
-        exact: use all M keyframes (else at most M, each of which costs ``price``).
-        price: squared embedding error that a keyframe has to save.
-        coding_weight: weight of what a keyframe costs to predict against the interpolation error.
-        coding_beta: weight of the KL in nats in that cost.
-        timing_weight: weight of what a segment's length costs to say, in nats under the lengths' own
-            distribution, which is estimated from the segmentation in turn, ``rounds`` times.
+        rounds: how often the distribution of segment lengths is estimated and used in turn.
         constant: frames between keyframes for ``constant``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["segmentation", "constant", "surprise"] = "segmentation"
-    exact: bool = True
-    price: Weight = 0.0
-    coding_weight: Weight = 1.0
-    coding_beta: Weight = 1.0
-    timing_weight: Weight = 0.7
     rounds: Positive = 5
     constant: Positive = 5
 
@@ -110,3 +99,11 @@ class KeyInRecipe(BaseModel):
     predictor: PredictorStage
     soft: SoftStage
     object: ObjectColor = ObjectColor()
+
+    @model_validator(mode="after")
+    def _infers_what_it_is_taught(self) -> "KeyInRecipe":
+        if (self.model.segmentation is None) == (self.teacher.method == "segmentation"):
+            raise ValueError(
+                "model.segmentation goes with teacher.method 'segmentation', and is None otherwise"
+            )
+        return self

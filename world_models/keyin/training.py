@@ -19,12 +19,12 @@ from tqdm import tqdm
 from world_models.checkpoint import write_bytes
 from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
-from world_models.keyin.coding import KeyframeCoder, coding_costs, random_pairs
+from world_models.keyin.coding import KeyframeCoder, random_pairs
 from world_models.keyin.model import KeyIn
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
-from world_models.keyin.segmentation import best_offsets, holding_costs, segment_costs, timing_costs
+from world_models.keyin.segmentation import best_offsets, timing_costs
 from world_models.keyin.soft_loss import soft_loss
 from world_models.losses import Loss, color_index, color_rarity, picture_loss
 from world_models.precision import autocast
@@ -163,82 +163,97 @@ def interpolator_loss(
 
 
 def train_coder(
-    coder: KeyframeCoder, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> None:
     """Learn to predict one frame from another one before it, at random distances up to S."""
+    settings = recipe.model.segmentation
+    assert settings is not None
     frames = embeddings[:, recipe.model.context - 1 :]
-    loss = partial(coder_loss, coder, frames, recipe, session.device)
-    fit("coder", coder, loss, recipe.coder, session)
+    loss = partial(
+        coder_loss,
+        model.coder,
+        frames,
+        recipe.model.max_offset,
+        settings.coding_beta,
+        recipe.coder.batch,
+        session.device,
+    )
+    fit("coder", model.coder, loss, recipe.coder, session)
 
 
 def coder_loss(
     coder: KeyframeCoder,
     embeddings: Float[Tensor, "n N+1 F"],
-    recipe: KeyInRecipe,
+    longest: int,
+    beta: float,
+    batch: int,
     device: torch.device,
     _step: int,
     generator: torch.Generator,
 ) -> Loss:
     """Squared embedding error + beta KL on random pairs of frames."""
-    batch = recipe.coder.batch
     rows = torch.randint(len(embeddings), (batch,), generator=generator)
-    start, end = random_pairs(batch, recipe.model.frames, recipe.model.max_offset, generator)
+    start, end = random_pairs(batch, embeddings.shape[1] - 1, longest, generator)
     pair = (embeddings[rows, start].float().to(device), embeddings[rows, end].float().to(device))
     error, kl = coder(*pair, torch.randn(batch, coder.latent, generator=generator).to(device))
-    total = (error + recipe.teacher.coding_beta * kl).mean()
-    return Loss(total, {"error": error.mean(), "kl": kl.mean()})
+    return Loss((error + beta * kl).mean(), {"error": error.mean(), "kl": kl.mean()})
 
 
 def teach(
     model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
-    """Offsets 1..S of the keyframes of every sequence; 0 where a sequence needs fewer than M of them."""
+    """Offsets 1..S of the keyframes of every sequence; 0 where a sequence needs fewer than M of them.
+
+    A model that infers its keyframes also gets the distribution of their offsets.
+    """
+    if recipe.model.segmentation is not None:
+        train_coder(model, embeddings, recipe, session)
+    teachers = {"segmentation": _cheapest, "constant": _constant, "surprise": _surprising}
     path = session.folder / "teacher.npy"
     if not path.exists():
-        save_array(path, _teacher(model, embeddings, recipe, session).cpu().numpy())
-    return torch.from_numpy(np.load(path, allow_pickle=False))
+        offsets = teachers[recipe.teacher.method](model, embeddings, recipe, session)
+        save_array(path, offsets.cpu().numpy())
+    found = torch.from_numpy(np.load(path, allow_pickle=False))
+    if recipe.model.segmentation is not None:
+        model.timing.copy_(timing_costs(found, *model.timing.shape))
+    return found
 
 
-def _teacher(
+def _constant(
     model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
-    count, size, frames = recipe.model.keyframes, recipe.model.max_offset, recipe.model.frames
-    if recipe.teacher.method == "constant":
-        times = torch.arange(1, count + 1) * recipe.teacher.constant
-        return times.clamp(max=frames).diff(prepend=times.new_zeros(1)).expand(len(embeddings), -1)
-    if recipe.teacher.method == "surprise":
-        sizes = SVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
-        svg = SVG(sizes).to(session.device)
-        train_svg(svg, embeddings, recipe.surprise, session)
-        parts = embeddings.split(200)
-        surprise = torch.cat([svg.surprise(part.float().to(session.device)).cpu() for part in parts])
-        times = surprise_keyframes(surprise[:, recipe.model.context - 1 :], count)
-        return times.diff(dim=1, prepend=times.new_zeros(len(times), 1)).clamp(max=size)
-    return _segmentation(model, embeddings, recipe, session)
+    times = torch.arange(1, recipe.model.keyframes + 1) * recipe.teacher.constant
+    offsets = times.clamp(max=recipe.model.frames).diff(prepend=times.new_zeros(1))
+    return offsets.expand(len(embeddings), -1)
 
 
 @torch.no_grad()
-def _segmentation(
+def _surprising(
     model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
-    """The best segmentation of every sequence under the frozen interpolator and coder."""
-    stage, size = recipe.teacher, recipe.model.max_offset
-    coder = KeyframeCoder(recipe.model).to(session.device)
+    sizes = SVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
+    svg = SVG(sizes).to(session.device)
     with torch.enable_grad():
-        train_coder(coder, embeddings, recipe, session)
-    tables, endings = [], []
-    for part in tqdm(embeddings.split(100), desc=f"{'teacher':>12}"):
-        frames = part[:, recipe.model.context - 1 :].float().to(session.device)
-        with autocast(session.device):
-            costs = segment_costs(model.interpolator, frames, size)
-            costs += stage.coding_weight * coding_costs(coder, frames, size, stage.coding_beta)
-        tables.append(costs + stage.price)
-        endings.append(holding_costs(frames))
-    costs, ending, count = torch.cat(tables), torch.cat(endings), recipe.model.keyframes
-    offsets = best_offsets(costs, count, ending, stage.exact)
-    for _ in range(stage.rounds):
-        timing = stage.timing_weight * timing_costs(offsets, recipe.model.frames, size)
-        offsets = best_offsets(costs + timing, count, ending, stage.exact)
+        train_svg(svg, embeddings, recipe.surprise, session)
+    parts = [svg.surprise(part.float().to(session.device)).cpu() for part in embeddings.split(200)]
+    surprise = torch.cat(parts)[:, recipe.model.context - 1 :]
+    times = surprise_keyframes(surprise, recipe.model.keyframes)
+    return times.diff(dim=1, prepend=times.new_zeros(len(times), 1)).clamp(max=recipe.model.max_offset)
+
+
+@torch.no_grad()
+def _cheapest(
+    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+) -> Int[Tensor, "n M"]:
+    settings, count = recipe.model.segmentation, recipe.model.keyframes
+    assert settings is not None
+    parts = tqdm(embeddings.split(100), desc=f"{'teacher':>12}")
+    tables = [model.keyframe_costs(part.float().to(session.device)) for part in parts]
+    costs, ending = (torch.cat(column) for column in zip(*tables, strict=True))
+    offsets = best_offsets(costs, count, ending, settings.exact)
+    for _ in range(recipe.teacher.rounds):
+        timing = settings.timing * timing_costs(offsets, *model.timing.shape)
+        offsets = best_offsets(costs + timing, count, ending, settings.exact)
     return offsets
 
 
@@ -267,30 +282,34 @@ def predictor_loss(
     rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
     frames, offsets = embeddings[rows].float().to(device), teacher[rows].to(device)
     noise = torch.randn(*offsets.shape, predictor.latent, generator=generator).to(device)
-    size, used = predictor.max_offset, offsets > 0
-    known = (offsets - 1).clamp(min=0)
-    found = predictor.infer(frames, noise, functional.one_hot(known, size).float())
+    used = offsets > 0
+    found = predictor.infer(frames, offsets, noise)
     times = predictor.context - 1 + offsets.cumsum(-1)
     targets = frames[torch.arange(len(frames), device=device)[:, None], times]
     key = (found.embeddings - targets).square().sum(-1)[used].mean()
     kl = found.kl[used].mean()
-    timing = functional.cross_entropy(found.offset_logits[used], known[used])
+    timing = functional.cross_entropy(found.offset_logits[used], offsets[used] - 1)
     beta = stage.beta * min(1.0, step / (0.2 * stage.steps))
     return Loss(key + beta * kl + stage.offset_weight * timing, {"key": key, "kl": kl, "timing": timing})
 
 
 def train_soft(
-    model: KeyIn, embeddings: Float[Tensor, "n T F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn,
+    embeddings: Float[Tensor, "n T+N F"],
+    teacher: Int[Tensor, "n M"],
+    recipe: KeyInRecipe,
+    session: Session,
 ) -> None:
-    """Go on without teacher: the model's own offsets, through Algorithm 2 and the frozen interpolator."""
+    """Go on with the model's own offsets as targets, through Algorithm 2 and the frozen interpolator."""
     model.interpolator.requires_grad_(False)
-    loss = partial(algorithm_2, model, embeddings, recipe.soft, session.device)
+    loss = partial(algorithm_2, model, embeddings, teacher, recipe.soft, session.device)
     fit("soft", model.predictor, loss, recipe.soft, session)
 
 
 def algorithm_2(
     model: KeyIn,
-    embeddings: Float[Tensor, "n T F"],
+    embeddings: Float[Tensor, "n T+N F"],
+    teacher: Int[Tensor, "n M"],
     stage: SoftStage,
     device: torch.device,
     _step: int,
@@ -301,7 +320,7 @@ def algorithm_2(
     frames = embeddings[rows].float().to(device)
     count = model.config.keyframes
     noise = torch.randn(stage.batch, count, model.config.latent, generator=generator).to(device)
-    found = model.predictor.infer(frames, noise)
+    found = model.predictor.infer(frames, teacher[rows].to(device), noise)
     offsets = torch.softmax(found.offset_logits, dim=-1)
     first, later = frames[:, model.config.context - 1], frames[:, model.config.context :]
     starts = torch.cat([first[:, None], found.embeddings[:, :-1]], dim=1)
