@@ -46,7 +46,7 @@ TASK_SPREAD = Spread(cone=np.deg2rad(35.0), reach=(0.2, 0.95))
 """Tasks keep to the inner part, at the same mean shortest path (1.34). Farther out a goal lies past the end
 of the wall, and a servo without subgoals simply slides the puck round: it solved a third of the tasks."""
 LONG_SPREAD = Spread(cone=np.deg2rad(25.0), reach=(0.5, 0.95), half_length=(0.5, 0.65))
-"""Longer walls, start and goal far from them: mean shortest path about 1.9."""
+"""Longer walls, start and goal far from them: mean shortest path 1.8."""
 LONG_DEMONSTRATION_SPREAD = Spread(cone=np.pi / 4, reach=(0.3, 1.0), half_length=(0.4, 0.65))
 """Around the long tasks, so that they are not at the edge of what is demonstrated."""
 

@@ -38,6 +38,7 @@ def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> d
         "position_error_std": float(distances.std()),
         "initial_error_mean": float(np.mean([episode["initial_distance"] for episode in episodes])),
         "steps_mean": float(np.mean([episode["steps"] for episode in episodes])),
+        "keyframes": episodes[0]["keyframes"],
         "planned_whole_rate": _share(episodes, "planned_whole", "planned"),
         "plans_through_wall": sum(episode["plan_crosses_wall"] for episode in episodes),
         "model_steps_mean": float(np.mean([episode["model_steps"] for episode in episodes])),

@@ -48,25 +48,27 @@ class Worker:
         self._project = Projection(self._env.model, CAMERA, 64)
         self._servo = simulator_servo(self._env, settings.servo)
         self._learned: dict[str, Subgoals] = {}
-        self._imagined = {}
+        self._imagined: dict[str, int] = {}
+        self._keyframes: dict[str, int] = {}
         for name, model in weights.items():
             if name == "tap":
                 pictures = load_keyin(weights["keyin"], device)
                 count = pictures.config.keyframes - 1
                 tap = load_tap(model, device)
                 self._learned[name] = tap_subgoals(tap, pictures, count, PUCK_SEGMENTER.whole)
-                self._imagined[name] = count
+                self._imagined[name], self._keyframes[name] = count, count + 1
             else:
                 planner = load_planner(model, device, settings.hierarchy).planner
                 self._learned[name] = keyin_subgoals(planner)
                 search = planner.config.cem
+                self._keyframes[name] = planner.config.keyframes
                 self._imagined[name] = search.candidates * search.iterations * planner.config.keyframes
 
     def episode(self, planner: str, index: int) -> dict[str, Any]:
         """Run one episode and return its JSON record.
 
-        ``model_steps`` counts keyframes imagined by learned models, ``simulator_steps`` control steps
-        imagined by the servo.
+        ``keyframes`` is the size of the planner's plans, the goal included; ``model_steps`` counts keyframes
+        imagined by learned models, ``simulator_steps`` control steps imagined by the servo.
         """
         scene = self._episodes.scenes[index]
         subgoals: Subgoals = no_subgoals
@@ -99,6 +101,7 @@ class Worker:
             "steps": outcome.steps,
             "final_puck": outcome.final_puck,
             "goal": scene.goal,
+            "keyframes": self._keyframes.get(planner),
             "planned": sum(len(whole) for whole in outcome.whole),
             "planned_whole": sum(sum(whole) for whole in outcome.whole),
             "plan_crosses_wall": bool(outcome.plans) and self._crosses(scene, outcome.plans[0]),

@@ -1,7 +1,14 @@
 """Named training recipes. ``-debug`` recipes run every stage in seconds, for tests."""
 
 from world_models.keyin.config import KeyInConfig, Segmentation
-from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage, TeacherStage
+from world_models.keyin.recipe import (
+    AutoencoderStage,
+    KeyInRecipe,
+    ObjectColor,
+    PredictorStage,
+    SoftStage,
+    TeacherStage,
+)
 from world_models.svg import SVGStage
 from world_models.tap import TapStage
 from world_models.tap_training import TapRecipe
@@ -25,6 +32,31 @@ JUMPY_PUSH = KEYIN_PUSH.model_copy(
     update={"model": _TAUGHT, "teacher": TeacherStage(method="constant", constant=5)}
 )
 SURPRISE_PUSH = KEYIN_PUSH.model_copy(update={"model": _TAUGHT, "teacher": TeacherStage(method="surprise")})
+
+KEYIN_BROWNIAN = KeyInRecipe(
+    model=KeyInConfig(
+        context=5,
+        max_offset=10,
+        longest_segment=10,
+        image_size=32,
+        widths=(16, 32, 48),
+        keypoints=8,
+        blobs=8,
+        embedding=32,
+        hidden=128,
+        dense=128,
+        # A window of 30 frames holds 4 to 5 turns: not all six keyframes are needed.
+        segmentation=Segmentation(exact=False, price=1.0),
+    ),
+    held_out=1000,
+    autoencoder=AutoencoderStage(steps=3000, batch=64, stills_first=0.0, stills_share=0.0),
+    interpolator=FitConfig(steps=5000, batch=256),
+    coder=FitConfig(steps=2000, batch=512),
+    surprise=SVGStage(steps=2000, batch=64, beta=0.02),
+    predictor=PredictorStage(steps=3000, batch=128, offset_weight=3.0),
+    soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
+    object=ObjectColor(color=(1.0, 1.0, 1.0), tolerance=0.8),
+)
 
 KEYIN_DEBUG = KeyInRecipe(
     model=KeyInConfig(
@@ -52,6 +84,7 @@ KEYIN_DEBUG = KeyInRecipe(
 
 PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
     "keyin-push": ("KeyIn on the pushing demonstrations", KEYIN_PUSH),
+    "keyin-brownian": ("KeyIn on Structured Brownian motion", KEYIN_BROWNIAN),
     "jumpy-push": ("keyframes a constant time apart, otherwise as keyin-push", JUMPY_PUSH),
     "surprise-push": ("keyframes where SVG is surprised, otherwise as keyin-push", SURPRISE_PUSH),
     "keyin-debug": ("KeyIn on tiny pictures, in seconds", KEYIN_DEBUG),

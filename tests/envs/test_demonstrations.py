@@ -92,6 +92,13 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
     assert draw_episodes(7, 3).fingerprint != draw_episodes(8, 3).fingerprint
 
 
+@pytest.mark.parametrize("task", ["push-long", "push-two-walls", "push-tight"])
+def test_manifests_of_harder_tasks_are_intact_and_reproducible(task):
+    frozen = load_manifest(f"{task}-200")
+    assert (frozen.task, len(frozen.scenes)) == (task, 200)
+    assert draw_episodes(frozen.seed, 10, task).scenes == frozen.scenes[:10]
+
+
 def test_unknown_manifest_names_the_known_ones():
     with pytest.raises(ValueError, match="push-400"):
         load_manifest("push-4000")

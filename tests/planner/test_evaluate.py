@@ -29,6 +29,7 @@ def record(distance: float) -> dict:
         "distance": distance,
         "initial_distance": 1.3,
         "steps": 40,
+        "keyframes": 6,
         "planned": 5,
         "planned_whole": 4,
         "plan_crosses_wall": distance > 0.5,
