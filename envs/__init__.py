@@ -1,8 +1,8 @@
 """Simulated worlds behind the gymnasium API.
 
 Importing this package registers ``waymark/Push-v0`` and its harder variants. Where the environment says
-nothing else, it chooses off-screen rendering with one thread per process (MuJoCo reads these variables when it
-is first imported).
+nothing else, it chooses off-screen rendering with one thread per process (MuJoCo reads these variables when
+it is first imported).
 """
 
 import os
