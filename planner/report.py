@@ -1,34 +1,89 @@
-"""Put measured tables into the README: ``python -m planner.report --results results.json``.
+"""Put measured tables into the README: ``python -m planner.report push-400=table2.json bench=bench.json``.
 
-Each table stands between ``<!-- NAME -->`` and ``<!-- /NAME -->`` and is replaced whole.
+The table called NAME stands between ``<!-- NAME -->`` and ``<!-- /NAME -->`` and is replaced whole. Every
+file is recognised by what it holds and shown as the module that made it shows it.
 """
 
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import tyro
 
+from planner.ablate import markdown as ablation_table
 from planner.benchmark import markdown as bench_table
-from planner.results import markdown_table
-from world_models.checkpoint import write_bytes, write_card
+from planner.results import markdown_table as evaluation_table
+from world_models.checkpoint import read_model, write_bytes, write_card
+from world_models.keyframe_results import markdown_table as keyframe_table
+
+CLOSED_LOOP = "closed-loop"
+"""Name of the table in a model's card."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Which measurements go where. What is left out keeps its old table."""
+    """Which measurements go where. Tables that are not named stay as they are."""
 
-    results: Path | None = None
-    """JSON of ``planner.evaluate`` on the frozen episodes."""
-    fresh: Path | None = None
-    """JSON of ``planner.evaluate --fresh``."""
-    bench: Path | None = None
-    """JSON of ``planner.benchmark``."""
+    tables: tyro.conf.Positional[tuple[str, ...]]
+    """NAME=FILE, or NAME=FILE,FILE,... for one table with a first column that names the file."""
     readme: Path = Path("README.md")
-    card: Path | None = None
-    """Model folder whose card gets the closed-loop table of ``results``."""
+    card: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    """Model folder whose card gets the first table of planner.evaluate; may be given more than once."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a file holds: the module that made it (a key of :data:`KINDS`) and its JSON content."""
+
+    path: Path
+    maker: str
+    content: Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of measurement: what is in each of its rows (or in the whole), and its table."""
+
+    keys: frozenset[str]
+    table: Callable[[Any], str]
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "planner.evaluate": Kind(
+            frozenset({"planner", "servo", "episodes"}), lambda result: evaluation_table(result["rows"])
+        ),
+        "planner.ablate": Kind(
+            frozenset({"planner", "name", "what"}), lambda result: ablation_table(result["rows"])
+        ),
+        "world_models.evaluate keyframes": Kind(frozenset({"dataset", "method", "f1"}), keyframe_table),
+        "planner.benchmark": Kind(frozenset({"machine", "threads", "repeats"}), bench_table),
+    }
+)
+
+
+def read_measurement(path: Path) -> Measurement:
+    """Read a file that one of :data:`KINDS` wrote.
+
+    Raises:
+        ValueError: there is no such file, it is no JSON, or of no known kind.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    rows = content.get("rows", [content]) if isinstance(content, dict) else content
+    if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+        for maker, kind in KINDS.items():
+            if all(kind.keys <= row.keys() for row in rows):
+                return Measurement(path, maker, content)
+    raise ValueError(f"{path} holds no known measurement; known are those of {', '.join(KINDS)}")
 
 
 def replace_table(text: str, name: str, table: str) -> str:
@@ -37,43 +92,118 @@ def replace_table(text: str, name: str, table: str) -> str:
     Raises:
         ValueError: the text has no place for it.
     """
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"no '<!-- {name} -->' ... '<!-- /{name} -->' to fill")
+        places = ", ".join(re.findall(r"<!-- /(\S+) -->", text)) or "none"
+        raise ValueError(f"no '<!-- {name} -->' ... '<!-- /{name} -->' to fill; there are: {places}")
     return pattern.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text)
 
 
-def _evaluation(result: dict[str, Any]) -> str:
-    manifest = result["manifest"]
-    source = f"Episodes: `{manifest['name']}`, fingerprint `{manifest['fingerprint'][:16]}`."
-    return f"{markdown_table(result['rows'])}\n\n{source}"
+def make_table(measured: Sequence[Measurement]) -> str:
+    """The Markdown table of one or more measurements of a kind, with the episodes it is about.
+
+    Several are joined: a first column says which file (its stem) a row is from.
+
+    Raises:
+        ValueError: they cannot be joined, or a file lacks a figure of the table.
+    """
+    tables = [_single_table(one) for one in measured]
+    joined = tables[0] if len(tables) == 1 else _join([one.path for one in measured], tables)
+    return joined + _source(measured)
+
+
+def _single_table(one: Measurement) -> str:
+    try:
+        return KINDS[one.maker].table(one.content)
+    except KeyError as error:
+        raise ValueError(f"{one.path} lacks {error}; measure again with `python -m {one.maker}`") from error
+
+
+def _join(paths: Sequence[Path], tables: Sequence[str]) -> str:
+    stems = [path.stem for path in paths]
+    files = ", ".join(map(str, paths))
+    if len(set(stems)) < len(stems):
+        raise ValueError(f"{files} cannot be told apart in one table; give the files different names")
+    header, rule, *_ = tables[0].splitlines()
+    lines = [f"| file {header}", f"|---{rule}"]
+    for stem, table in zip(stems, tables, strict=True):
+        other, _, *rows = table.splitlines()
+        if other != header:
+            raise ValueError(f"{files} cannot be one table: their columns differ")
+        lines += [f"| {stem} {row}" for row in rows]
+    return "\n".join(lines)
+
+
+def _source(measured: Sequence[Measurement]) -> str:
+    """Which episodes the rows are about, where they are about episodes."""
+    manifests = [
+        one.content["manifest"]
+        for one in measured
+        if isinstance(one.content, dict) and "manifest" in one.content
+    ]
+    named = dict.fromkeys(f"`{m['name']}`, fingerprint `{m['fingerprint'][:16]}`" for m in manifests)
+    return f"\n\nEpisodes: {'; '.join(named)}." if named else ""
+
+
+def _parse(pairs: Sequence[str]) -> dict[str, list[Path]]:
+    """Files by table, from ``NAME=FILE,...``."""
+    tables: dict[str, list[Path]] = {}
+    for pair in pairs:
+        name, _, files = pair.partition("=")
+        paths = [Path(file) for file in files.split(",") if file]
+        if not name or not paths:
+            raise ValueError(f"a table is given as NAME=FILE or NAME=FILE,FILE,..., not {pair!r}")
+        if name in tables:
+            raise ValueError(f"{name} is given twice; join its files: {name}=FILE,FILE")
+        tables[name] = paths
+    if not tables:
+        raise ValueError("say which tables to fill: NAME=FILE, for example push-400=table2.json")
+    return tables
 
 
 def report(settings: Report) -> None:
-    """Fill the tables of all measurements given."""
-    text = settings.readme.read_text()
-    for name, path, make in (
-        ("push-400", settings.results, _evaluation),
-        ("push-fresh", settings.fresh, _evaluation),
-        ("bench", settings.bench, bench_table),
-    ):
-        if path is not None:
-            text = replace_table(text, name, make(json.loads(path.read_text())))
+    """Fill the tables of all measurements given; nothing is written unless all of them can be.
+
+    Raises:
+        ValueError: a pair, a file or the place of a table is wrong.
+        CheckpointError: a folder of ``card`` is no model folder, or damaged.
+    """
+    measured = {
+        name: [read_measurement(path) for path in paths] for name, paths in _parse(settings.tables).items()
+    }
+    tables = {name: make_table(files) for name, files in measured.items()}
+    if not settings.readme.is_file():
+        raise ValueError(f"there is no file {settings.readme}")
+    text = settings.readme.read_text(encoding="utf-8")
+    for name, table in tables.items():
+        text = replace_table(text, name, table)
+    cards: dict[Path, str] = {}
+    if settings.card:
+        evaluated = [name for name, files in measured.items() if files[0].maker == "planner.evaluate"]
+        if not evaluated:
+            raise ValueError("a card gets a table of planner.evaluate, and none was given")
+        cards = {folder: _fill_card(folder, tables[evaluated[0]]) for folder in settings.card}
+    for folder, card in cards.items():
+        write_card(folder, card)
     write_bytes(settings.readme, text.encode())
-    if settings.card is not None and settings.results is not None:
-        card = (settings.card / "card.md").read_text()
-        if "<!-- closed-loop -->" not in card:
-            card = card.rstrip() + "\n\n## In closed loop\n<!-- closed-loop -->\n<!-- /closed-loop -->\n"
-        table = _evaluation(json.loads(settings.results.read_text()))
-        write_card(settings.card, replace_table(card, "closed-loop", table))
+
+
+def _fill_card(folder: Path, table: str) -> str:
+    """The card of a model folder with the table in it, at its end if it had none."""
+    card = read_model(folder).card
+    if f"<!-- {CLOSED_LOOP} -->" not in card:
+        card = f"{card.rstrip()}\n\n## In closed loop\n<!-- {CLOSED_LOOP} -->\n<!-- /{CLOSED_LOOP} -->\n"
+    return replace_table(card, CLOSED_LOOP, table)
 
 
 def main() -> None:
     """Command line entry point."""
+    settings = tyro.cli(Report, prog="python -m planner.report", description=__doc__)
     try:
-        report(tyro.cli(Report, prog="python -m planner.report", description=__doc__))
-    except (OSError, ValueError, KeyError) as error:
+        report(settings)
+    except (OSError, ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
+    print(f"written: {', '.join(map(str, [settings.readme, *settings.card]))}")
 
 
 if __name__ == "__main__":

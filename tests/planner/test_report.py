@@ -1,41 +1,151 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from torch import nn
 
-from planner import benchmark
-from planner.report import Report, replace_table, report
+from planner import benchmark, report
+from planner.report import Report, read_measurement, replace_table
+from world_models.checkpoint import CheckpointError, read_model, write_model
+from world_models.keyframe_results import markdown_table as keyframe_table
+from world_models.keyin import KeyInConfig
 
 README = (
     "before\n<!-- push-400 -->\nold\n<!-- /push-400 -->\nbetween\n<!-- bench -->\n<!-- /bench -->\nafter\n"
 )
-ROW = {
-    "planner": "keyin",
-    "servo": "simulator",
-    "episodes": 400,
+PLACES = README + "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in ("ablation", "keyframes"))
+RATES = {
     "success_rate": 0.95,
     "success_ci95": [0.92, 0.97],
     "strict_rate": 0.94,
     "position_error_mean": 0.1,
+    "steps_mean": 41.0,
+    "simulator_steps_mean": 42000.0,
+    "seconds_per_step_p50": 0.07,
+}
+ROW = {
+    "planner": "keyin",
+    "servo": "simulator",
+    "episodes": 400,
+    **RATES,
     "position_error_std": 0.2,
     "initial_error_mean": 1.34,
-    "steps_mean": 41.0,
+    "keyframes": 6,
+    "planned_whole_rate": 0.99,
+    "plans_through_wall": 0,
+    "model_steps_mean": 3600.0,
     "seconds_per_plan_p50": 0.2,
-    "seconds_per_step_p50": 0.07,
+}
+MANIFEST = {"name": "push-400", "fingerprint": "ab" * 32, "seed": 400}
+RESULT = {"env": "waymark/Push-v0", "manifest": MANIFEST, "settings": {}, "rows": [ROW]}
+ABLATED = {"name": "paper", "what": "as published", "planner": "keyin", "n": 100, **RATES, "settings": {}}
+ABLATION = {"env": "waymark/Push-v0", "task": "push", "manifest": MANIFEST, "rows": [ABLATED]}
+SCORES = {"f1": 0.96, "precision": 0.95, "recall": 0.97, "f1_pm1": 0.99}
+KEYFRAMES = [{"dataset": "brownian", "method": "keyin", "seed": 0, "n": 1000, **SCORES}]
+BENCH = {
+    "machine": {"processor": "x", "cores": 2, "torch": "2"},
+    "threads": 1,
+    "repeats": 3,
+    **{part: {"some_ms_p50": 1234.5} for part in ("matmul", "plan", "http", "servo", "render")},
 }
 
 
-def test_tables_are_replaced_and_the_rest_is_left_alone(tmp_path):
-    (tmp_path / "README.md").write_text(README)
-    results = {"manifest": {"name": "push-400", "fingerprint": "ab" * 32}, "rows": [ROW]}
-    (tmp_path / "r.json").write_text(json.dumps(results))
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a README to fill, in which commands are run."""
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text(PLACES)
+    contents = {"r": RESULT, "a": ABLATION, "k": KEYFRAMES, "b": BENCH}
+    for name, content in contents.items():
+        Path(f"{name}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_tables_are_replaced_and_the_rest_is_left_alone(folder):
+    Path("README.md").write_text(README)
     for _ in range(2):  # filling twice changes nothing more
-        report(Report(results=tmp_path / "r.json", readme=tmp_path / "README.md"))
-        text = (tmp_path / "README.md").read_text()
+        report.report(Report(("push-400=r.json",)))
+        text = Path("README.md").read_text()
     assert "| keyin | simulator | 400 | 95.0 % (92.0 to 97.0) | 94.0 % |" in text
     assert "old" not in text
     assert text.startswith("before\n<!-- push-400 -->\n| planner")
+    assert "\n\nEpisodes: `push-400`, fingerprint `abababababababab`.\n<!-- /push-400 -->" in text
     assert text.endswith("<!-- /push-400 -->\nbetween\n<!-- bench -->\n<!-- /bench -->\nafter\n")
+
+
+def test_every_measurement_is_shown_as_its_maker_shows_it(folder):
+    report.report(Report(("push-400=r.json", "ablation=a.json", "keyframes=k.json", "bench=b.json")))
+    text = Path("README.md").read_text()
+    assert "<!-- ablation -->\n| variant |" in text and "| paper | as published | keyin | 100 |" in text
+    assert f"<!-- keyframes -->\n{keyframe_table(KEYFRAMES)}\n<!-- /keyframes -->" in text
+    assert f"<!-- bench -->\n{benchmark.markdown(BENCH)}\n<!-- /bench -->" in text
+    assert text.count("Episodes: ") == 2
+
+
+def test_files_of_one_name_become_one_table_that_names_them(folder):
+    other = {**RESULT, "rows": [{**ROW, "planner": "tap"}], "manifest": {**MANIFEST, "name": "push-long-200"}}
+    Path("seed-1.json").write_text(json.dumps(other))
+    report.report(Report(("push-400=r.json,seed-1.json",)))
+    table = Path("README.md").read_text().split("<!-- push-400 -->\n")[1].split("\n<!-- /push-400 -->")[0]
+    header, rule, first, second, _, source = table.splitlines()
+    assert header.startswith("| file | planner | servo |") and first.startswith("| r | keyin | simulator |")
+    assert second.startswith("| seed-1 | tap | simulator |")
+    assert header.count("|") == rule.count("|") == first.count("|") == second.count("|")
+    assert "`push-400`, fingerprint `abababababababab`; `push-long-200`, fingerprint" in source
+
+
+def test_cards_get_the_first_closed_loop_table_and_stay_whole(folder):
+    config = KeyInConfig()
+    models = (folder / "one", folder / "two")
+    for model in models:
+        write_model(model, config, nn.Linear(1, 1), "# Card\n")
+    Path("later.json").write_text(json.dumps({**RESULT, "rows": [{**ROW, "planner": "flat"}]}))
+    Path("README.md").write_text(PLACES + "<!-- later -->\n<!-- /later -->\n")
+    tables = ("bench=b.json", "push-400=r.json", "later=later.json")
+    for _ in range(2):
+        report.report(Report(tables, card=models))
+        for model in models:
+            card = read_model(model).card
+            assert card.startswith("# Card\n\n## In closed loop\n<!-- closed-loop -->\n| planner | servo |")
+            assert card.count("| keyin | simulator |") == 1 and "| flat |" not in card
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ((), "NAME=FILE"),
+        (("r.json",), "NAME=FILE"),
+        (("push-400=",), "NAME=FILE"),
+        (("push-400=r.json", "push-400=a.json"), "given twice"),
+        (("push-400=gone.json",), "no file gone.json"),
+        (("push-400=README.md",), "README.md is no JSON"),
+        (("push-400=other.json",), "known are those of planner.evaluate, planner.ablate"),
+        (("push-400=empty.json",), "empty.json holds no known measurement"),
+        (("push-400=old.json",), "old.json lacks 'planned_whole_rate'; measure again"),
+        (("push-400=r.json", "push-fresh=r.json"), "'<!-- push-fresh -->'.* there are: push-400, bench"),
+        (("push-400=r.json,a.json",), "columns differ"),
+        (("push-400=r.json,./r.json",), "different names"),
+    ],
+)
+def test_what_cannot_be_filled_is_said_and_nothing_is_written(folder, tables, words):
+    Path("other.json").write_text('{"rows": [{"planner": "keyin"}]}')
+    Path("empty.json").write_text("[]")
+    old = {name: value for name, value in ROW.items() if name != "planned_whole_rate"}
+    Path("old.json").write_text(json.dumps({**RESULT, "rows": [old]}))
+    with pytest.raises(ValueError, match=words):
+        report.report(Report(tables))
+    assert Path("README.md").read_text() == PLACES
+
+
+def test_a_card_that_cannot_be_filled_leaves_the_readme_alone(folder):
+    with pytest.raises(ValueError, match="none was given"):
+        report.report(Report(("bench=b.json",), card=(folder,)))
+    with pytest.raises(CheckpointError, match="no model folder"):
+        report.report(Report(("push-400=r.json",), card=(folder,)))
+    with pytest.raises(ValueError, match=r"no file NEWS\.md"):
+        report.report(Report(("push-400=r.json",), readme=Path("NEWS.md")))
+    assert Path("README.md").read_text() == PLACES
 
 
 def test_missing_place_is_named():
@@ -43,10 +153,22 @@ def test_missing_place_is_named():
         replace_table(README, "push-fresh", "|")
 
 
+def test_names_are_taken_literally():
+    text = "<!-- a.b -->\n<!-- /a.b -->\n<!-- axb -->\n<!-- /axb -->\n"
+    assert replace_table(text, "a.b", r"\1").startswith(
+        "<!-- a.b -->\n\\1\n<!-- /a.b -->\n<!-- axb -->\n<!--"
+    )
+    with pytest.raises(ValueError, match="there are"):
+        replace_table(text, "a*", "|")
+
+
+def test_kinds_of_measurement_are_told_apart(folder):
+    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rakb"]
+    assert makers == list(report.KINDS)
+
+
 def test_benchmark_figures_become_a_table():
-    figures = {part: {"some_ms_p50": 1234.5} for part in ("matmul", "plan", "http", "servo", "render")}
-    machine = {"processor": "x", "cores": 2, "torch": "2"}
-    table = benchmark.markdown({"machine": machine, "threads": 1, "repeats": 3, **figures})
+    table = benchmark.markdown(BENCH)
     assert table.count("\n") == 6
     assert "| http: some ms p50 | 1,234 |" in table or "| http: some ms p50 | 1,235 |" in table
 
