@@ -46,16 +46,23 @@ KEYIN_BROWNIAN = KeyInRecipe(
         hidden=128,
         dense=128,
         # A window of 30 frames holds 4 to 5 turns: not all six keyframes are needed.
-        segmentation=Segmentation(exact=False, price=1.0),
+        segmentation=Segmentation(exact=False, price=2.0, coding=0.0, timing=0.5),
     ),
     held_out=1000,
     autoencoder=AutoencoderStage(steps=3000, batch=64, stills_first=0.0, stills_share=0.0),
-    interpolator=FitConfig(steps=5000, batch=256),
+    interpolator=FitConfig(steps=15000, batch=256),
     coder=FitConfig(steps=2000, batch=512),
     surprise=SVGStage(steps=2000, batch=64, beta=0.02),
     predictor=PredictorStage(steps=3000, batch=128, offset_weight=3.0),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
     object=ObjectColor(color=(1.0, 1.0, 1.0), tolerance=0.8),
+)
+
+SURPRISE_BROWNIAN = KEYIN_BROWNIAN.model_copy(
+    update={
+        "model": KEYIN_BROWNIAN.model.model_copy(update={"segmentation": None}),
+        "teacher": TeacherStage(method="surprise"),
+    }
 )
 
 KEYIN_DEBUG = KeyInRecipe(
@@ -85,6 +92,7 @@ KEYIN_DEBUG = KeyInRecipe(
 PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
     "keyin-push": ("KeyIn on the pushing demonstrations", KEYIN_PUSH),
     "keyin-brownian": ("KeyIn on Structured Brownian motion", KEYIN_BROWNIAN),
+    "surprise-brownian": ("keyframes where SVG is surprised, otherwise as keyin-brownian", SURPRISE_BROWNIAN),
     "jumpy-push": ("keyframes a constant time apart, otherwise as keyin-push", JUMPY_PUSH),
     "surprise-push": ("keyframes where SVG is surprised, otherwise as keyin-push", SURPRISE_PUSH),
     "keyin-debug": ("KeyIn on tiny pictures, in seconds", KEYIN_DEBUG),

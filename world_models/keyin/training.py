@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from world_models.checkpoint import write_bytes
+from world_models.checkpoint import write_bytes, write_model
 from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
 from world_models.keyin.coding import KeyframeCoder, random_pairs
@@ -235,6 +235,9 @@ def _surprising(
     svg = SVG(sizes).to(session.device)
     with torch.enable_grad():
         train_svg(svg, embeddings, recipe.surprise, session)
+    write_model(
+        session.folder / "svg", sizes, svg, "# SVG-FP on embeddings: the surprise of a KeyIn baseline\n"
+    )
     parts = [svg.surprise(part.float().to(session.device)).cpu() for part in embeddings.split(200)]
     surprise = torch.cat(parts)[:, recipe.model.context - 1 :]
     times = surprise_keyframes(surprise, recipe.model.keyframes)
