@@ -161,6 +161,8 @@ def _settings(run: Push, planner: str) -> dict[str, Any]:
     weights = run.weights()
     if planner in weights:
         settings["weights_sha256"] = weights_digest(weights[planner])
+    if planner == "tap":
+        settings["pictures_sha256"] = weights_digest(weights["keyin"])
     return settings
 
 

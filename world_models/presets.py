@@ -46,14 +46,14 @@ KEYIN_BROWNIAN = KeyInRecipe(
         hidden=128,
         dense=128,
         # A window of 30 frames holds 4 to 5 turns: not all six keyframes are needed.
-        segmentation=Segmentation(exact=False, price=2.0, coding=0.0, timing=0.5),
+        segmentation=Segmentation(floor=0.1, exact=False, price=1.0, coding=0.0, timing=0.5),
     ),
     held_out=1000,
     autoencoder=AutoencoderStage(steps=3000, batch=64, stills_first=0.0, stills_share=0.0),
     interpolator=FitConfig(steps=15000, batch=256),
     coder=FitConfig(steps=2000, batch=512),
     surprise=SVGStage(steps=2000, batch=64, beta=0.02),
-    predictor=PredictorStage(steps=3000, batch=128, offset_weight=3.0),
+    predictor=PredictorStage(steps=3000, batch=128, offset_weight=10.0),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
     object=ObjectColor(color=(1.0, 1.0, 1.0), tolerance=0.8),
 )

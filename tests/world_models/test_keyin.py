@@ -152,12 +152,13 @@ def test_posterior_sees_its_keyframe_and_when_it_comes():
 
 def test_segmentation_is_the_cheapest_by_all_its_parts():
     """Inferred offsets must be those of brute force over costs put together by hand."""
-    settings = Segmentation(coding=0.5, coding_beta=2.0, timing=0.3, delay=0.2, price=0.1)
+    settings = Segmentation(floor=0.4, coding=0.5, coding_beta=2.0, timing=0.3, delay=0.2, price=0.1)
     keyin = KeyIn(CONFIG.model_copy(update={"segmentation": settings})).eval().requires_grad_(False)
     keyin.timing.uniform_(0.0, 5.0, generator=torch.Generator().manual_seed(1))
     frames = sequences()
     found = keyin.segment(frames)
-    interpolation = segment_costs(keyin.interpolator, frames, CONFIG.max_offset)
+    errors = segment_costs(keyin.interpolator, frames, CONFIG.max_offset)
+    interpolation = (1.0 + errors / 0.4).log()
     coding = coding_costs(keyin.coder, frames, CONFIG.max_offset, 2.0)
     held = holding_costs(frames)
     for row in range(2):

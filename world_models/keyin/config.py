@@ -16,6 +16,8 @@ class Segmentation(BaseModel):
     Errors are squared errors of embeddings, summed over their F numbers; information is in nats.
 
     Attributes:
+        floor: an interpolation error e costs log(1 + e / floor), so that small errors count where large ones
+            say no more; 0 keeps errors as they are.
         exact: use all M keyframes (else at most M).
         price: cost of every keyframe.
         coding: weight of predicting a keyframe from the one before it, error + ``coding_beta`` nats.
@@ -25,6 +27,7 @@ class Segmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    floor: Weight = 0.0
     exact: bool = True
     price: Weight = 0.0
     coding: Weight = 1.0

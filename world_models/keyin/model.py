@@ -99,6 +99,8 @@ class KeyIn(nn.Module):
         known = frames[:, self.config.context - 1 :]
         with autocast(frames.device):
             costs = segment_costs(self.interpolator, known, size)
+            if settings.floor:
+                costs = torch.log1p(costs / settings.floor)
             costs += settings.coding * coding_costs(self.coder, known, size, settings.coding_beta)
         time = torch.arange(known.shape[1] - 1, device=frames.device)[:, None]
         later = time + torch.arange(1, size + 1, device=frames.device)
