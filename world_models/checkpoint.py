@@ -10,9 +10,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -39,6 +41,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     temporary.chmod(0o644)
     temporary.replace(path)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a numpy file whole or not at all."""
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from tqdm import tqdm
 
-from world_models.checkpoint import load_weights, write_bytes, write_card, write_model
+from world_models.checkpoint import load_weights, save_array, write_bytes, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.frames import to_tensor
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe, ObjectColor
-from world_models.keyin.training import READ, cache_embeddings, save_array
+from world_models.keyin.training import READ, cache_embeddings
 from world_models.precision import autocast
 from world_models.tap import Tap, TapConfig, TapStage, goal_pictures, train_tap
 from world_models.trainer import Session

@@ -21,6 +21,7 @@ from world_models.keyin import training
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
+from world_models.keyin.teaching import teach
 from world_models.presets import PRESETS, TAP_PRESETS
 from world_models.tap_training import TapRun, train_on_pictures
 from world_models.trainer import Session
@@ -91,7 +92,7 @@ def train(run: Run, command: str) -> Path:
     embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
     known = embeddings[: len(data) - run.recipe.held_out]
     training.train_interpolator(model, known, run.recipe, session)
-    teacher = training.teach(model, known, run.recipe, session)
+    teacher = teach(model, known, run.recipe, session)
     training.train_predictor(model, known, teacher, run.recipe, session)
     if run.recipe.soft.steps:
         training.train_soft(model, known, teacher, run.recipe, session)
