@@ -1,5 +1,6 @@
 """The composition root: names and settings in, ready planners and servos out."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +39,24 @@ class ReadyPlanner:
 
 
 def available_models() -> tuple[str, ...]:
-    """Names of the models that ship with the package."""
-    return tuple(sorted(path.parent.name for path in PRETRAINED.glob("*/config.json")))
+    """Names of the shipped models that plan pushing by a search over keyframes, KeyIn first."""
+    return tuple(sorted((name for name in _shipped() if _plans(name)), key=lambda name: name != "keyin-push"))
+
+
+def _shipped() -> list[str]:
+    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+
+
+def _plans(name: str) -> bool:
+    config = json.loads((PRETRAINED / name / "config.json").read_text())
+    return bool(config["kind"] == "keyin" and name.endswith("-push"))
 
 
 def _find(name: str) -> Path:
     """The folder of a shipped model, or the model folder of that path."""
-    folder = PRETRAINED / name if name in available_models() else Path(name)
+    folder = PRETRAINED / name if name in _shipped() else Path(name)
     if not (folder / "config.json").is_file():
-        shipped = ", ".join(available_models()) or "none"
+        shipped = ", ".join(_shipped()) or "none"
         raise ValueError(f"no model {name!r}; shipped: {shipped}; or give the path of a model folder")
     return folder
 

@@ -17,9 +17,7 @@ def seeded(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def search(
-    score: Callable[[Tensor], Tensor], shape: tuple[int, int, int], **settings: object
-) -> list[CemStep]:
+def search(score: Callable[[Tensor], Tensor], shape: tuple[int, ...], **settings: object) -> list[CemStep]:
     config = CemConfig(**settings)
     return list(cem(score, torch.zeros(shape), torch.ones(shape), config, seeded(*range(shape[0]))))
 
@@ -244,8 +242,7 @@ def test_the_candidate_given_stands_in_the_first_iteration() -> None:
 
 
 def test_improvements_search_better_than_the_plain_method() -> None:
-    # A point that is moved by its decisions and has to be far away in the end: smooth sequences win.
-    def score(candidates: Tensor) -> Tensor:
+    def score(candidates: Tensor) -> Tensor:  # decisions move a point, far away in the end: smooth ones win
         return (candidates.cumsum(dim=2)[:, :, -1] - torch.tensor([7.0, -6.0])).square().sum(dim=2)
 
     shape, sizes = (20, 8, 2), {"candidates": 20, "iterations": 2, "elite_fraction": 0.2, "bound": 1.0}
