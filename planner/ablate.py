@@ -64,6 +64,7 @@ VARIANTS = (
     Variant("search-last", "plan from the search's last population", _search({"best_ever": False})),
     Variant("search-kept", "search for subgoals keeps 30 % of its elites", _search({"kept_fraction": 0.3})),
     Variant("no-plausibility", "the cheapest plan, plausible or not", _search(shortlist=1)),
+    Variant("cheapest-plan", "the cheapest plausible plan, not the likeliest", _search(choice="cheapest")),
     Variant("replan-missed", "new plan after every missed subgoal", _episode(replan="missed")),
     Variant("replan-always", "new plan after every subgoal", _episode(replan="always")),
     Variant("radius-2.5", "subgoals reached within 2.5 pixels", _episode(subgoal_radius=2.5)),

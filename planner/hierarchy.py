@@ -33,6 +33,12 @@ class HierarchyConfig(BaseModel):
     cem: CemConfig = CemConfig()
     shortlist: int = Field(default=20, ge=1)
     """How many of the cheapest candidates of the search are looked through for a plausible plan."""
+    choice: Literal["likeliest", "cheapest"] = "likeliest"
+    """Which of the shortlist's plausible plans: the likeliest under the prior N(0, I), or the cheapest.
+
+    The goal picture takes the place of the last keyframe, so that a pixel of cost says nothing about the way
+    there; plans that cut through a wall are unlikely ones.
+    """
 
 
 @dataclass(frozen=True)
@@ -153,13 +159,16 @@ class Planner:
         return steps, "iterations"
 
     def _choose(self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int) -> _Choice:
-        """The cheapest candidate of the shortlist with the most plausible keyframes."""
+        """The first choice among the candidates of the shortlist with the most plausible keyframes."""
         decisions, costs = cheapest(steps, row, self.config.shortlist if self.plausible else 1, settings)
         future = self.model.imagine(repeat_row(state, row, len(costs)), decisions)
         # A candidate of infinite cost is considered only if there is nothing else.
         eligible = int(costs.isfinite().sum()) or len(costs)
-        chosen = self._decoded(future, costs, decisions, 0)
-        for k in range(1, eligible):
+        order = list(range(eligible))
+        if self.config.choice == "likeliest":
+            order = decisions[:eligible].square().sum((1, 2)).sort(stable=True).indices.tolist()
+        chosen = self._decoded(future, costs, decisions, order[0])
+        for k in order[1:]:
             # Stops early, as most often the first is plausible and the rest need not be decoded.
             if bool(chosen.whole.all()):
                 break

@@ -32,7 +32,7 @@ PAPER_SERVO = ServoConfig(
 )
 """KeyIn, Algorithm 4 and Table 3."""
 PAPER = Settings(
-    hierarchy=HierarchyConfig(cem=PAPER_CEM, shortlist=1),
+    hierarchy=HierarchyConfig(cem=PAPER_CEM, shortlist=1, choice="cheapest"),
     servo=PAPER_SERVO,
     episode=EpisodeConfig(max_steps_per_subgoal=10, subgoal_radius=5.0, replan="never"),
 )
