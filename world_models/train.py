@@ -182,7 +182,9 @@ def _card(run: Run, data: SequenceDataset, command: str, figures: Figures) -> st
     """The model card: what it is, what it learned from, how, and how well."""
     recipe = run.recipe
     origin = json.dumps(read_attributes(data.paths[0]), sort_keys=True)
-    stages = {name: getattr(recipe, name) for name in RESULTS}
+    unused = {"surprise"} if recipe.teacher.method != "surprise" else set()
+    unused |= {"coder"} if recipe.model.segmentation is None else set()
+    stages = {name: getattr(recipe, name) for name in RESULTS if name not in unused}
     steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
     table = "\n".join(
         f"| {name} | {'-' if value is None else format(value, 'g')} |" for name, value in figures.items()
