@@ -12,7 +12,9 @@ from world_models import trainer
 from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.evaluate import Evaluation, evaluate
-from world_models.presets import KEYIN_DEBUG
+from world_models.presets import KEYIN_DEBUG, TAP_PRESETS
+from world_models.tap import Tap
+from world_models.tap_training import TapRun, train_on_pictures
 from world_models.train import Run, main, train
 
 STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
@@ -166,3 +168,31 @@ def test_the_command_line_overrides_a_preset(data, tmp_path, monkeypatch, capsys
     assert "## Figures" in capsys.readouterr().out
     assert not (tmp_path / "run" / "soft.safetensors").exists()
     assert read_model(tmp_path / "run" / "model").config["kind"] == "keyin"
+
+
+def test_tap_trains_on_the_pictures_of_a_finished_run_and_resumes(data, finished, tmp_path, monkeypatch):
+    recipe = TAP_PRESETS["tap-debug"][1]
+    run = TapRun(data=data, base=finished, out=tmp_path / "tap", recipe=recipe)
+    tap = Tap.load(train_on_pictures(run, "command"))
+    assert tap.config.embedding == KEYIN_DEBUG.model.embedding
+    assert np.load(run.out / "goals.npy").shape == (8, KEYIN_DEBUG.model.embedding)
+    assert "`command` (seed 0)" in read_model(run.out / "model").card
+
+    save = trainer.save_training
+
+    def save_and_die(path, step, *rest):
+        save(path, step, *rest)
+        if step == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "save_training", save_and_die)
+    again = run.model_copy(update={"out": tmp_path / "again"})
+    with pytest.raises(KeyboardInterrupt):
+        train_on_pictures(again, "command")
+    train_on_pictures(again, "command")
+    weights = [(out / "model" / "model.safetensors").read_bytes() for out in (run.out, again.out)]
+    assert weights[0] == weights[1]
+    with pytest.raises(ValueError, match="other settings"):
+        train_on_pictures(again.model_copy(update={"seed": 5}), "command")
+    with pytest.raises(ValueError, match=r"no recipe\.json"):
+        train_on_pictures(run.model_copy(update={"base": tmp_path}), "command")
