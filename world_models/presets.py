@@ -53,7 +53,7 @@ KEYIN_BROWNIAN = KeyInRecipe(
     interpolator=FitConfig(steps=15000, batch=256),
     coder=FitConfig(steps=2000, batch=512),
     surprise=SVGStage(steps=2000, batch=64, beta=0.02),
-    predictor=PredictorStage(steps=3000, batch=128, offset_weight=10.0),
+    predictor=PredictorStage(steps=3000, batch=128, beta=0.1, offset_weight=3.0),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
     object=ObjectColor(color=(1.0, 1.0, 1.0), tolerance=0.8),
 )
