@@ -66,7 +66,7 @@ def test_plans_reach_the_goal_picture_with_whole_pucks_round_the_wall(ready, pus
     for scene in load_manifest("push-400").scenes[:TASKS]:
         found = plan(ready, push, scene)
         assert found.whole.all()
-        assert found.cost.item() < 1.0
+        assert found.cost.item() < 2.0  # pixels: less than the radius of the puck
         assert (found.times.diff(dim=-1) > 0).all()
         centres = PUCK_SEGMENTER.blob(found.subgoals[0]).centre.double().numpy()
         start = project(np.array([scene.puck]), 0.0)
