@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +25,7 @@ CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md",
 FILES = (CONFIG, WEIGHTS, CARD)
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 class CheckpointError(ValueError):
@@ -146,6 +147,20 @@ def read_model(folder: Path) -> StoredModel:
         digest=hashlib.sha256(manifest).hexdigest(),
         weights_digest=expected[WEIGHTS],
     )
+
+
+def load_model(
+    folder: Path, build: Callable[[ConfigT], ModelT], kind: type[ConfigT], device: torch.device | str
+) -> ModelT:
+    """The model of a folder, ready for use: on ``device``, in evaluation mode, without gradients.
+
+    Raises:
+        CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
+    """
+    stored = read_model(folder)
+    model = build(stored.parse_config(kind))
+    stored.fill(model)
+    return model.to(device).eval().requires_grad_(False)
 
 
 def write_card(folder: Path, card: str) -> None:

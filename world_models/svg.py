@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from world_models.checkpoint import read_model
+from world_models.checkpoint import load_model
 from world_models.layers import Gaussian, GaussianHead, mlp, reparameterise
 from world_models.losses import Loss, gaussian_kl
 from world_models.trainer import FitConfig, Positive, Session, fit
@@ -84,10 +84,7 @@ class SVG(nn.Module):
         Raises:
             CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
         """
-        stored = read_model(folder)
-        model = cls(stored.parse_config(SVGConfig))
-        stored.fill(model)
-        return model.to(device).eval().requires_grad_(False)
+        return load_model(folder, cls, SVGConfig, device)
 
     def posterior(self, frames: Float[Tensor, "B T F"]) -> Gaussian:
         """q(z_t | x_{0..t}) of the steps t = 1..T-1; mean and log variance are ``[B, T-1, Z]``."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from world_models.checkpoint import read_model
+from world_models.checkpoint import load_model
 from world_models.color_blobs import Color
 from world_models.layers import Gaussian, GaussianHead, reparameterise
 from world_models.losses import Loss, gaussian_kl
@@ -88,10 +88,7 @@ class Tap(nn.Module):
         Raises:
             CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
         """
-        stored = read_model(folder)
-        model = cls(stored.parse_config(TapConfig))
-        stored.fill(model)
-        return model.to(device).eval().requires_grad_(False)
+        return load_model(folder, cls, TapConfig, device)
 
     def prior(self, start: Float[Tensor, "B F"], goal: Float[Tensor, "B F"]) -> Gaussian:
         """p(z | start, goal)."""

@@ -83,9 +83,8 @@ def train_on_pictures(run: TapRun, command: str) -> Path:
     known = len(data) - theirs.held_out
     embeddings = cache_embeddings(pictures, data, run.base / "embeddings", session)[:known]
     goals = embed_goals(pictures, data, known, run.recipe.object, session)
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(torch.Generator().manual_seed(run.seed).get_state())
-        config = TapConfig(embedding=theirs.model.embedding, latent=run.recipe.latent)
+    config = TapConfig(embedding=theirs.model.embedding, latent=run.recipe.latent)
+    with session.initial_weights():
         tap = Tap(config).to(session.device)
     train_tap(tap, embeddings[:, theirs.model.context - 1 :], goals, run.recipe.tap, session)
     folder = run.out / "model"

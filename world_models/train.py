@@ -87,7 +87,8 @@ def train(run: Run, command: str) -> Path:
     _check(run, data)
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
-    model = _initial(run).to(session.device)
+    with session.initial_weights():
+        model = KeyIn(run.recipe.model).to(session.device)
     training.train_autoencoder(model, data, run.recipe, session)
     embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
     known = embeddings[: len(data) - run.recipe.held_out]
@@ -169,13 +170,6 @@ def _made_with(changed: Iterable[str]) -> list[str]:
         if part[0] != "object":  # only the figures depend on it
             first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
     return [name for names in list(RESULTS.values())[first:] for name in names]
-
-
-def _initial(run: Run) -> KeyIn:
-    """A model with weights drawn from the run's seed; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(torch.Generator().manual_seed(run.seed).get_state())
-        return KeyIn(run.recipe.model)
 
 
 def _card(run: Run, data: SequenceDataset, command: str, figures: Figures) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -41,6 +42,13 @@ class Session:
     folder: Path
     seed: int
     device: torch.device
+
+    @contextmanager
+    def initial_weights(self) -> Iterator[None]:
+        """Weights made inside are drawn from the seed; the global random state is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(torch.Generator().manual_seed(self.seed).get_state())
+            yield
 
     def log(self, **entry: float | str) -> None:
         """Append one line to ``log.jsonl``."""

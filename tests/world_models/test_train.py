@@ -16,6 +16,7 @@ from world_models.presets import KEYIN_DEBUG, TAP_PRESETS
 from world_models.tap import Tap
 from world_models.tap_training import TapRun, train_on_pictures
 from world_models.train import Run, main, train
+from world_models.trainer import Session
 
 STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
 
@@ -196,3 +197,15 @@ def test_tap_trains_on_the_pictures_of_a_finished_run_and_resumes(data, finished
         train_on_pictures(again.model_copy(update={"seed": 5}), "command")
     with pytest.raises(ValueError, match=r"no recipe\.json"):
         train_on_pictures(run.model_copy(update={"base": tmp_path}), "command")
+
+
+def test_initial_weights_come_from_the_seed_alone(tmp_path):
+    def draw(seed):
+        with Session(tmp_path, seed, torch.device("cpu")).initial_weights():
+            return torch.nn.Linear(3, 3).weight
+
+    state = torch.get_rng_state()
+    first = draw(1)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(1)  # somebody else draws in between
+    assert torch.equal(first, draw(1)) and not torch.equal(first, draw(2))

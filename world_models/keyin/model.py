@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from world_models.checkpoint import read_model
+from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.keyin.coding import KeyframeCoder, coding_costs
 from world_models.keyin.config import KeyInConfig
@@ -57,10 +57,7 @@ class KeyIn(nn.Module):
         Raises:
             CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
         """
-        stored = read_model(folder)
-        model = cls(stored.parse_config(KeyInConfig))
-        stored.fill(model)
-        return model.to(device).eval().requires_grad_(False)
+        return load_model(folder, cls, KeyInConfig, device)
 
     def encode(self, context: Context) -> KeyInState:
         """State after the context's last frame.

@@ -88,7 +88,8 @@ def _surprising(
     model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
     sizes = SVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
-    svg = SVG(sizes).to(session.device)
+    with session.initial_weights():
+        svg = SVG(sizes).to(session.device)
     with torch.enable_grad():
         train_svg(svg, embeddings, recipe.surprise, session)
     write_model(
