@@ -40,7 +40,7 @@ def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> d
         "steps_mean": float(np.mean([episode["steps"] for episode in episodes])),
         "keyframes": episodes[0]["keyframes"],
         "planned_whole_rate": _share(episodes, "planned_whole", "planned"),
-        "plans_through_wall": sum(episode["plan_crosses_wall"] for episode in episodes),
+        "plans_through_wall": _through_wall(episodes),
         "model_steps_mean": float(np.mean([episode["model_steps"] for episode in episodes])),
         "simulator_steps_mean": float(np.mean([episode["simulator_steps"] for episode in episodes])),
         "seconds_per_plan_p50": float(np.median(plans)),
@@ -54,6 +54,13 @@ def _share(episodes: Sequence[dict[str, Any]], part: str, whole: str) -> float |
     return sum(episode[part] for episode in episodes) / total if total else None
 
 
+def _through_wall(episodes: Sequence[dict[str, Any]]) -> int | None:
+    """How many plans cut through a wall; None for planners that plan nothing."""
+    if not any(episode["planned"] for episode in episodes):
+        return None
+    return sum(episode["plan_crosses_wall"] for episode in episodes)
+
+
 def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = [
@@ -65,12 +72,13 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
         low, high = row["success_ci95"]
         share = row["planned_whole_rate"]
         whole = "-" if share is None else f"{100 * share:.1f} %"
+        through = "-" if row["plans_through_wall"] is None else row["plans_through_wall"]
         lines.append(
             f"| {row['planner']} | {row['servo']} | {row['episodes']} "
             f"| {100 * row['success_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) "
             f"| {100 * row['strict_rate']:.1f} % "
             f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} "
-            f"| {whole} | {row['plans_through_wall']} | {row['steps_mean']:.1f} "
+            f"| {whole} | {through} | {row['steps_mean']:.1f} "
             f"| {row['simulator_steps_mean']:,.0f} "
             f"| {row['seconds_per_plan_p50']:.3f} | {row['seconds_per_step_p50']:.3f} |"
         )

@@ -57,6 +57,9 @@ def test_rows_summarise_their_episodes():
     assert row["seconds_per_step_p50"] == pytest.approx(0.2)
     assert (row["planned_whole_rate"], row["plans_through_wall"]) == (0.8, 1)
     assert row["simulator_steps_mean"] == 64000
+    planless = summarise("flat", "simulator", [record(0.1) | {"planned": 0, "planned_whole": 0}])
+    assert planless["plans_through_wall"] is planless["planned_whole_rate"] is None
+    assert "| - | - |" in markdown_table([planless])
     assert "50.0 %" in markdown_table([row])
 
 
