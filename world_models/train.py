@@ -23,6 +23,8 @@ from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
 from world_models.keyin.teaching import teach
 from world_models.presets import PRESETS, TAP_PRESETS
+from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
+from world_models.struct_vrnn.run import StructVRNNRun, train_struct_vrnn
 from world_models.tap_training import TapRun, train_on_pictures
 from world_models.trainer import Session
 
@@ -242,21 +244,29 @@ def _algorithm_2(recipe: KeyInRecipe) -> str:
     return "Algorithm 2 (the soft loss) is left out."
 
 
+def _start(run: Run | TapRun | StructVRNNRun, command: str) -> Path:
+    if isinstance(run, StructVRNNRun):
+        return train_struct_vrnn(run, command)
+    return train(run, command) if isinstance(run, Run) else train_on_pictures(run, command)
+
+
 def main() -> None:
     """Read the command line and train."""
-    choices: dict[str, tuple[str, Run | TapRun]] = {
+    choices: dict[str, tuple[str, Run | TapRun | StructVRNNRun]] = {
         name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
     }
     for name, (text, recipe) in TAP_PRESETS.items():
         choices[name] = (text, TapRun(recipe=recipe, out=Path("runs") / name))
+    for name, (text, folder, struct_recipe) in STRUCT_VRNN_PRESETS.items():
+        choices[name] = (text, StructVRNNRun(recipe=struct_recipe, data=folder, out=Path("runs") / name))
     run = tyro.extras.overridable_config_cli(choices)
     command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     try:
-        folder = train(run, command) if isinstance(run, Run) else train_on_pictures(run, command)
+        model = _start(run, command)
     except (ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
-    print((folder / "card.md").read_text())
-    print(f"model: {folder}")
+    print((model / "card.md").read_text())
+    print(f"model: {model}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Everything that fixes the shape of a Struct-VRNN; stored with its weights."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class StructVRNNConfig(BaseModel):
+    """Sizes of a Struct-VRNN or of one of its ablations (Table S1 of the paper).
+
+    Attributes:
+        representation: ``keypoints`` is Struct-VRNN; ``vector`` is CNN-VRNN: as many numbers, no structure.
+        stochastic: False is Struct-RNN: no latent, the recurrent network alone predicts.
+        tasks: names of the data sets it learned from; empty if there was one without a name.
+        actions: most actuators of a task; 0 for a model that is not action-conditional.
+        image_size: side of the square pictures in pixels; keypoints are found on a map of a quarter of it.
+        widths: channels of the convolutions at full, half and quarter size. 0 at full size leaves these out:
+            the first convolution halves the picture at once and the last one paints four pixels at a time.
+        extra_layers: size-preserving convolutions at every scale beside the one that changes the size.
+        keypoints: K; a frame is described by F = 3K numbers.
+        blob_width: standard deviation of a rendered keypoint, in cells of the map.
+        latent: Z, numbers that are drawn per frame.
+        hidden: H, units of the recurrent network.
+        prior_width: hidden units of the prior network.
+        posterior_width: hidden units of the posterior network; the decoder has as many.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["struct-vrnn"] = "struct-vrnn"
+    representation: Literal["keypoints", "vector"] = "keypoints"
+    stochastic: bool = True
+    tasks: tuple[str, ...] = ()
+    actions: Count = 0
+    image_size: Positive = 64
+    widths: tuple[Count, Positive, Positive] = (32, 64, 128)
+    extra_layers: Count = 1
+    keypoints: Positive = 64
+    blob_width: Annotated[float, Field(gt=0)] = 1.5
+    latent: Positive = 128
+    hidden: Positive = 512
+    prior_width: Positive = 16
+    posterior_width: Positive = 128
+
+    @property
+    def features(self) -> int:
+        """F: numbers per frame, (x, y, scale) of every keypoint."""
+        return 3 * self.keypoints
+
+    @property
+    def map_size(self) -> int:
+        """Side of the map on which keypoints are found and rendered."""
+        return self.image_size // 4
+
+    @model_validator(mode="after")
+    def _fits(self) -> "StructVRNNConfig":
+        if self.image_size % 4:
+            raise ValueError(f"image_size {self.image_size} must be a multiple of 4")
+        return self

@@ -1,0 +1,116 @@
+"""Struct-VRNN as a world model: decisions are actions, features are keypoints."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from world_models.checkpoint import load_model
+from world_models.interface import Context, Future
+from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
+from world_models.struct_vrnn.vision import Reference, Vision
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known after the context.
+
+    Attributes:
+        hidden: recurrent state after the last seen frame.
+        features: features of the last seen frame as the dynamics have them.
+        seen_hidden: recurrent states after each seen frame: what reward heads read.
+    """
+
+    hidden: Float[Tensor, "B H"]
+    features: Float[Tensor, "B F"]
+    seen_hidden: Float[Tensor, "B T H"]
+
+    def repeat(self, times: int) -> "State":
+        """Every row ``times`` times in a row."""
+        return State(*(part.repeat_interleave(times, 0) for part in vars(self).values()))
+
+
+class StructVRNN(nn.Module):
+    """Detector, generator and dynamics (Minderer et al. 2019), or one of the paper's ablations.
+
+    Actions may have any width up to ``decision_dim``: they are padded with zeros and go in with a mask that
+    says which actuators exist. So one network serves tasks of different action sizes, an absent actuator is
+    told from one at rest, and a new task needs no new weights; which task it is, the pictures say.
+    """
+
+    def __init__(self, config: StructVRNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision = Vision(config)
+        self.dynamics = Dynamics(config)
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "StructVRNN":
+        """The model of a folder, ready for use.
+
+        Raises:
+            CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
+        """
+        return load_model(folder, cls, StructVRNNConfig, device)
+
+    @property
+    def decision_dim(self) -> int:
+        """Most actuators it can take."""
+        return self.config.actions
+
+    def encode(self, context: Context) -> State:
+        """See the context's frames, with the posterior's means."""
+        batch, time = context.frames.shape[:2]
+        features = self.embed(context.frames.flatten(0, 1)).unflatten(0, (batch, time))
+        return self.take_in(features, context.actions)
+
+    def take_in(self, features: Float[Tensor, "B T F"], actions: Float[Tensor, "B T-1 A"]) -> State:
+        """:meth:`encode` from the features of frames, which may have been edited (section 5.4)."""
+        seen = self.dynamics.observe(features, self.pad(actions))
+        return State(seen.last.hidden, seen.last.features, seen.hidden)
+
+    def imagine(self, state: State, decisions: Float[Tensor, "B L A"]) -> Future:
+        """Features of the frames that actions lead to, with the prior's means: ``decisions[:, 0]`` is the
+        action taken at the last seen frame.
+        """
+        features = self.roll_out(state, decisions).features
+        steps = torch.arange(1.0, features.shape[1] + 1, device=features.device)
+        return Future(features, steps.expand(features.shape[:2]))
+
+    def roll_out(
+        self,
+        state: State,
+        decisions: Float[Tensor, "B L A"],
+        noise: Float[Tensor, "B L Z"] | None = None,
+    ) -> Rollout:
+        """Features and recurrent states under actions; ``noise`` (standard normal) draws a sample future."""
+        return self.dynamics.imagine(Belief(state.hidden, state.features), self.pad(decisions), noise)
+
+    def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Features of single frames: (x, y, scale) of every keypoint, coordinates in -1..1, y down."""
+        return self.vision.detect(frames).features
+
+    def reference(self, frames: Float[Tensor, "B C H W"]) -> Reference:
+        """What :meth:`decode` needs of a frame that shows the scene."""
+        return self.vision.reference(frames)
+
+    def decode(self, features: Float[Tensor, "B F"], reference: Reference) -> Float[Tensor, "B C H W"]:
+        """Pictures of features in the scene of a reference frame, in [0, 1]."""
+        return self.vision.generate(features, reference).clamp(0.0, 1.0)
+
+    def pad(self, actions: Float[Tensor, "*B A"]) -> Float[Tensor, "*B P"]:
+        """Actions filled up with zeros, then the mask of existing actuators; P is twice ``decision_dim``.
+
+        Raises:
+            ValueError: there are more actuators than the model can take.
+        """
+        width, most = actions.shape[-1], self.config.actions
+        if width > most:
+            raise ValueError(f"actions have {width} numbers, this model takes at most {most}")
+        padded = actions.new_zeros(*actions.shape[:-1], 2 * most)
+        padded[..., :width] = actions
+        padded[..., most : most + width] = 1.0
+        return padded

@@ -1,0 +1,134 @@
+"""Named training recipes of Struct-VRNN: those that ship, the paper's arms, and the columns of Table S1."""
+
+from pathlib import Path
+from typing import Any
+
+from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.recipe import DynamicsStage, StructVRNNRecipe, VisionStage
+
+DMC_TASKS = (
+    "acrobot-swingup",
+    "cartpole-balance",
+    "cheetah-run",
+    "reacher-easy",
+    "walker-stand",
+    "walker-walk",
+)
+DMC_ACTUATORS = 6
+"""Cheetah and walker have most."""
+
+DMC = StructVRNNRecipe(
+    model=StructVRNNConfig(
+        tasks=DMC_TASKS,
+        actions=DMC_ACTUATORS,
+        widths=(0, 16, 32),
+        keypoints=32,
+        latent=32,
+        hidden=256,
+    ),
+    held_out=3500,
+    vision=VisionStage(steps=5000, batch=12),
+    dynamics=DynamicsStage(steps=6000, batch=32, learning_rate=1e-3),
+)
+
+
+def _change(recipe: StructVRNNRecipe, **parts: dict[str, Any]) -> StructVRNNRecipe:
+    """The recipe with some fields of its parts replaced."""
+    update = {name: getattr(recipe, name).model_copy(update=fields) for name, fields in parts.items()}
+    return recipe.model_copy(update=update)
+
+
+AGENTS = StructVRNNRecipe(
+    model=StructVRNNConfig(widths=(0, 16, 32), keypoints=12, latent=16, hidden=512),
+    held_out=1000,
+    vision=VisionStage(steps=4000, batch=12, foreign=0.0),
+    dynamics=DynamicsStage(steps=4000, batch=32, beta=1e-2, learning_rate=1e-3),
+)
+
+
+def _paper(
+    model: StructVRNNConfig, sparsity: float, separation: tuple[float, float], beta: float
+) -> StructVRNNRecipe:
+    """A column of Table S1, trained jointly and at full size for 1e5 steps."""
+    scale, width = separation
+    return StructVRNNRecipe(
+        model=model,
+        held_out=1000,
+        joint=True,
+        vision=VisionStage(
+            steps=100_000,
+            frames=8,
+            sparsity=sparsity,
+            separation=scale,
+            separation_width=width,
+            foreign=0.0,
+            batch=32,
+            learning_rate=1e-3,
+            save_every=1000,
+        ),
+        dynamics=DynamicsStage(steps=100_000, batch=32, learning_rate=1e-3, beta=beta),
+    )
+
+
+BASKETBALL_PAPER = _paper(StructVRNNConfig(keypoints=12, latent=16), 0.1, (0.1, 0.02), 1e-2)
+HUMAN36M_PAPER = _paper(
+    StructVRNNConfig(keypoints=48, latent=16, prior_width=4, extra_layers=2), 0.01, (0.02, 0.002), 1e-2
+)
+DMC_PAPER = _paper(
+    StructVRNNConfig(tasks=DMC_TASKS, actions=DMC_ACTUATORS, keypoints=64, latent=128), 5.0, (0.1, 0.02), 3e-3
+)
+
+DEBUG = StructVRNNRecipe(
+    model=StructVRNNConfig(
+        actions=2, image_size=16, widths=(0, 4, 8), keypoints=4, latent=2, hidden=8, posterior_width=8
+    ),
+    held_out=2,
+    vision=VisionStage(steps=2, batch=3, frames=2, save_every=1),
+    dynamics=DynamicsStage(steps=2, batch=3, observed=3, predicted=3, samples=4, save_every=1),
+)
+
+CNN_MODEL = {"representation": "vector"}
+
+STRUCT_VRNN_PRESETS: dict[str, tuple[str, Path, StructVRNNRecipe]] = {
+    "struct-vrnn-dmc": ("Struct-VRNN on six DM Control tasks", Path("data/dmc"), DMC),
+    "struct-vrnn-dmc-no-bom": (
+        "as struct-vrnn-dmc without best-of-many samples",
+        Path("data/dmc"),
+        _change(DMC, dynamics={"samples": 1}),
+    ),
+    "struct-rnn-dmc": (
+        "as struct-vrnn-dmc with deterministic dynamics",
+        Path("data/dmc"),
+        _change(DMC, model={"stochastic": False}),
+    ),
+    "cnn-vrnn-dmc": (
+        "as struct-vrnn-dmc with an unstructured vector of the same size",
+        Path("data/dmc"),
+        _change(DMC, model=CNN_MODEL),
+    ),
+    "struct-vrnn-dmc-no-separation": (
+        "as struct-vrnn-dmc without the separation loss",
+        Path("data/dmc"),
+        _change(DMC, vision={"separation": 0.0}),
+    ),
+    "struct-vrnn-dmc-no-sparsity": (
+        "as struct-vrnn-dmc without the sparsity loss",
+        Path("data/dmc"),
+        _change(DMC, vision={"sparsity": 0.0}),
+    ),
+    "struct-vrnn-dmc-supervised": (
+        "as struct-vrnn-dmc with keypoints drawn to the true positions",
+        Path("data/dmc"),
+        _change(DMC, vision={"supervision": 10.0}),
+    ),
+    "struct-vrnn-agents": ("Struct-VRNN on five players and a ball", Path("data/agents"), AGENTS),
+    "struct-vrnn-dmc-paper": ("Table S1, column DMCS", Path("data/dmc"), DMC_PAPER),
+    "struct-vrnn-basketball-paper": (
+        "Table S1, column Basketball",
+        Path("data/basketball"),
+        BASKETBALL_PAPER,
+    ),
+    "struct-vrnn-human36m-paper": ("Table S1, column Human3.6M", Path("data/human36m"), HUMAN36M_PAPER),
+    "struct-vrnn-debug": ("Struct-VRNN on tiny pictures, in seconds", Path("data/debug"), DEBUG),
+}
+"""What each preset is, where its data is looked for, and how it is trained."""

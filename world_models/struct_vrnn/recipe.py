@@ -1,0 +1,76 @@
+"""How a Struct-VRNN is trained: the configuration of its stages."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from world_models.struct_vrnn.config import Count, StructVRNNConfig
+from world_models.trainer import FitConfig, Positive
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class VisionStage(FitConfig):
+    """Pictures <-> features. ``batch`` counts sequences.
+
+    Attributes:
+        frames: random frames per sequence and step: what the separation loss takes for a trajectory.
+        separation: weight of the separation loss (eq. 5), summed over pairs of keypoints.
+        separation_width: its radius, in coordinates of -1..1.
+        sparsity: weight of the keypoints' mean activity, summed.
+        weight_decay: L2 on the kernels of convolutions.
+        foreign: share of sequences whose reference frame comes from another sequence of the same task. In the
+            paper it is always the sequence's own first frame, but then things that move from one sequence to
+            the next and not within one, such as the target of a reaching task, need no keypoint.
+        supervision: weight of the squared distance between the first keypoints and the true positions that
+            the data has; 0 is unsupervised.
+    """
+
+    frames: Positive = 4
+    separation: Weight = 0.01
+    separation_width: Annotated[float, Field(gt=0)] = 0.1
+    sparsity: Weight = 0.05
+    weight_decay: Weight = 1e-4
+    foreign: Share = 0.5
+    supervision: Weight = 0.0
+
+
+class DynamicsStage(FitConfig):
+    """How features move.
+
+    Attributes:
+        observed: T, frames that are seen.
+        predicted: frames after these that are predicted.
+        samples: latents drawn per frame, of which the best counts (best-of-many, eq. 8); 1 switches it off.
+        beta: weight of the KL in nats; rises from 0 over the first quarter of the steps.
+        own_seen: final probability that the recurrence is fed the model's own frame where frames are seen;
+            it rises from 0 over the training (section S1.3).
+        own_future: the same where frames are predicted.
+    """
+
+    observed: Positive = 8
+    predicted: Positive = 8
+    samples: Positive = 50
+    beta: Weight = 3e-3
+    own_seen: Share = 1.0
+    own_future: Share = 0.5
+
+
+class StructVRNNRecipe(BaseModel):
+    """A training run: what to build and how long each stage learns.
+
+    Attributes:
+        held_out: sequences of every task, at the end, that are not learned from.
+        joint: train detector and dynamics at once, as in the paper, for as many steps as the detector has.
+            No gradient flows from the dynamics into the detector either way, so training one after the other
+            on cached features gives a model of the same kind in a fraction of the time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: StructVRNNConfig
+    held_out: Count
+    vision: VisionStage
+    dynamics: DynamicsStage
+    joint: bool = False

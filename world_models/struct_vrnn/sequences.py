@@ -1,0 +1,105 @@
+"""Training data of a Struct-VRNN: sequences of several tasks, drawn evenly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from tqdm import tqdm
+
+from world_models.data import DataError, SequenceDataset, read_attributes
+from world_models.struct_vrnn.config import StructVRNNConfig
+
+READ = 50
+"""Sequences read at a time: about 12 MB of pictures."""
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The sequences of one task.
+
+    Attributes:
+        name: the task; empty for a data set without tasks.
+        known: how many sequences, from the first, may be learned from.
+        observation: how many of the true state's numbers are the task's own observation.
+        bodies: names of the bodies whose pixel positions (x, y) follow in the state.
+    """
+
+    name: str
+    sequences: SequenceDataset
+    known: int
+    observation: int
+    bodies: tuple[str, ...]
+
+    @property
+    def actions(self) -> int:
+        """Actuators."""
+        return self.sequences.shapes["actions"][-1]
+
+    def positions(self, states: Float[np.ndarray, "n T S"]) -> Float[np.ndarray, "n T J 2"]:
+        """True pixel positions of the bodies (x to the right, y down, pixel centres are integers)."""
+        return states[..., self.observation :].reshape(*states.shape[:-1], len(self.bodies), 2)
+
+
+def open_tasks(folder: Path, config: StructVRNNConfig, held_out: int) -> list[TaskData]:
+    """The data of every task of a model: ``folder/<task>``, or ``folder`` itself for a model without tasks.
+
+    Raises:
+        DataError: data is missing, does not fit the model, or has nothing left to learn from.
+    """
+    return [_open(folder / task, task, config, held_out) for task in config.tasks or ("",)]
+
+
+def _open(folder: Path, task: str, config: StructVRNNConfig, held_out: int) -> TaskData:
+    data = SequenceDataset(folder)
+    attributes = read_attributes(data.paths[0])
+    size = config.image_size
+    if data.shapes["frames"][1:] != (size, size, 3):
+        raise DataError(f"{folder} has frames {data.shapes['frames']}, the model needs {size} x {size} x 3")
+    if data.shapes["actions"][-1] > config.actions:
+        raise DataError(
+            f"{folder} has {data.shapes['actions'][-1]} actuators, the model takes at most {config.actions}"
+        )
+    if len(data) <= held_out:
+        raise DataError(f"{folder} has {len(data)} sequences, but {held_out} are to be held out")
+    bodies = tuple(name for name in str(attributes.get("bodies", "")).split(",") if name)
+    observation = int(attributes.get("observation", data.shapes["states"][-1] - 2 * len(bodies)))
+    return TaskData(task, data, len(data) - held_out, observation, bodies)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What may be learned from, in memory: about 12 kB per frame of 64 x 64 pixels."""
+
+    frames: Sequence[UInt8[np.ndarray, "n T H W C"]]
+    positions: Sequence[Float[np.ndarray, "n T J 2"]]
+
+
+def read_known(tasks: Sequence[TaskData]) -> Known:
+    """Read all sequences that may be learned from."""
+    frames, positions = [], []
+    for task in tasks:
+        pictures = np.empty((task.known, *task.sequences.shapes["frames"]), np.uint8)
+        places = np.empty((*pictures.shape[:2], len(task.bodies), 2), np.float32)
+        for first in tqdm(range(0, task.known, READ), desc=f"{task.name or 'read frames':>12.12}"):
+            batch = task.sequences[first : min(first + READ, task.known)]
+            pictures[first : first + len(batch)] = batch.frames
+            places[first : first + len(batch)] = task.positions(batch.states)
+        frames.append(pictures)
+        positions.append(places)
+    return Known(frames, positions)
+
+
+def draw_rows(
+    counts: Sequence[int], batch: int, generator: torch.Generator
+) -> list[tuple[int, Int[np.ndarray, "b"]]]:
+    """``batch`` sequences as (task, rows): every task has the same share, up to one sequence."""
+    first = int(torch.randint(len(counts), (), generator=generator))
+    drawn = []
+    for k, count in enumerate(counts):
+        share = (batch + (k - first) % len(counts)) // len(counts)
+        if share:
+            drawn.append((k, torch.randint(count, (share,), generator=generator).numpy()))
+    return drawn

@@ -1,0 +1,192 @@
+"""The stages that train a Struct-VRNN: vision, cached features, dynamics; or both at once."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from world_models.checkpoint import save_array
+from world_models.frames import to_tensor
+from world_models.losses import Loss
+from world_models.precision import autocast
+from world_models.struct_vrnn.losses import Sampling, separation_loss, sequence_loss
+from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.recipe import DynamicsStage, StructVRNNRecipe, VisionStage
+from world_models.struct_vrnn.sequences import READ, Known, TaskData, draw_rows, read_known
+from world_models.struct_vrnn.vision import Vision, from_pixels
+from world_models.trainer import Session, fit
+
+
+def train_vision(
+    model: StructVRNN, tasks: Sequence[TaskData], recipe: StructVRNNRecipe, session: Session
+) -> None:
+    """Learn to describe single frames by features, and to draw frames from them."""
+    read = cache(lambda: read_known(tasks))  # not read at all if the stage is finished
+
+    def loss(step: int, generator: torch.Generator) -> Loss:
+        return vision_loss(model.vision, read(), recipe.vision, session.device, generator)
+
+    fit("vision", model.vision, loss, recipe.vision, session)
+
+
+def vision_loss(
+    vision: Vision, known: Known, stage: VisionStage, device: torch.device, generator: torch.Generator
+) -> Loss:
+    """Squared picture error, separation and sparsity (section 4.1), and supervision where asked for."""
+    frames, foreign, supervised = [], [], []
+    for task, rows in draw_rows([len(part) for part in known.frames], stage.batch, generator):
+        times = _times(len(rows), known.frames[task].shape[1], stage.frames, generator)
+        frames.append(known.frames[task][rows[:, None], times])
+        own = torch.rand(len(rows), generator=generator).numpy() >= stage.foreign
+        others = torch.randint(len(known.frames[task]), (len(rows),), generator=generator).numpy()
+        foreign.append(known.frames[task][np.where(own, rows, others), 0])
+        supervised.append(known.positions[task][rows[:, None], times])
+    pictures = to_tensor(np.concatenate(frames), device)
+    references = to_tensor(np.concatenate(foreign), device)
+    batch, count = pictures.shape[:2]
+    found = vision.detect(torch.cat([pictures.flatten(0, 1), references]))
+    features, first = found.features.split([batch * count, batch])
+    reference = vision.reference(references, first).repeat(count)
+    image = (
+        0.5 * (vision.generate(features, reference) - pictures.flatten(0, 1)).square().sum((1, 2, 3)).mean()
+    )
+    paths = features.unflatten(0, (batch, count))
+    logs = {"image": image, "sparsity": found.activity.sum(-1).mean()}
+    total = image + stage.sparsity * logs["sparsity"]
+    if vision.structured:
+        logs["separation"] = separation_loss(paths, stage.separation_width)
+        total = total + stage.separation * logs["separation"]
+    if stage.supervision:
+        logs["supervision"] = supervision_loss(paths, supervised, pictures.shape[-1])
+        total = total + stage.supervision * logs["supervision"]
+    kernels = (m.weight for m in vision.modules() if isinstance(m, nn.Conv2d))
+    decay = torch.stack([kernel.square().sum() for kernel in kernels]).sum()
+    return Loss(total + stage.weight_decay * decay, logs)
+
+
+def _times(rows: int, length: int, count: int, generator: torch.Generator) -> np.ndarray:
+    """``count`` different frames of each sequence, in order."""
+    chosen = torch.rand(rows, length, generator=generator).argsort(1)[:, : min(count, length)]
+    return chosen.sort(1).values.numpy()
+
+
+def supervision_loss(
+    features: Float[Tensor, "B T F"], positions: Sequence[Float[np.ndarray, "b T J 2"]], size: int
+) -> Float[Tensor, ""]:
+    """Squared distance of the first J keypoints to a task's J true positions, summed over these."""
+    places = features.unflatten(-1, (-1, 3))[..., :2]
+    errors, first = features.new_zeros(()), 0
+    for truth in positions:
+        target = from_pixels(torch.from_numpy(truth).to(features.device), size)
+        rows = places[first : first + len(truth), :, : truth.shape[2]]
+        errors = errors + (rows - target).square().sum((-2, -1)).mean(1).sum()
+        first += len(truth)
+    return errors / len(features)
+
+
+@torch.no_grad()
+def cache_features(
+    vision: Vision, tasks: Sequence[TaskData], folder: Path, session: Session
+) -> list[Float[Tensor, "n T F"]]:
+    """Features of all frames, held-out ones included; kept in ``folder/<task>.npy``."""
+    return [
+        _cache_features(vision, task, folder / f"{task.name or 'features'}.npy", session) for task in tasks
+    ]
+
+
+def _cache_features(vision: Vision, task: TaskData, path: Path, session: Session) -> Float[Tensor, "n T F"]:
+    if not path.exists():
+        parts = []
+        for first in tqdm(range(0, len(task.sequences), READ), desc=f"{task.name or 'features':>12.12}"):
+            frames = task.sequences[first : min(first + READ, len(task.sequences))].frames
+            pictures = to_tensor(frames.reshape(-1, *frames.shape[2:]), session.device)
+            with autocast(session.device):
+                features = vision.detect(pictures).features
+            parts.append(features.unflatten(0, frames.shape[:2]).float().cpu().numpy())
+        save_array(path, np.concatenate(parts))
+    return torch.from_numpy(np.load(path, allow_pickle=False))
+
+
+def train_dynamics(
+    model: StructVRNN,
+    tasks: Sequence[TaskData],
+    features: Sequence[Float[Tensor, "n T F"]],
+    stage: DynamicsStage,
+    session: Session,
+) -> None:
+    """Learn how features move, from the cache."""
+    counts = [task.known for task in tasks]
+    actions = [model.pad(torch.from_numpy(_actions(task))) for task in tasks]
+
+    def loss(step: int, generator: torch.Generator) -> Loss:
+        drawn = draw_rows(counts, stage.batch, generator)
+        seen = torch.cat([features[task][rows] for task, rows in drawn])
+        done = torch.cat([actions[task][rows] for task, rows in drawn])
+        window = stage.observed + stage.predicted
+        first = int(torch.randint(seen.shape[1] - window + 1, (), generator=generator))
+        return dynamics_loss(
+            model,
+            seen[:, first : first + window].to(session.device),
+            done[:, first : first + window - 1].to(session.device),
+            stage,
+            step,
+            generator,
+        )
+
+    fit("dynamics", model.dynamics, loss, stage, session)
+
+
+def _actions(task: TaskData) -> Float[np.ndarray, "n T-1 A"]:
+    parts = [task.sequences[first : min(first + 250, task.known)] for first in range(0, task.known, 250)]
+    return np.concatenate([part.actions for part in parts])
+
+
+def dynamics_loss(
+    model: StructVRNN,
+    features: Float[Tensor, "B T F"],
+    actions: Float[Tensor, "B T-1 P"],
+    stage: DynamicsStage,
+    step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Equations 6 to 8 with the schedules of sections S1.2 and S1.3."""
+    progress = step / stage.steps
+    sampling = Sampling(
+        observed=stage.observed,
+        samples=stage.samples,
+        own_seen=progress * stage.own_seen,
+        own_future=progress * stage.own_future,
+    )
+    losses = sequence_loss(model.dynamics, features, actions, sampling, generator)
+    beta = stage.beta * min(1.0, 4.0 * progress)
+    total = losses.seen + losses.future + beta * losses.kl
+    return Loss(total, {"seen": losses.seen, "future": losses.future, "kl": losses.kl})
+
+
+def train_jointly(
+    model: StructVRNN, tasks: Sequence[TaskData], recipe: StructVRNNRecipe, session: Session
+) -> None:
+    """Both stages at once, as in the paper; the dynamics learn from detached features."""
+    read = cache(lambda: read_known(tasks))
+    actions = [model.pad(torch.from_numpy(_actions(task))) for task in tasks]
+    stage = recipe.dynamics.model_copy(update={"steps": recipe.vision.steps, "batch": recipe.vision.batch})
+    window = stage.observed + stage.predicted
+
+    def loss(step: int, generator: torch.Generator) -> Loss:
+        known = read()
+        vision = vision_loss(model.vision, known, recipe.vision, session.device, generator)
+        drawn = draw_rows([task.known for task in tasks], stage.batch, generator)
+        frames = np.concatenate([known.frames[task][rows, :window] for task, rows in drawn])
+        done = torch.cat([actions[task][rows, : window - 1] for task, rows in drawn]).to(session.device)
+        with torch.no_grad():
+            features = model.embed(to_tensor(frames, session.device).flatten(0, 1))
+        features = features.unflatten(0, frames.shape[:2]).float()
+        dynamics = dynamics_loss(model, features, done, stage, step, generator)
+        return Loss(vision.total + dynamics.total, vision.logs | dynamics.logs)
+
+    fit("joint", model, loss, recipe.vision, session)
