@@ -1,26 +1,31 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
-Writes shards (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on
-with the first missing shard; the same seed gives the same bytes whatever the number of workers.
+``dmc`` makes one folder per DM Control task, ``brownian`` needs no simulator. Both write shards as ``push``
+does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with the first
+missing shard; the same seed gives the same bytes whatever the number of workers.
 """
 
 import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import tyro
 from tqdm import tqdm
 
 from envs import PUSH_ID
+from envs.suite_tasks import TASKS, find_task
 from world_models.data import DataError, Scalar, read_attributes, shard_path, write_shard
 
 SHARD_SIZE = 250
 VERSION = 2
 BROWNIAN_ID = "structured-brownian-motion"
 BROWNIAN_VERSION = 1
+SUITE_VERSION = 1
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,20 @@ class Brownian:
     workers: int = os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class Dmc:
+    """DM Control tasks under random actions, with rewards: one folder per task."""
+
+    out: Path = Path("data/dmc")
+    """The shards of a task go into a folder of its name in here."""
+    task: str = ALL
+    """One task such as cartpole-balance, or all of them one after the other."""
+    sequences: int = 6_500
+    """How many sequences of every task, 20 frames each; rounded up to whole shards of 250."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+
+
 def collect_push(arguments: Push) -> None:
     """Make every shard of demonstrations that is not there yet."""
     _collect(arguments, _write_push_shard, PUSH_ID, VERSION)
@@ -57,8 +76,19 @@ def collect_brownian(arguments: Brownian) -> None:
     _collect(arguments, _write_brownian_shard, BROWNIAN_ID, BROWNIAN_VERSION)
 
 
+def collect_dmc(arguments: Dmc) -> None:
+    """Make every shard that is not there yet, of one task or of all."""
+    try:
+        tasks = list(TASKS.values()) if arguments.task == ALL else [find_task(arguments.task)]
+    except ValueError as error:
+        raise SystemExit(f"{error}; or {ALL}") from error
+    for task in tasks:
+        folder = replace(arguments, out=arguments.out / task.name)
+        _collect(folder, partial(_write_dmc_shard, task.name), task.id, SUITE_VERSION)
+
+
 def _collect(
-    arguments: Push | Brownian, write: Callable[[Path, int, int], None], environment: str, version: int
+    arguments: Push | Brownian | Dmc, write: Callable[[Path, int, int], None], environment: str, version: int
 ) -> None:
     """``write(folder, seed, index)`` for every missing shard, with a progress bar over sequences."""
     if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
@@ -67,6 +97,7 @@ def _collect(
     wanted: dict[str, Scalar] = {"environment": environment, "seed": arguments.seed, "version": version}
     missing = [index for index in range(shards) if not _is_done(shard_path(arguments.out, index), wanted)]
     bar = tqdm(total=shards * SHARD_SIZE, initial=(shards - len(missing)) * SHARD_SIZE, unit="seq")
+    bar.set_description(arguments.out.name)
     context = multiprocessing.get_context("spawn")
     with bar, ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
         jobs = [pool.submit(write, arguments.out, arguments.seed, index) for index in missing]
@@ -124,16 +155,41 @@ def _write_push_shard(folder: Path, seed: int, index: int) -> None:
         env.close()
 
 
+def _write_dmc_shard(task: str, folder: Path, seed: int, index: int) -> None:
+    from envs.suite import SuiteEnv
+    from envs.suite_data import EPISODE_FRAMES, draw_sequences
+
+    env = SuiteEnv(task)
+    try:
+        first = index * SHARD_SIZE
+        attributes: dict[str, Scalar] = {
+            "environment": env.task.id,
+            "seed": seed,
+            "first_index": first,
+            "version": SUITE_VERSION,
+            "camera": env.task.camera,
+            "action_repeat": env.task.action_repeat,
+            "episode_length": EPISODE_FRAMES,
+            "observation": env.observation_size,
+            "bodies": ",".join(env.bodies),
+        }
+        write_shard(shard_path(folder, index), draw_sequences(env, seed, first, SHARD_SIZE), attributes)
+    finally:
+        env.close()
+
+
 def main() -> None:
     """Command line entry point."""
     arguments = tyro.cli(
-        tyro.extras.subcommand_type_from_defaults({"push": Push(), "brownian": Brownian()}),
+        tyro.extras.subcommand_type_from_defaults({"push": Push(), "brownian": Brownian(), "dmc": Dmc()}),
         prog="python -m envs.collect",
         description=__doc__,
     )
     try:
         if isinstance(arguments, Brownian):
             collect_brownian(arguments)
+        elif isinstance(arguments, Dmc):
+            collect_dmc(arguments)
         elif isinstance(arguments, Push):
             collect_push(arguments)
     except DataError as error:

@@ -1,12 +1,13 @@
 """The episode format on disk: a data set is a folder of HDF5 shards of equally long sequences.
 
-``shard-00000.h5``, ``shard-00001.h5``, ... each hold four arrays and a few attributes:
+``shard-00000.h5``, ``shard-00001.h5``, ... each hold four or five arrays and a few attributes:
 
 =============  =================  ==========================================================
 ``frames``     uint8 n T H W C    pictures; one gzip chunk per sequence
 ``actions``    float32 n T-1 A    mean action between two saved frames
 ``keyframes``  bool n T           True on frames where a subgoal was just finished
 ``states``     float32 n T S      true states, for evaluation only: models never see them
+``rewards``    float32 n T        reward on arriving at a frame; only where there are rewards
 attributes     JSON scalars       environment id, seed, first index, version, ...
 =============  =================  ==========================================================
 """
@@ -43,30 +44,38 @@ class Sequences:
     actions: Float32[np.ndarray, "n T-1 A"]
     keyframes: Bool[np.ndarray, "n T"]
     states: Float32[np.ndarray, "n T S"]
+    rewards: Float32[np.ndarray, "n T"] | None = None
+    """``rewards[:, t]`` was received on arriving at frame ``t``; None where nothing is rewarded."""
 
     def __post_init__(self) -> None:
         expected = {"frames": ("uint8", 5), "actions": ("float32", 3)}
-        expected |= {"keyframes": ("bool", 2), "states": ("float32", 3)}
-        for name, (dtype, axes) in expected.items():
-            array = getattr(self, name)
+        expected |= {"keyframes": ("bool", 2), "states": ("float32", 3), "rewards": ("float32", 2)}
+        for name, array in self.arrays().items():
+            dtype, axes = expected[name]
             if array.dtype != dtype or array.ndim != axes:
                 raise DataError(
                     f"{name} must be {dtype} with {axes} axes, got {array.dtype} with shape {array.shape}"
                 )
         n, steps = self.frames.shape[:2]
-        lengths = {"actions": (n, steps - 1), "keyframes": (n, steps), "states": (n, steps)}
-        for name, leading in lengths.items():
-            if getattr(self, name).shape[:2] != leading:
+        for name, array in self.arrays().items():
+            leading = (n, steps - 1 if name == "actions" else steps)
+            if array.shape[:2] != leading:
                 raise DataError(
-                    f"{name} must begin with {leading} to fit frames {self.frames.shape}, "
-                    f"got {getattr(self, name).shape}"
+                    f"{name} must begin with {leading} to fit frames {self.frames.shape}, got {array.shape}"
                 )
 
     def __len__(self) -> int:
         return len(self.frames)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, without rewards where there are none."""
+        names = FIELDS if self.rewards is None else (*FIELDS, REWARDS)
+        return {name: getattr(self, name) for name in names}
+
 
 FIELDS = ("frames", "actions", "keyframes", "states")
+"""The arrays that every shard holds."""
+REWARDS = "rewards"
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -89,8 +98,7 @@ def write_shard(path: Path, sequences: Sequences, attributes: Mapping[str, Scala
     temporary = path.with_suffix(".tmp")
     # Time stamps are off, so equal content means equal bytes.
     with h5py.File(temporary, "w", track_order=False) as file:
-        for name in FIELDS:
-            array = getattr(sequences, name)
+        for name, array in sequences.arrays().items():
             chunks = (1, *array.shape[1:]) if name == "frames" and array.size else None
             file.create_dataset(
                 name,
@@ -114,7 +122,7 @@ def read_shard(path: Path) -> Sequences:
         DataError: the file is missing, is no HDF5 file or lacks an array.
     """
     with _open(path) as file:
-        return Sequences(**{name: file[name][()] for name in FIELDS})
+        return Sequences(**{name: file[name][()] for name in _fields(file)})
 
 
 def read_attributes(path: Path) -> dict[str, Scalar]:
@@ -128,6 +136,10 @@ def read_attributes(path: Path) -> dict[str, Scalar]:
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in file.attrs.items()
         }
+
+
+def _fields(file: h5py.File) -> tuple[str, ...]:
+    return (*FIELDS, REWARDS) if REWARDS in file else FIELDS
 
 
 def _open(path: Path) -> h5py.File:
@@ -169,7 +181,7 @@ class SequenceDataset:
         for path in self.paths:
             with _open(path) as file:
                 counts.append(len(file["frames"]))
-                found = {name: file[name].shape[1:] for name in FIELDS}
+                found = {name: file[name].shape[1:] for name in _fields(file)}
             shapes = shapes or found
             if found != shapes:
                 raise DataError(f"{path} holds {found}, but {self.paths[0].name} holds {shapes}")
@@ -181,10 +193,10 @@ class SequenceDataset:
 
     def __getitem__(self, index: int | slice) -> Sequences:
         start, stop = self._bounds(index)
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in FIELDS}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.shapes}
         for path, first, last in self._pieces(start, stop):
             with _open(path) as file:
-                for name in FIELDS:
+                for name in self.shapes:
                     parts[name].append(file[name][first:last])
         if not parts["frames"]:  # an empty range still has shapes and types
             return self._empty()
@@ -218,5 +230,10 @@ class SequenceDataset:
             start, shard = end, shard + 1
 
     def _empty(self) -> Sequences:
-        dtypes = {"frames": np.uint8, "actions": np.float32, "keyframes": np.bool_, "states": np.float32}
-        return Sequences(**{name: np.zeros((0, *self.shapes[name]), dtypes[name]) for name in FIELDS})
+        dtypes = {"frames": np.uint8, "keyframes": np.bool_}
+        return Sequences(
+            **{
+                name: np.zeros((0, *shape), dtypes.get(name, np.float32))
+                for name, shape in self.shapes.items()
+            }
+        )
