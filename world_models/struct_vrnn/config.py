@@ -37,7 +37,7 @@ class StructVRNNConfig(BaseModel):
     actions: Count = 0
     image_size: Positive = 64
     widths: tuple[Count, Positive, Positive] = (32, 64, 128)
-    extra_layers: Count = 1
+    extra_layers: Positive = 1
     keypoints: Positive = 64
     blob_width: Annotated[float, Field(gt=0)] = 1.5
     latent: Positive = 128

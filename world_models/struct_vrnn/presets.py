@@ -26,9 +26,9 @@ DMC = StructVRNNRecipe(
         latent=32,
         hidden=256,
     ),
-    held_out=3500,
-    vision=VisionStage(steps=5000, batch=12),
-    dynamics=DynamicsStage(steps=6000, batch=32, learning_rate=1e-3),
+    held_out=3000,
+    vision=VisionStage(steps=5000, batch=6),
+    dynamics=DynamicsStage(steps=5000, batch=32, learning_rate=1e-3),
 )
 
 
@@ -41,7 +41,7 @@ def _change(recipe: StructVRNNRecipe, **parts: dict[str, Any]) -> StructVRNNReci
 AGENTS = StructVRNNRecipe(
     model=StructVRNNConfig(widths=(0, 16, 32), keypoints=12, latent=16, hidden=512),
     held_out=1000,
-    vision=VisionStage(steps=4000, batch=12, foreign=0.0),
+    vision=VisionStage(steps=4000, batch=6, foreign=0.0),
     dynamics=DynamicsStage(steps=4000, batch=32, beta=1e-2, learning_rate=1e-3),
 )
 

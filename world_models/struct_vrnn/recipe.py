@@ -30,7 +30,7 @@ class VisionStage(FitConfig):
     frames: Positive = 4
     separation: Weight = 0.01
     separation_width: Annotated[float, Field(gt=0)] = 0.1
-    sparsity: Weight = 0.05
+    sparsity: Weight = 0.01
     weight_decay: Weight = 1e-4
     foreign: Share = 0.5
     supervision: Weight = 0.0

@@ -57,10 +57,22 @@ class Vision(nn.Module):
             KeypointCode(config) if config.representation == "keypoints" else VectorCode(config)
         )
         self.structured = config.representation == "keypoints"
-        self.generator = _generator(config)
+        full, half, quarter = config.widths
+        double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        self.coarse = nn.Sequential(
+            nn.Conv2d(2 * config.keypoints + quarter + 2, quarter, 1),
+            nn.LeakyReLU(0.2),
+            *_convolutions(quarter, quarter, config.extra_layers - 1),
+            double,
+            *_convolutions(quarter, half, 0),
+        )
+        self.fine = nn.Sequential(
+            *_convolutions(half + 12, half, config.extra_layers - 1),
+            *((double, *_convolutions(half, full, config.extra_layers)) if full else ()),
+        )
         # Without layers at full size the last convolution paints four pixels at once.
-        self.shuffle = 1 if config.widths[0] else 2
-        self.painter = nn.Conv2d(config.widths[0] or config.widths[1], 3 * self.shuffle**2, 3, padding=1)
+        self.shuffle = 1 if full else 2
+        self.painter = nn.Conv2d(full or half, 3 * self.shuffle**2, 3, padding=1)
         self.register_buffer("full_grid", _grid(config.image_size), persistent=False)
         self.register_buffer("map_grid", _grid(config.map_size), persistent=False)
         self.full_grid: Tensor
@@ -86,7 +98,10 @@ class Vision(nn.Module):
         """Pictures of features, as a change of the reference's pictures (eq. S5); not clipped to [0, 1]."""
         grid = self.map_grid.expand(len(features), -1, -1, -1)
         maps = [self.code.render(features), reference.maps, reference.appearance, grid]
-        change = self.painter(self.generator(_channels_last(torch.cat(maps, 1))))
+        # What is in the reference has to be painted over to the pixel.
+        pixels = functional.pixel_unshuffle(reference.frames, 2)
+        half = torch.cat([self.coarse(_channels_last(torch.cat(maps, 1))), pixels], 1)
+        change = self.painter(self.fine(_channels_last(half)))
         return reference.frames + functional.pixel_shuffle(change, self.shuffle).float()
 
     def _with_grid(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C+2 H W"]:
@@ -161,22 +176,6 @@ def _trunk(config: StructVRNNConfig) -> nn.Sequential:
         channels = full
     layers += _convolutions(channels, half, config.extra_layers, stride=2)
     layers += _convolutions(half, quarter, config.extra_layers, stride=2)
-    return nn.Sequential(*layers)
-
-
-def _generator(config: StructVRNNConfig) -> nn.Sequential:
-    """Maps of a quarter of the size -> maps from which pictures are painted."""
-    full, half, quarter = config.widths
-    double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-    layers: list[nn.Module] = [
-        nn.Conv2d(2 * config.keypoints + quarter + 2, quarter, 1),
-        nn.LeakyReLU(0.2),
-        *_convolutions(quarter, quarter, max(config.extra_layers - 1, 0)),
-        double,
-        *_convolutions(quarter, half, config.extra_layers),
-    ]
-    if full:
-        layers += [double, *_convolutions(half, full, config.extra_layers)]
     return nn.Sequential(*layers)
 
 
