@@ -56,6 +56,7 @@ class SuiteEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         self._renderer = Renderer(self._model, self.task.camera, image_size)
         self._camera = self._model.camera(self.task.camera).id
         self._observation: NDArray[np.float64] | None = None
+        self._running = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -71,6 +72,7 @@ class SuiteEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         """The physics of :meth:`reset` alone, without a picture, from a seed in [0, 2^32)."""
         observation, _ = self._env.reset(seed=seed)
         self._observation = _flatten(observation)
+        self._running = True
 
     def step(self, action: NDArray[np.float64]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
         """Hold ``action`` for ``task.action_repeat`` control steps."""
@@ -88,13 +90,14 @@ class SuiteEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (self.action_size,) or not np.isfinite(action).all():
             raise ValueError(f"an action is {self.action_size} finite numbers in [-1, 1], not {action!r}")
-        if self._observation is None:
-            raise RuntimeError("call reset() before step(); after a truncated episode too")
+        if not self._running:  # DM Control would start the next episode by itself
+            raise RuntimeError("call reset() before the first step and after a truncated episode")
         total = 0.0
         for _ in range(self.task.action_repeat):
             observation, reward, _, truncated, _ = self._env.step(np.clip(action, -1.0, 1.0))
             total += float(reward)
         self._observation = _flatten(observation)
+        self._running = not truncated
         return total, truncated
 
     def render(self) -> NDArray[np.uint8]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -36,6 +38,37 @@ def test_shard_round_trip_with_attributes(tmp_path):
     assert same(read_shard(tmp_path / "shard-00000.h5"), data)
     assert read_attributes(tmp_path / "shard-00000.h5") == attributes
     assert [p.name for p in tmp_path.iterdir()] == ["shard-00000.h5"]
+
+
+def rewarded(n=3, steps=4):
+    rewards = np.random.default_rng(n).standard_normal((n, steps)).astype(np.float32)
+    return replace(sequences(n, steps), rewards=rewards)
+
+
+def test_rewards_are_kept_where_there_are_some(tmp_path):
+    parts = [rewarded(3), rewarded(2)]
+    for index, part in enumerate(parts):
+        write_shard(shard_path(tmp_path, index), part, {})
+    assert np.array_equal(read_shard(shard_path(tmp_path, 0)).rewards, parts[0].rewards)
+    dataset = SequenceDataset(tmp_path)
+    assert np.array_equal(dataset[2:4].rewards, [parts[0].rewards[2], parts[1].rewards[0]])
+    assert dataset[1:1].rewards.shape == (0, 4)
+    write_shard(tmp_path / "plain.h5", sequences(), {})
+    assert read_shard(tmp_path / "plain.h5").rewards is None
+
+
+def test_shards_with_and_without_rewards_do_not_mix(tmp_path):
+    write_shard(shard_path(tmp_path, 0), rewarded(), {})
+    write_shard(shard_path(tmp_path, 1), sequences(), {})
+    with pytest.raises(DataError, match="shard-00001"):
+        SequenceDataset(tmp_path)
+
+
+def test_rewards_must_be_one_number_per_frame():
+    with pytest.raises(DataError, match="rewards must begin with"):
+        replace(sequences(), rewards=np.zeros((3, 3), np.float32))
+    with pytest.raises(DataError, match="rewards must be float32"):
+        replace(sequences(), rewards=np.zeros((3, 4)))
 
 
 def test_same_content_gives_same_bytes(tmp_path):
