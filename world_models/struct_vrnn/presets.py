@@ -23,6 +23,7 @@ DMC = StructVRNNRecipe(
         actions=DMC_ACTUATORS,
         widths=(0, 16, 32),
         keypoints=32,
+        blob_width=0.75,
         latent=32,
         hidden=256,
     ),
@@ -39,7 +40,7 @@ def _change(recipe: StructVRNNRecipe, **parts: dict[str, Any]) -> StructVRNNReci
 
 
 AGENTS = StructVRNNRecipe(
-    model=StructVRNNConfig(widths=(0, 16, 32), keypoints=12, latent=16, hidden=512),
+    model=StructVRNNConfig(widths=(0, 16, 32), keypoints=12, blob_width=0.75, latent=16, hidden=512),
     held_out=1000,
     vision=VisionStage(steps=4000, batch=6, foreign=0.0),
     dynamics=DynamicsStage(steps=4000, batch=32, beta=1e-2, learning_rate=1e-3),
