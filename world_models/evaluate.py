@@ -3,9 +3,14 @@
 ``python -m world_models.evaluate keyin-push --model DIR --data DIR``: what a planner needs of a KeyIn model.
 ``python -m world_models.evaluate keyframes --runs push:keyin:0=runs/keyin-push --out keyframes.json``: the
 keyframe table, all methods on held-out sequences.
+``python -m world_models.evaluate rewards --out rewards.json``: the table of reward prediction, all arms.
+``python -m world_models.evaluate struct-vrnn-dmc --out struct-vrnn-dmc.json``: tracking errors, diversity,
+SSIM and PSNR, all arms.
 """
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import torch
@@ -28,6 +33,10 @@ from world_models.keyframe_table import (
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor
+from world_models.struct_vrnn import reward_table
+from world_models.struct_vrnn.evaluation import TrackingEvaluation, evaluate_tracking
+from world_models.struct_vrnn.reward_table import RewardEvaluation, evaluate_rewards
+from world_models.struct_vrnn.tracking_table import markdown_tables
 
 PICTURED = 4
 """Sequences in the pictures: the first held-out ones."""
@@ -157,11 +166,20 @@ def _held_out(data: SequenceDataset, sequences: int) -> int:
 def main() -> None:
     """Read the command line and measure."""
     job = tyro.extras.subcommand_cli_from_dict(
-        {"keyin-push": Evaluation, "keyframes": KeyframeEvaluation}, prog="python -m world_models.evaluate"
+        {"keyin-push": Evaluation, "keyframes": KeyframeEvaluation, "rewards": RewardEvaluation}
+        | {"struct-vrnn-dmc": TrackingEvaluation},
+        prog="python -m world_models.evaluate",
     )
+    command = shlex.join(["python", "-m", "world_models.evaluate", *sys.argv[1:]])
     try:
         if isinstance(job, KeyframeEvaluation):
             print(markdown_table(evaluate_keyframes(job)))
+            return
+        if isinstance(job, RewardEvaluation):
+            print(reward_table.markdown_table(evaluate_rewards(job, command)))
+            return
+        if isinstance(job, TrackingEvaluation):
+            print(markdown_tables(evaluate_tracking(job, command)))
             return
         figures = evaluate(job)
     except (ValueError, RuntimeError) as error:

@@ -24,6 +24,7 @@ from world_models.keyin.recipe import KeyInRecipe
 from world_models.keyin.teaching import teach
 from world_models.presets import PRESETS, TAP_PRESETS
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
+from world_models.struct_vrnn.reward_training import RewardRun, train_rewards
 from world_models.struct_vrnn.run import StructVRNNRun, train_struct_vrnn
 from world_models.tap_training import TapRun, train_on_pictures
 from world_models.trainer import Session
@@ -244,7 +245,9 @@ def _algorithm_2(recipe: KeyInRecipe) -> str:
     return "Algorithm 2 (the soft loss) is left out."
 
 
-def _start(run: Run | TapRun | StructVRNNRun, command: str) -> Path:
+def _start(run: Run | TapRun | StructVRNNRun | RewardRun, command: str) -> Path:
+    if isinstance(run, RewardRun):
+        return train_rewards(run, command)
     if isinstance(run, StructVRNNRun):
         return train_struct_vrnn(run, command)
     return train(run, command) if isinstance(run, Run) else train_on_pictures(run, command)
@@ -252,13 +255,14 @@ def _start(run: Run | TapRun | StructVRNNRun, command: str) -> Path:
 
 def main() -> None:
     """Read the command line and train."""
-    choices: dict[str, tuple[str, Run | TapRun | StructVRNNRun]] = {
+    choices: dict[str, tuple[str, Run | TapRun | StructVRNNRun | RewardRun]] = {
         name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
     }
     for name, (text, recipe) in TAP_PRESETS.items():
         choices[name] = (text, TapRun(recipe=recipe, out=Path("runs") / name))
     for name, (text, folder, struct_recipe) in STRUCT_VRNN_PRESETS.items():
         choices[name] = (text, StructVRNNRun(recipe=struct_recipe, data=folder, out=Path("runs") / name))
+    choices["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
     run = tyro.extras.overridable_config_cli(choices)
     command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     try:

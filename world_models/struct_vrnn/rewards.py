@@ -95,9 +95,7 @@ class RewardHead(nn.Module):
         return self.reward_mean + self.reward_scale * rewards, torch.cat([lower, upper]).transpose(0, 1)
 
 
-def load_heads(
-    folder: Path, world_model: str, device: torch.device | str = "cpu"
-) -> dict[str, RewardHead]:
+def load_heads(folder: Path, world_model: str, device: torch.device | str = "cpu") -> dict[str, RewardHead]:
     """The reward heads of a world model by task.
 
     Args:
@@ -115,10 +113,12 @@ def load_heads(
         head = RewardHead.load(path.parent, device)
         if head.config.world_model != world_model:
             raise CheckpointError(
-                f"{path.parent} reads the states of a model with weights {head.config.world_model[:12]!r}, not "
-                f"{world_model[:12]!r}; `python -m world_models.train rewards` trains heads for this one"
+                f"{path.parent} reads the states of a model with weights {head.config.world_model[:12]!r}, "
+                f"not {world_model[:12]!r}; `python -m world_models.train rewards` trains heads for this one"
             )
         heads[head.config.task] = head
     if not heads:
-        raise CheckpointError(f"no reward heads in {folder}; `python -m world_models.train rewards` trains them")
+        raise CheckpointError(
+            f"no reward heads in {folder}; `python -m world_models.train rewards` trains them"
+        )
     return heads
