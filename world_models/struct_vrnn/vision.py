@@ -80,7 +80,8 @@ class Vision(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=0.2)
-        nn.init.zeros_(self.painter.weight)  # start from the reference, unchanged
+        for parameter in self.painter.parameters():
+            nn.init.zeros_(parameter)  # start from the reference, unchanged
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
 
     def detect(self, frames: Float[Tensor, "B C H W"]) -> Detection:
