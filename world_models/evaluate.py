@@ -166,8 +166,12 @@ def _held_out(data: SequenceDataset, sequences: int) -> int:
 def main() -> None:
     """Read the command line and measure."""
     job = tyro.extras.subcommand_cli_from_dict(
-        {"keyin-push": Evaluation, "keyframes": KeyframeEvaluation, "rewards": RewardEvaluation}
-        | {"struct-vrnn-dmc": TrackingEvaluation},
+        {
+            "keyin-push": Evaluation,
+            "keyframes": KeyframeEvaluation,
+            "rewards": RewardEvaluation,
+            "struct-vrnn-dmc": TrackingEvaluation,
+        },
         prog="python -m world_models.evaluate",
     )
     command = shlex.join(["python", "-m", "world_models.evaluate", *sys.argv[1:]])
