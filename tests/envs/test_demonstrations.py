@@ -84,10 +84,22 @@ def test_collecting_into_data_of_another_seed_is_refused(tmp_path, monkeypatch):
         collect.collect_push(collect.Push(out=tmp_path, sequences=1, seed=5, workers=1))
 
 
+def assert_same_scenes(drawn, frozen):
+    """Equal up to the last bits of sines and cosines, which differ between CPUs."""
+    assert len(drawn) == len(frozen)
+    for ours, theirs in zip(drawn, frozen, strict=True):
+        assert (len(ours.walls), ours.steps) == (len(theirs.walls), theirs.steps)
+        numbers = [
+            (*scene.puck, *scene.goal, *scene.finger, *(x for w in scene.walls for x in (*w.middle, w.angle)))
+            for scene in (ours, theirs)
+        ]
+        np.testing.assert_allclose(*numbers, rtol=0, atol=1e-12)
+
+
 def test_manifest_is_intact_and_episodes_are_reproducible():
     frozen = load_manifest("push-400")
     assert len(frozen.scenes) == 400
-    assert draw_episodes(frozen.seed, 400).scenes == frozen.scenes
+    assert_same_scenes(draw_episodes(frozen.seed, 400).scenes, frozen.scenes)
     assert draw_episodes(7, 3).scenes == draw_episodes(7, 5).scenes[:3]
     assert draw_episodes(7, 3).fingerprint != draw_episodes(8, 3).fingerprint
 
@@ -96,7 +108,7 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
 def test_manifests_of_harder_tasks_are_intact_and_reproducible(task):
     frozen = load_manifest(f"{task}-200")
     assert (frozen.task, len(frozen.scenes)) == (task, 200)
-    assert draw_episodes(frozen.seed, 10, task).scenes == frozen.scenes[:10]
+    assert_same_scenes(draw_episodes(frozen.seed, 10, task).scenes, frozen.scenes[:10])
 
 
 def test_unknown_manifest_names_the_known_ones():
