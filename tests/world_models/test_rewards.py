@@ -31,7 +31,7 @@ RECIPE = DEBUG.model_copy(
     update={"held_out": 40, "model": DEBUG.model.model_copy(update={"tasks": TASKS, "stochastic": False})}
 )
 HEAD = RewardRecipe(steps=3, batch=8, observed=3, tested=15, width=6)
-CONFIG = RewardHeadConfig(task="cart", hidden_size=5, width=16)
+CONFIG = RewardHeadConfig(task="cart", actions=1, hidden_size=5, width=16)
 CPU = torch.device("cpu")
 
 

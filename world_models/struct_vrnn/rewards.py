@@ -23,6 +23,7 @@ class RewardHeadConfig(BaseModel):
 
     Attributes:
         task: the task whose rewards it predicts.
+        actions: actuators of the task.
         hidden_size: H, numbers per frame that it reads.
         width: units of each of its layers.
         world_model: SHA-256 of the weights of the model whose states it reads; empty for none.
@@ -32,6 +33,7 @@ class RewardHeadConfig(BaseModel):
 
     kind: Literal["reward-head"] = "reward-head"
     task: str = Field(min_length=1)
+    actions: Positive
     hidden_size: Positive
     width: Positive = 128
     world_model: str = ""
