@@ -106,7 +106,12 @@ class Vision(nn.Module):
         return reference.frames + functional.pixel_shuffle(change, self.shuffle).float()
 
     def _with_grid(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C+2 H W"]:
-        return _channels_last(torch.cat([frames - 0.5, self.full_grid.expand(len(frames), -1, -1, -1)], 1))
+        # Filled in place: a third of the time of joining and permuting.
+        shape = (len(frames), 5, *frames.shape[-2:])
+        full = torch.empty(shape, device=frames.device, memory_format=torch.channels_last)
+        full[:, :3] = frames - 0.5
+        full[:, 3:] = self.full_grid
+        return full
 
 
 class KeypointCode(nn.Module):
