@@ -139,15 +139,18 @@ def common_tasks(runs: Sequence[ArmRun], data: Path) -> list[TaskData]:
 
 
 def _row(arm: str, task: str, seed: int, result: Result, which: str) -> Row:
-    """Errors over those of the null model: ``per_step`` at every frame, the others over all frames."""
+    """Errors over those of the null model: at every frame, their mean ``mse_over_null``, and ``pooled``: the
+    whole error over the whole error of the null model.
+    """
     mine, null = result[which], result[NULL]
     return {
         "arm": arm,
         "task": task,
         "seed": seed,
         "mse": mine["mse"],
-        "mse_over_null": mine["mse"] / null["mse"],
-        "se": mine["se"] / null["mse"],
+        "mse_over_null": mine["over_null"],
+        "se": mine["se"],
+        "pooled": mine["mse"] / null["mse"],
         "n": result["n"],
         "per_step": (np.array(mine["per_step"]) / np.array(null["per_step"])).tolist(),
     }
@@ -163,8 +166,10 @@ def _protocol(job: RewardEvaluation, tasks: Sequence[TaskData], command: str) ->
         "imagined": frames - job.recipe.observed,
         "head": job.recipe.model_dump(mode="json"),
         "trained_on": len(first.sequences) - first.known - job.recipe.tested,
-        "mse_over_null": "mean squared error over all frames and test sequences, divided by that of the "
-        "mean reward of the sequences that train the head; se: standard error over sequences",
+        "mse_over_null": "mean squared error at a frame, divided by that of the null model at this frame "
+        "(the mean reward, over all frames, of the sequences that train the head), averaged over frames",
+        "se": "standard error of mse_over_null over test sequences",
+        "pooled": "mean squared error over all frames, divided by that of the null model over all frames",
         "states": "posterior means where frames are seen, prior means under the true actions after that",
         ORACLE: "the same head on the task's true observation at every frame, imagined ones too",
         "data": {task.name: read_attributes(task.sequences.paths[0]) for task in tasks},

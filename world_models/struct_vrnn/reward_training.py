@@ -23,8 +23,9 @@ from world_models.trainer import FitConfig, Positive, Session, fit
 REWARDS = "rewards"
 """Folder of the heads in a run."""
 Result = dict[str, Any]
-"""What a head achieves: ``n`` test sequences, and for ``head`` and ``null`` the ``mse``, its standard error
-``se`` over sequences, and ``per_step``, the mean squared error at every frame."""
+"""What a head achieves: ``n`` test sequences, and for ``head`` and ``null`` the ``mse``, ``per_step``, the
+mean squared error at every frame, ``over_null``, the mean over frames of the error divided by that of the null
+model at the frame, and its standard error ``se`` over sequences."""
 
 
 class RewardRecipe(FitConfig):
@@ -195,21 +196,23 @@ def measure(head: RewardHead, states: Float[Tensor, "n T H"], labels: Labels) ->
     device = head.input_mean.device
     found = [head(part.to(device))[0].cpu() for part in states[labels.learned :].split(CHUNK)]
     errors = (torch.cat(found) - labels.rewards[labels.learned :]).square()
-    return {"n": len(errors), "head": _summary(errors), "null": _summary(null_errors(labels))}
+    null = null_errors(labels).double()
+    return {"n": len(errors), "head": _summary(errors.double(), null), "null": _summary(null, null)}
 
 
-def _summary(errors: Float[Tensor, "n T"]) -> dict[str, Any]:
-    means = errors.double().mean(1)
+def _summary(errors: Float[Tensor, "n T"], null: Float[Tensor, "n T"]) -> dict[str, Any]:
+    spread = (errors / null.mean(0)).mean(1).std()
     return {
-        "mse": float(means.mean()),
-        "se": float(means.std() / len(means) ** 0.5),
-        "per_step": errors.double().mean(0).tolist(),
+        "mse": float(errors.mean()),
+        "per_step": errors.mean(0).tolist(),
+        "over_null": float((errors.mean(0) / null.mean(0)).mean()),
+        "se": float(spread / len(errors) ** 0.5),
     }
 
 
 def _figures(result: Result) -> str:
-    error, null = result["head"]["mse"], result["null"]["mse"]
-    return f"{error:.3g} | {error / null:.3f} | {result['n']}"
+    head = result["head"]
+    return f"{head['mse']:.3g} | {head['over_null']:.3f} | {result['n']}"
 
 
 def _card(
@@ -239,8 +242,8 @@ it; first shard `{json.dumps(read_attributes(task.sequences.paths[0]), sort_keys
 |---|---|---|
 | {_figures(result)} |
 
-The null model predicts the mean reward of the training sequences. MSE / null at every frame, of which the
-first {recipe.observed} are seen: {curve}.
+The null model predicts the mean reward of the training sequences. MSE / null is taken at every frame, of
+which the first {recipe.observed} are seen, and then averaged: {curve}.
 
 ## Deviations from the paper
 Inputs and rewards are scaled to mean 0 and variance 1. {labels.learned} training sequences where the paper
