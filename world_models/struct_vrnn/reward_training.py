@@ -24,8 +24,8 @@ REWARDS = "rewards"
 """Folder of the heads in a run."""
 Result = dict[str, Any]
 """What a head achieves: ``n`` test sequences, and for ``head`` and ``null`` the ``mse``, ``per_step``, the
-mean squared error at every frame, ``over_null``, the mean over frames of the error divided by that of the null
-model at the frame, and its standard error ``se`` over sequences."""
+mean squared error at every frame, ``over_null``, the mean over frames of the error divided by that of the
+null model at the frame, and its standard error ``se`` over sequences."""
 
 
 class RewardRecipe(FitConfig):
