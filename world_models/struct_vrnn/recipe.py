@@ -16,7 +16,8 @@ class VisionStage(FitConfig):
 
     Attributes:
         frames: random frames per sequence and step: what the separation loss takes for a trajectory.
-        separation: weight of the separation loss (eq. 5), summed over pairs of keypoints.
+        separation: weight of the separation loss (eq. 5), summed over pairs of keypoints. Small, because two
+            keypoints that rest have the same trajectory too, and are driven to jump about to tell them apart.
         separation_width: its radius, in coordinates of -1..1.
         sparsity: weight of the keypoints' mean activity, summed.
         weight_decay: L2 on the kernels of convolutions.
@@ -28,8 +29,8 @@ class VisionStage(FitConfig):
     """
 
     frames: Positive = 4
-    separation: Weight = 0.01
-    separation_width: Annotated[float, Field(gt=0)] = 0.1
+    separation: Weight = 0.001
+    separation_width: Annotated[float, Field(gt=0)] = 0.02
     sparsity: Weight = 0.01
     weight_decay: Weight = 1e-4
     foreign: Share = 0.5
