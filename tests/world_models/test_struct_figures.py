@@ -7,11 +7,15 @@ from PIL import Image
 
 from world_models.struct_vrnn.figures import (
     BORDER,
+    DIMMED,
+    DOT,
+    FONT,
     GAP,
     IMAGINED,
     LABEL,
     SCALE,
     SEEN,
+    _with_keypoints,
     film_strip,
     sample_fan,
 )
@@ -21,7 +25,7 @@ from world_models.struct_vrnn.vision import from_pixels
 
 SIDE = 16 * SCALE + 2 * BORDER
 STEP = SIDE + GAP
-TOP = 18
+TOP = FONT + 4
 
 
 def strip(tmp_path, representation="keypoints", pixel=(12.0, 4.0)):
@@ -55,10 +59,26 @@ def test_frames_are_marked_as_seen_or_imagined(tmp_path):
 
 def test_a_keypoint_is_drawn_where_it_is(tmp_path):
     inside = tile(strip(tmp_path), 1, 0)[BORDER:-BORDER, BORDER:-BORDER]
-    marked = np.argwhere((inside != 100).any(-1))
+    marked = np.argwhere((inside != 100 * DIMMED).any(-1))
     y, x = marked.mean(0)
     # The centre of pixel 12 is 12.5 pixels from the edge.
     assert (x + 0.5, y + 0.5) == pytest.approx((12.5 * SCALE, 4.5 * SCALE), abs=0.6)
+
+
+def test_trails_fade_and_need_a_keypoint_on_both_sides():
+    """Three keypoints run to the right on black: one all the time, one that is off, one that has come on."""
+    features = torch.zeros(4, 3, 3)
+    features[..., 0] = torch.linspace(-0.6, 0.6, 4)[:, None]
+    features[..., 1] = torch.tensor([-0.8, 0.0, 0.8])
+    features[:, 0, 2], features[3, 2, 2] = 1.0, 1.0
+    black = [np.zeros((16 * SCALE, 16 * SCALE, 3), np.uint8)] * 4
+    shown = _with_keypoints(black, features.flatten(1))[3].max(-1).astype(int)
+    top, middle, bottom = np.split(shown, 3)
+    columns = np.flatnonzero(top.max(0))
+    old, young = top[:, columns[: len(columns) // 3]].max(), top[:, columns[len(columns) // 3 :]].max()
+    assert 0 < old < young == 255
+    assert middle.max() == 0
+    assert np.ptp(np.flatnonzero(bottom.max(0))) <= 2 * DOT < np.ptp(columns)
 
 
 def test_an_unstructured_model_has_no_keypoints(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from world_models.checkpoint import write_bytes
@@ -19,10 +19,15 @@ from world_models.struct_vrnn.vision import to_pixels
 SCALE = 3
 BORDER = 4
 GAP = 4
-LABEL = 150
+LABEL = 180
 """Pixels left of a row for its name."""
+FONT = 16
 STRIDE = 2
 """Every second frame is shown."""
+DOT = 4
+"""Radius of a keypoint."""
+DIMMED = 0.4
+"""Brightness of pictures under keypoints."""
 TRAIL = 6
 """Frames over which a keypoint's trail fades."""
 SEEN, IMAGINED = (60, 170, 80), (215, 60, 50)
@@ -121,35 +126,35 @@ def _square(places: Float[Tensor, "P 2"]) -> tuple[float, float, float, float]:
 
 
 def _with_keypoints(pictures: Sequence[Picture], features: Float[Tensor, "T F"]) -> list[Picture]:
-    """Dots at the keypoints, as opaque as their scales, and where they were in the frames before."""
+    """Dots at the keypoints, as opaque as their scales, and where they were in the frames before; dimmed
+    pictures below.
+    """
     found = features.cpu().unflatten(-1, (-1, 3))
     places = (to_pixels(found[..., :2], pictures[0].shape[0] // SCALE) + 0.5) * SCALE
-    colours = [colorsys.hsv_to_rgb(k / found.shape[1], 1.0, 1.0) for k in range(found.shape[1])]
+    tracks = torch.cat([places, found[..., 2:].clamp(0.0, 1.0)], -1).movedim(1, 0)
     drawn = []
     for t, picture in enumerate(pictures):
-        canvas = Image.fromarray(picture).convert("RGBA")
-        for colour, track, scale in zip(colours, places[: t + 1].movedim(1, 0), found[t, :, 2], strict=True):
+        canvas = Image.fromarray((DIMMED * picture).astype(np.uint8)).convert("RGBA")
+        for index, track in enumerate(tracks[:, max(t - TRAIL, 0) : t + 1].tolist()):
             layer = Image.new("RGBA", canvas.size)
-            _dot(ImageDraw.Draw(layer), track[-TRAIL - 1 :].tolist(), colour, float(scale))
+            _draw_track(ImageDraw.Draw(layer), track, colorsys.hsv_to_rgb(index / len(tracks), 1.0, 1.0))
             canvas.alpha_composite(layer)
         drawn.append(np.asarray(canvas.convert("RGB")))
     return drawn
 
 
-def _dot(
-    draw: ImageDraw.ImageDraw, track: list[list[float]], colour: tuple[float, float, float], scale: float
+def _draw_track(
+    draw: ImageDraw.ImageDraw, track: Sequence[Sequence[float]], colour: tuple[float, float, float]
 ) -> None:
+    """A keypoint's last places (x, y, scale)."""
     red, green, blue = (round(255 * part) for part in colour)
-    opacity = 255 * min(max(scale, 0.0), 1.0)
     for age, (now, before) in enumerate(zip(track[:0:-1], track[-2::-1], strict=True)):
-        fill = (red, green, blue, round(opacity * (1 - age / TRAIL)))
-        draw.line([*before, *now], fill=fill, width=2)
-    x, y = track[-1]
-    draw.ellipse(
-        [x - SCALE, y - SCALE, x + SCALE, y + SCALE],
-        fill=(red, green, blue, round(opacity)),
-        outline=(0, 0, 0, round(opacity)),
-    )
+        # A keypoint that was off came from nowhere.
+        opacity = min(now[2], before[2]) * (1 - age / TRAIL)
+        draw.line([*before[:2], *now[:2]], fill=(red, green, blue, round(255 * opacity)), width=2)
+    x, y, scale = track[-1]
+    corners = [x - DOT, y - DOT, x + DOT, y + DOT]
+    draw.ellipse(corners, fill=(red, green, blue, round(255 * scale)))
 
 
 def _enlarge(frames: UInt8[np.ndarray, "T H W C"]) -> list[Picture]:
@@ -166,21 +171,22 @@ def _strip(name: str, pictures: Sequence[Picture | None], seen: Sequence[bool]) 
             tile = strip[:side, left : left + side]
             tile[:] = SEEN if known else IMAGINED
             tile[BORDER:-BORDER, BORDER:-BORDER] = picture
-    return _write(strip, [(4, side // 2 - 6, name)])
+    return _write(strip, [(4, (side - FONT) // 2, name)])
 
 
 def _header(times: Sequence[int], width: int) -> Picture:
     """Frame numbers over the columns."""
     step = (width - LABEL) // len(times)
-    words = [(LABEL + index * step + BORDER, 2, f"frame {time}") for index, time in enumerate(times)]
-    return _write(np.full((18, width, 3), 255, np.uint8), words)
+    words = [(LABEL + index * step + BORDER, 0, f"frame {time}") for index, time in enumerate(times)]
+    return _write(np.full((FONT + 4, width, 3), 255, np.uint8), words)
 
 
 def _write(picture: Picture, words: Sequence[tuple[int, int, str]]) -> Picture:
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(FONT)
     for left, top, text in words:
-        draw.text((left, top), text, fill=(0, 0, 0))
+        draw.text((left, top), text, fill=(0, 0, 0), font=font)
     return np.asarray(image)
 
 
