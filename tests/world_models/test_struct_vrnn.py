@@ -170,7 +170,7 @@ def test_a_roll_out_can_be_continued_where_it_ended(model):
     """``State`` holds all that is remembered; the network itself remembers nothing."""
     state, decisions = model.encode(context(model)), actions(model)
     whole = model.roll_out(state, decisions)
-    first = model.roll_out(state, decisions[:, :1])
+    first = model.dynamics.imagine(Belief(state.hidden, state.features), model.pad(decisions[:, :1]))
     middle = State(first.last.hidden, first.last.features, first.hidden)
     rest = model.roll_out(middle, decisions[:, 1:])
     torch.testing.assert_close(rest.features, whole.features[:, 1:], rtol=1e-5, atol=1e-5)
@@ -189,8 +189,17 @@ def test_imagining_follows_the_equations(model):
             mean, log_variance = dynamics.prior(known)
             latent = mean + (0.5 * log_variance).exp() * draws[:, t]
         belief = dynamics.advance(belief, dynamics.decode(belief, known, latent), latent, padded[:, t])
-        torch.testing.assert_close(found.features[:, t], belief.features, rtol=1e-5, atol=1e-5)
+        expected = model.unweigh(belief.features)
+        torch.testing.assert_close(found.features[:, t], expected, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(found.hidden[:, t], belief.hidden, rtol=1e-5, atol=1e-5)
+
+
+def test_faint_keypoints_weigh_little_and_weighing_can_be_undone(model):
+    features = torch.tensor([0.5, -1.0, 1.0, -0.25, 0.5, 0.1]).repeat(1, model.config.features // 6)
+    weighed = model.weigh(features)
+    if model.vision.structured:
+        assert weighed[0, :6].tolist() == pytest.approx([0.5, -1.0, 1.0, -0.025, 0.05, 0.1])
+    torch.testing.assert_close(model.unweigh(weighed), features)
 
 
 def test_encoding_is_taking_embeddings_in(model):

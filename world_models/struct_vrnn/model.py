@@ -13,6 +13,9 @@ from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
 from world_models.struct_vrnn.vision import Reference, Vision
 
+FAINT = 0.02
+"""Scale below which a keypoint's coordinates no longer mean anything."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -20,7 +23,7 @@ class State:
 
     Attributes:
         hidden: recurrent state after the last seen frame.
-        features: features of the last seen frame as the dynamics have them.
+        features: what the dynamics have of the last seen frame (see :meth:`StructVRNN.weigh`).
         seen_hidden: recurrent states after each seen frame: what reward heads read.
     """
 
@@ -69,7 +72,7 @@ class StructVRNN(nn.Module):
 
     def take_in(self, features: Float[Tensor, "B T F"], actions: Float[Tensor, "B T-1 A"]) -> State:
         """:meth:`encode` from the features of frames, which may have been edited (section 5.4)."""
-        seen = self.dynamics.observe(features, self.pad(actions))
+        seen = self.dynamics.observe(self.weigh(features), self.pad(actions))
         return State(seen.last.hidden, seen.last.features, seen.hidden)
 
     def imagine(self, state: State, decisions: Float[Tensor, "B L A"]) -> Future:
@@ -87,7 +90,8 @@ class StructVRNN(nn.Module):
         noise: Float[Tensor, "B L Z"] | None = None,
     ) -> Rollout:
         """Features and recurrent states under actions; ``noise`` (standard normal) draws a sample future."""
-        return self.dynamics.imagine(Belief(state.hidden, state.features), self.pad(decisions), noise)
+        future = self.dynamics.imagine(Belief(state.hidden, state.features), self.pad(decisions), noise)
+        return Rollout(self.unweigh(future.features), future.hidden)
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Features of single frames: (x, y, scale) of every keypoint, coordinates in -1..1, y down."""
@@ -100,6 +104,26 @@ class StructVRNN(nn.Module):
     def decode(self, features: Float[Tensor, "B F"], reference: Reference) -> Float[Tensor, "B C H W"]:
         """Pictures of features in the scene of a reference frame, in [0, 1]."""
         return self.vision.generate(features, reference).clamp(0.0, 1.0)
+
+    def weigh(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
+        """Features as the dynamics see them: coordinates times scale.
+
+        A keypoint of little scale may be anywhere, for nothing is drawn there; unweighted, such keypoints
+        would make up most of what there is to predict. The vectors of CNN-VRNN stay as they are.
+        """
+        if not self.vision.structured:
+            return features
+        x, y, scale = features.unflatten(-1, (-1, 3)).unbind(-1)
+        return torch.stack([x * scale, y * scale, scale], -1).flatten(-2)
+
+    def unweigh(self, weighed: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
+        """The inverse of :meth:`weigh`; where there is hardly a keypoint, its place tends to the middle."""
+        if not self.vision.structured:
+            return weighed
+        x, y, scale = weighed.unflatten(-1, (-1, 3)).unbind(-1)
+        scale = scale.clamp(min=0.0)
+        divisor = scale.clamp(min=FAINT)
+        return torch.stack([(x / divisor).clamp(-1, 1), (y / divisor).clamp(-1, 1), scale], -1).flatten(-2)
 
     def pad(self, actions: Float[Tensor, "*B A"]) -> Float[Tensor, "*B P"]:
         """Actions filled up with zeros, then the mask of existing actuators; P is twice ``decision_dim``.

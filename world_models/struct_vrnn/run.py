@@ -128,7 +128,8 @@ are never seen.
 
 ## Deviations from the paper
 The action that leads to a frame enters prior, posterior and decoder of that frame, not the recurrence alone.
-The decoder answers the change since the frame before, and is told that frame's features. A share of
+The decoder answers the change since the frame before, and is told that frame's features. The dynamics see
+a keypoint's coordinates multiplied by its scale. A share of
 {recipe.vision.foreign:g} of the training pictures is drawn over the first frame of another sequence, so that
 what differs between sequences but rests within one has keypoints too. Detector and generator are trained
 first, the dynamics on their cached features (no gradient flows back in the paper either). Scales are

@@ -165,7 +165,7 @@ def dynamics_loss(
         own_seen=progress * stage.own_seen,
         own_future=progress * stage.own_future,
     )
-    losses = sequence_loss(model.dynamics, features, actions, sampling, generator)
+    losses = sequence_loss(model.dynamics, model.weigh(features), actions, sampling, generator)
     beta = stage.beta * min(1.0, 4.0 * progress)
     total = losses.seen + losses.future + beta * losses.kl
     return Loss(total, {"seen": losses.seen, "future": losses.future, "kl": losses.kl})
