@@ -1,6 +1,7 @@
-"""The composition root: names and settings in, ready planners and servos out."""
+"""The composition root: names and settings in, ready planners, world models and servos out."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from envs.simulator import PushSimulator
 from planner.costs import Approach, ColorSegmenter, ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
 from planner.servo import Servo, ServoConfig
-from world_models.checkpoint import read_model
+from world_models.checkpoint import StoredModel, read_model
 from world_models.keyin.model import KeyIn
+from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.rewards import RewardHead, load_heads
 from world_models.tap import Tap
 
 PRETRAINED = Path(world_models.__file__).with_name("pretrained")
@@ -22,8 +26,8 @@ APPROACH_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
-class ReadyPlanner:
-    """A planner with its weights and what a service has to say about it.
+class ReadyModel:
+    """A model with its weights and what a service has to say about it.
 
     ``sha256`` is that of the model's manifest and names all its files exactly, ``version`` is its beginning,
     ``weights_sha256`` names the weights alone; ``image_size`` is the side of the square pictures it takes.
@@ -33,9 +37,31 @@ class ReadyPlanner:
     version: str
     sha256: str
     weights_sha256: str
-    planner: Planner
     image_size: int
+
+
+@dataclass(frozen=True)
+class ReadyPlanner(ReadyModel):
+    """A planner; ``segmenter`` finds the thing that is to be moved."""
+
+    planner: Planner
     segmenter: ColorSegmenter
+
+
+@dataclass(frozen=True)
+class ReadyHead:
+    """A reward head; ``sha256`` is that of its manifest."""
+
+    head: RewardHead
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ReadyWorldModel(ReadyModel):
+    """A Struct-VRNN, and the reward heads that read its states by task."""
+
+    world: StructVRNN
+    heads: Mapping[str, ReadyHead]
 
 
 def available_models() -> tuple[str, ...]:
@@ -43,13 +69,22 @@ def available_models() -> tuple[str, ...]:
     return tuple(sorted((name for name in _shipped() if _plans(name)), key=lambda name: name != "keyin-push"))
 
 
+def available_world_models() -> tuple[str, ...]:
+    """Names of the shipped Struct-VRNNs, those that predict rewards first."""
+    names = (name for name in _shipped() if _shipped_kind(name) == "struct-vrnn")
+    return tuple(sorted(names, key=lambda name: not _heads_folder(PRETRAINED / name).is_dir()))
+
+
 def _shipped() -> list[str]:
     return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
 
 
+def _shipped_kind(name: str) -> str:
+    return str(json.loads((PRETRAINED / name / "config.json").read_text())["kind"])
+
+
 def _plans(name: str) -> bool:
-    config = json.loads((PRETRAINED / name / "config.json").read_text())
-    return bool(config["kind"] == "keyin" and name.endswith("-push"))
+    return _shipped_kind(name) == "keyin" and name.endswith("-push")
 
 
 def _find(name: str) -> Path:
@@ -90,6 +125,22 @@ def load_keyin(name: str = "keyin-push", device: str = "cpu") -> KeyIn:
     return KeyIn.load(_find(name), device)
 
 
+def load_ready(name: str, device: str = "cpu") -> ReadyPlanner | ReadyWorldModel:
+    """Load what a server offers, a planner or a world model, by its shipped name or the path of its folder.
+
+    Raises:
+        ValueError: there is no such model, or it is of a kind that is not offered.
+        CheckpointError: its files are incomplete or differ from their manifest, or its heads are not its own.
+    """
+    kind = read_model(_find(name)).config.get("kind")
+    if kind == "keyin":
+        return load_planner(name, device)
+    if kind == "struct-vrnn":
+        return load_world_model(name, device)
+    offered = ", ".join((*available_models(), *available_world_models()))
+    raise ValueError(f"{name} is neither a KeyIn model nor a Struct-VRNN; shipped ones: {offered or 'none'}")
+
+
 def load_planner(
     name: str = "keyin-push", device: str = "cpu", hierarchy: HierarchyConfig | None = None
 ) -> ReadyPlanner:
@@ -108,14 +159,50 @@ def load_planner(
     cost = ObjectDistance(segmenter, lambda features: segmenter.blob(model.decode(features)).centre)
     config = (hierarchy or HierarchyConfig()).model_copy(update={"keyframes": model.config.keyframes})
     return ReadyPlanner(
-        name=folder.resolve().name,
-        version=stored.digest[:12],
-        sha256=stored.digest,
-        weights_sha256=stored.weights_digest,
-        planner=Planner(model, cost, config, plausible=segmenter.whole),
+        **_identity(folder, stored),
         image_size=model.config.image_size,
+        planner=Planner(model, cost, config, plausible=segmenter.whole),
         segmenter=segmenter,
     )
+
+
+def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> ReadyWorldModel:
+    """Load a Struct-VRNN by its shipped name or the path of a model folder, with its reward heads, if any.
+
+    They are looked for in ``<folder>-rewards``, where they ship, and in ``rewards`` beside the folder, where
+    a run leaves them.
+
+    Raises:
+        ValueError: there is no such model, or it has no keypoints.
+        CheckpointError: its files are incomplete or differ from their manifest, or its heads are not its own.
+    """
+    folder = _find(name)
+    stored = read_model(folder)
+    config = stored.parse_config(StructVRNNConfig)
+    if config.representation != "keypoints":
+        raise ValueError(f"{name} is a CNN-VRNN, a baseline without keypoints; name a Struct-VRNN")
+    rewards = _heads_folder(folder)
+    heads = load_heads(rewards, stored.weights_digest, device) if rewards.is_dir() else {}
+    return ReadyWorldModel(
+        **_identity(folder, stored),
+        image_size=config.image_size,
+        world=StructVRNN.load(folder, device),
+        heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
+    )
+
+
+def _heads_folder(folder: Path) -> Path:
+    shipped = folder.with_name(f"{folder.name}-rewards")
+    return shipped if shipped.is_dir() else folder.with_name("rewards")
+
+
+def _identity(folder: Path, stored: StoredModel) -> dict[str, str]:
+    return {
+        "name": folder.resolve().name,
+        "version": stored.digest[:12],
+        "sha256": stored.digest,
+        "weights_sha256": stored.weights_digest,
+    }
 
 
 def simulator_servo(env: PushEnv, config: ServoConfig | None = None, threads: int = 1) -> Servo:
