@@ -2,24 +2,28 @@
 
 import argparse
 import warnings
-from pathlib import Path
 from types import FrameType
 
 import torch
 import uvicorn
 from pydantic import ValidationError
 
-from planner.build import PRETRAINED, available_models, load_planner
+from planner.build import (
+    ReadyPlanner,
+    ReadyWorldModel,
+    available_models,
+    available_world_models,
+    load_ready,
+)
 from server.app import create_app
-from server.service import PlanService
+from server.service import ModelService
 from server.settings import Settings
-from world_models.checkpoint import CheckpointError, read_model
 
 
 class _Server(uvicorn.Server):
     """Tells the service of a stop signal at once, while uvicorn waits for open requests."""
 
-    def __init__(self, config: uvicorn.Config, service: PlanService) -> None:
+    def __init__(self, config: uvicorn.Config, service: ModelService) -> None:
         super().__init__(config)
         self._service = service
 
@@ -32,8 +36,8 @@ def main() -> None:
     """Read the settings and serve."""
     # Pillow warns of odd files in its own words; clients get ours.
     warnings.filterwarnings("ignore", module="PIL")
-    settings = _settings()
-    service = PlanService(settings, load_planner)
+    settings, models = _settings()
+    service = ModelService(settings, lambda name, device: models[name])
     config = uvicorn.Config(
         create_app(settings, service),
         host=settings.host,
@@ -45,14 +49,18 @@ def main() -> None:
     _Server(config, service).run()
 
 
-def _settings() -> Settings:
-    """Settings from the environment, overridden by flags; ends with a sentence if they make no sense."""
+def _settings() -> tuple[Settings, dict[str, ReadyPlanner | ReadyWorldModel]]:
+    """Settings from the environment, overridden by flags, and the models they name.
+
+    Ends with a sentence if they make no sense.
+    """
     fields = Settings.model_fields
     parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
     parser.add_argument("--host", help=f"address to listen on (default {fields['host'].default})")
     parser.add_argument("--port", type=int, help=f"port to listen on (default {fields['port'].default})")
+    shipped = (*available_models(), *available_world_models())
     parser.add_argument(
-        "--models", help=f"names or folders of models, with commas between: {', '.join(available_models())}"
+        "--models", help=f"names or folders of models, with commas between: {', '.join(shipped)}"
     )
     parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
@@ -61,22 +69,14 @@ def _settings() -> Settings:
         settings = Settings(**given)
     except ValidationError as error:
         parser.error("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
-    shipped = available_models()
-    for name in settings.models:
-        folder = PRETRAINED / name if name in shipped else Path(name)
-        if not name or not folder.is_dir():
-            parser.error(
-                f"no model {name!r}; shipped: {', '.join(shipped) or 'none'}; or name a model folder"
-            )
-        try:
-            read_model(folder)
-        except CheckpointError as error:
-            parser.error(str(error))
     try:
         torch.zeros(1, device=settings.device)
     except (RuntimeError, AssertionError):
         parser.error(f"device {settings.device!r} is not available here; cpu always is")
-    return settings
+    try:
+        return settings, {name: load_ready(name, settings.device) for name in settings.models}
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -11,17 +11,18 @@ from server import problems
 from server.middleware import BodyLimit, RequestId
 from server.openapi import describe
 from server.routes import router
-from server.service import PlanService
+from server.service import ModelService
 from server.settings import Settings
 
 _DESCRIPTION = (
     "Two pictures in, a plan out: post a picture of now and a picture of the goal, get the pictures on "
-    "the way, when each is reached and where the puck is. "
+    "the way, when each is reached and where the puck is. Frames and actions in, the future out: the rewards "
+    "that actions bring, keypoints, predicted pictures. "
     "Errors are `application/problem+json` (RFC 9457)."
 )
 
 
-def create_app(settings: Settings, service: PlanService) -> FastAPI:
+def create_app(settings: Settings, service: ModelService) -> FastAPI:
     """The HTTP service around ``service``, which starts and ends with the application's lifespan."""
 
     @asynccontextmanager

@@ -1,15 +1,23 @@
 """A small client: pictures in and out as arrays, errors as exceptions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from server.codecs import Picture, from_base64, to_base64
-from server.schemas import ModelInfo, ModelList, PlanResponse, Problem
+from server.codecs import from_base64, to_base64
+from server.model_schemas import ModelInfo, ModelList
+from server.plan_schemas import PlanResponse
+from server.schemas import Problem, Schema
+from server.tasks import Picture
+from server.world_schemas import Edit, Keypoint, KeypointResponse, PredictionResponse, RewardResponse
+
+R = TypeVar("R", bound=Schema)
+Frames = UInt8[np.ndarray, "T H W 3"]
 
 
 class ServerProblem(Exception):
@@ -29,6 +37,32 @@ class PlanReply:
 
     response: PlanResponse
     images: UInt8[np.ndarray, "L H W 3"]
+
+
+@dataclass(frozen=True)
+class RewardReply:
+    """``rewards[i, l]`` comes on arriving at the ``l``-th frame that action sequence ``i`` leads to."""
+
+    response: RewardResponse
+    rewards: Float[np.ndarray, "N L"]
+
+
+@dataclass(frozen=True)
+class KeypointReply:
+    """x, y in pixels (right, down) and scale of every keypoint."""
+
+    response: KeypointResponse
+    keypoints: Float[np.ndarray, "T K 3"]
+
+
+@dataclass(frozen=True)
+class PredictionReply:
+    """Futures; ``context`` has the observed keypoints after the edits, ``images`` are there if wanted."""
+
+    response: PredictionResponse
+    context: Float[np.ndarray, "T K 3"]
+    keypoints: Float[np.ndarray, "N L K 3"]
+    images: UInt8[np.ndarray, "N L H W 3"] | None
 
 
 class Client:
@@ -55,29 +89,109 @@ class Client:
             ServerProblem: the server refused.
             httpx2.HTTPError: there was no reply.
         """
-        options = {
-            "model": model,
-            "seed": seed,
-            "samples": samples,
-            "iterations": iterations,
-            "deadline_ms": deadline_ms,
-        }
-        body: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-        body |= {"start": to_base64(start), "goal": to_base64(goal)}
-        reply = self._http.post("/v1/plans", json=body)
-        response = PlanResponse.model_validate_json(_checked(reply).content)
+        response = self._post(
+            "/v1/plans",
+            PlanResponse,
+            model=model,
+            start=to_base64(start),
+            goal=to_base64(goal),
+            seed=seed,
+            samples=samples,
+            iterations=iterations,
+            deadline_ms=deadline_ms,
+        )
         return PlanReply(response, np.stack([from_base64(subgoal.image) for subgoal in response.subgoals]))
+
+    def rewards(
+        self,
+        task: str,
+        frames: Frames,
+        actions: Float[np.ndarray, "N L A"],
+        *,
+        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        model: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> RewardReply:
+        """Predict the rewards of action sequences; ``past_actions`` are those between the frames.
+
+        Raises as :meth:`plan` does.
+        """
+        response = self._post(
+            "/v1/rewards",
+            RewardResponse,
+            model=model,
+            task=task,
+            frames=_pictures(frames),
+            past_actions=_numbers(past_actions),
+            actions=_numbers(actions),
+            deadline_ms=deadline_ms,
+        )
+        return RewardReply(response, np.array(response.rewards, np.float32))
+
+    def keypoints(
+        self, frames: Frames, *, model: str | None = None, deadline_ms: int | None = None
+    ) -> KeypointReply:
+        """Find the keypoints of frames. Raises as :meth:`plan` does."""
+        response = self._post(
+            "/v1/keypoints", KeypointResponse, model=model, frames=_pictures(frames), deadline_ms=deadline_ms
+        )
+        return KeypointReply(response, _values(response.keypoints))
+
+    def predictions(
+        self,
+        frames: Frames,
+        *,
+        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        actions: Float[np.ndarray, "L A"] | None = None,
+        steps: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+        edits: Sequence[Edit] = (),
+        render: bool = True,
+        model: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> PredictionReply:
+        """Predict what follows on frames: the mean future, or as many samples as asked for.
+
+        Models that take actions need ``actions``, others ``steps``. Raises as :meth:`plan` does.
+        """
+        response = self._post(
+            "/v1/predictions",
+            PredictionResponse,
+            model=model,
+            frames=_pictures(frames),
+            past_actions=_numbers(past_actions),
+            actions=_numbers(actions),
+            steps=steps,
+            samples=samples,
+            seed=seed,
+            edits=[edit.model_dump(exclude_none=True) for edit in edits],
+            render=render,
+            deadline_ms=deadline_ms,
+        )
+        pictures = [[from_base64(text) for text in sample.frames or ()] for sample in response.samples]
+        return PredictionReply(
+            response,
+            _values(response.context),
+            np.stack([_values(sample.keypoints) for sample in response.samples]),
+            np.array(pictures) if render else None,
+        )
 
     def models(self) -> list[ModelInfo]:
         """The models of the server, the default one first. Raises as :meth:`plan` does."""
         return ModelList.model_validate_json(_checked(self._http.get("/v1/models")).content).models
 
     def ready(self) -> bool:
-        """Whether plans may be sent; False also while nobody listens."""
+        """Whether requests may be sent; False also while nobody listens."""
         try:
             return self._http.get("/readyz").status_code == httpx2.codes.OK
         except httpx2.TransportError:
             return False
+
+    def _post(self, path: str, response: type[R], **fields: Any) -> R:
+        """Send what is not None."""
+        body = {name: value for name, value in fields.items() if value is not None}
+        return response.model_validate_json(_checked(self._http.post(path, json=body)).content)
 
     def close(self) -> None:
         """Close the connections."""
@@ -90,6 +204,19 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _pictures(frames: Frames) -> list[str]:
+    return [to_base64(frame) for frame in frames]
+
+
+def _numbers(values: np.ndarray | None) -> Any:
+    return None if values is None else np.asarray(values).tolist()
+
+
+def _values(keypoints: list[list[Keypoint]]) -> Float[np.ndarray, "T K 3"]:
+    rows = [[(keypoint.x, keypoint.y, keypoint.scale) for keypoint in row] for row in keypoints]
+    return np.array(rows, np.float32)
 
 
 def _checked(reply: httpx2.Response) -> httpx2.Response:

@@ -15,15 +15,18 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from server.schemas import FieldError, PlanOptions, PlanRequest
+from server.plan_schemas import PlanOptions, PlanRequest
+from server.schemas import FieldError
+from server.tasks import Picture
 
 M = TypeVar("M", bound=BaseModel)
-Picture = UInt8[np.ndarray, "H W 3"]
 
 # What Pillow raises for files that are damaged or made to harm.
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError)
 _OPAQUE_MODES = {"1", "L", "P", "RGB", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "PA", "RGBA"}
+# A body can be wrong in a million places.
+_MOST_ERRORS = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
@@ -36,7 +39,7 @@ class InvalidRequest(ValueError):
 
 
 class InvalidPicture(ValueError):
-    """A file is no picture that can be planned with."""
+    """A file is no picture that can be used."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class PlanUpload:
 
 def read_json(body: bytes) -> PlanUpload:
     """A request in JSON with base64 pictures. Raises InvalidRequest."""
-    request = _parse(PlanRequest, body)
+    request = parse(PlanRequest, body)
     return PlanUpload(request, _file("start", request.start), _file("goal", request.goal))
 
 
@@ -71,7 +74,7 @@ async def read_form(form: FormData) -> PlanUpload:
     ]
     if errors:
         raise InvalidRequest(errors)
-    options = _parse(PlanOptions, await _part_bytes(form.get("request", "{}")))
+    options = parse(PlanOptions, await _part_bytes(form.get("request", "{}")))
     return PlanUpload(options, await files["start"].read(), await files["goal"].read())
 
 
@@ -99,6 +102,13 @@ def decode_picture(name: str, data: bytes, size: int) -> Picture:
         raise InvalidPicture(f"{name} is damaged or incomplete and cannot be decoded.") from None
 
 
+def decode_frames(texts: Sequence[str], size: int) -> UInt8[np.ndarray, "T H W 3"]:
+    """Pixels of the pictures of a request's ``frames``, in base64. Raises InvalidRequest, InvalidPicture."""
+    names = [f"frames.{t}" for t in range(len(texts))]
+    files = [_file(name, text) for name, text in zip(names, texts, strict=True)]
+    return np.stack([decode_picture(name, data, size) for name, data in zip(names, files, strict=True)])
+
+
 def to_base64(picture: Picture) -> str:
     """A PNG in base64; little compression, because pictures are small and time is short."""
     buffer = io.BytesIO()
@@ -117,11 +127,12 @@ def ascii_json(value: object) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def _parse(schema: type[M], body: bytes) -> M:
+def parse(schema: type[M], body: bytes) -> M:
+    """A request in JSON. Raises InvalidRequest."""
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
+        found = error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_ERRORS]
     raise InvalidRequest([_field_error(item["type"], item["loc"], item["msg"], schema) for item in found])
 
 
@@ -129,7 +140,8 @@ def _field_error(
     kind: str, location: Sequence[int | str], message: str, schema: type[BaseModel]
 ) -> FieldError:
     if kind == "extra_forbidden":
-        message = f"Unknown field; the fields are {', '.join(sorted(schema.model_fields))}."
+        there = f"; the fields are {', '.join(sorted(schema.model_fields))}" if len(location) == 1 else ""
+        message = f"Unknown field{there}."
     return FieldError(field=".".join(_shown(str(part)) for part in location) or "body", message=message)
 
 

@@ -2,7 +2,7 @@
 
 Torch is used from this thread only: the number of threads it computes with is a property of the
 calling thread, results depend on it, and a device is fastest when one thread feeds it. The engine
-knows nothing of planners or HTTP.
+knows nothing of models or HTTP.
 """
 
 import math
@@ -20,7 +20,7 @@ class QueueFull(Exception):
     """The queue is full; ``retry_after`` is a guess, in whole seconds, of when to come back."""
 
     def __init__(self, waiting: int, retry_after: int) -> None:
-        super().__init__(f"{waiting} plans are already waiting, which is as many as this server keeps.")
+        super().__init__(f"{waiting} requests are already waiting, which is as many as this server keeps.")
         self.retry_after = retry_after
 
 
@@ -30,14 +30,14 @@ class ShuttingDown(Exception):
     retry_after = 5
 
     def __init__(self) -> None:
-        super().__init__("This server is shutting down and takes no new plans.")
+        super().__init__("This server is shutting down and takes no new requests.")
 
 
 class DeadlinePassed(Exception):
-    """A job's deadline passed while it was waiting, before any work was done for it."""
+    """A job's deadline passed before there was anything to answer."""
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("The deadline passed while the plan was waiting for its turn.")
+    def __init__(self, when: str, retry_after: int) -> None:
+        super().__init__(f"The deadline passed {when}.")
         self.retry_after = retry_after
 
 
@@ -97,6 +97,10 @@ class Engine:
                 self._waiting.remove(job)
                 job.future.cancel()
 
+    def late(self, when: str) -> DeadlinePassed:
+        """What to raise when a deadline has passed; ``when`` ends the sentence."""
+        return DeadlinePassed(when, self._wait_seconds())
+
     def drain(self) -> None:
         """Take no new jobs and let those at hand see it. Sets a flag only: safe in a signal handler."""
         self.draining = True
@@ -126,7 +130,7 @@ class Engine:
         job.started = time.monotonic()
         try:
             if job.started >= job.deadline:
-                raise DeadlinePassed(self._wait_seconds())
+                raise self.late("while the request was waiting for its turn")
             result = job.work(job)
         except Exception as error:  # whatever went wrong belongs to whoever waits for this job
             job.future.set_exception(error)

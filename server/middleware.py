@@ -63,4 +63,4 @@ class BodyLimit:
         await self.app(scope, receive_limited, send)
 
     def _sentence(self) -> str:
-        return f"A body may have up to {self.limit} bytes; two pictures need far less."
+        return f"A body may have up to {self.limit} bytes; pictures and actions need less."

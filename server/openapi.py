@@ -7,10 +7,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from server import world_schemas as worlds
 from server.codecs import to_base64
+from server.plan_schemas import PlanOptions, PlanRequest
+from server.plan_tasks import example_picture
 from server.problems import MEDIA_TYPE, Kind, all_kinds
-from server.schemas import PlanOptions, PlanRequest, Problem
-from server.service import PlanService, example_picture
+from server.schemas import Problem
+from server.service import ModelService
+from server.world_tasks import example_prediction
 
 _REF = "#/components/schemas/{model}"
 
@@ -20,30 +24,37 @@ _ERRORS = {
     ("/readyz", "get"): {500, 503},
     ("/v1/models", "get"): {500},
     ("/v1/plans", "post"): {400, 404, 413, 415, 422, 500, 503},
+    ("/v1/rewards", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/keypoints", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/predictions", "post"): {404, 413, 415, 422, 500, 503},
 }
+_REQUESTS = (PlanRequest, PlanOptions, worlds.RewardRequest, worlds.KeypointRequest, worlds.PredictionRequest)
 
 
-def describe(app: FastAPI, service: PlanService) -> dict[str, Any]:
+def describe(app: FastAPI, service: ModelService) -> dict[str, Any]:
     """The OpenAPI document."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(_definitions(PlanRequest, PlanOptions, Problem))
+    schemas.update(_definitions(*_REQUESTS, Problem))
     for (path, method), statuses in _ERRORS.items():
         operation = document["paths"][path][method]
         operation["responses"].update({str(status): _error(status) for status in sorted(statuses)})
-    plans = document["paths"]["/v1/plans"]["post"]
-    plans["requestBody"] = _request_body(service)
+    for path, body in _bodies(service).items():
+        operation = document["paths"][path]["post"]
+        operation["requestBody"] = body
+        operation["responses"]["200"]["headers"] = _HEADERS
+    return document
+
+
+_HEADERS = {
+    header: {"description": meaning, "schema": {"type": "string"}}
     for header, meaning in {
         "Server-Timing": "The timings of the reply, for browsers.",
         "X-Request-Id": "The name of the request, in logs too.",
-    }.items():
-        plans["responses"]["200"].setdefault("headers", {})[header] = {
-            "description": meaning,
-            "schema": {"type": "string"},
-        }
-    return document
+    }.items()
+}
 
 
 def _definitions(*schemas: type[BaseModel]) -> dict[str, Any]:
@@ -78,10 +89,47 @@ def _example_problem(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _request_body(service: PlanService) -> dict[str, Any]:
+def _bodies(service: ModelService) -> dict[str, Any]:
+    """The request body of every endpoint that takes one."""
+    rewards, keypoints, predictions = _world_examples(service)
+    return {
+        "/v1/plans": _plan_body(service),
+        "/v1/rewards": _json_body(worlds.RewardRequest, rewards),
+        "/v1/keypoints": _json_body(worlds.KeypointRequest, keypoints),
+        "/v1/predictions": _json_body(worlds.PredictionRequest, predictions),
+    }
+
+
+def _json_body(schema: type[BaseModel], example: dict[str, Any] | None) -> dict[str, Any]:
+    form: dict[str, Any] = {"schema": {"$ref": _REF.format(model=schema.__name__)}}
+    return {
+        "required": True,
+        "content": {"application/json": form if example is None else form | {"example": example}},
+    }
+
+
+def _world_examples(service: ModelService) -> list[dict[str, Any] | None]:
+    """Examples for rewards, keypoints and predictions; None where no model could answer."""
+    examples: list[dict[str, Any] | None] = [None, None, None]
+    for model in service.world_models[:1]:
+        task = example_prediction(model)
+        frames = {"model": model.name, "frames": [to_base64(frame) for frame in task.seen.frames]}
+        actions = task.actions.tolist()
+        context = frames | ({"past_actions": task.seen.actions.tolist()} if model.world.decision_dim else {})
+        future = {"actions": actions} if model.world.decision_dim else {"steps": len(actions)}
+        edit = {"frame": 1, "keypoint": 0, "dx": 4.0, "dy": 0.0}
+        examples[1:] = [frames, context | future | {"edits": [edit]}]
+    for model in service.reward_models[:1]:
+        name, ready = next(iter(model.heads.items()))
+        still = [[0.0] * ready.head.config.actions]
+        frame = to_base64(example_prediction(model).seen.frames[0])
+        examples[0] = {"model": model.name, "task": name, "frames": [frame], "actions": [still, still]}
+    return examples
+
+
+def _plan_body(service: ModelService) -> dict[str, Any]:
     json_form: dict[str, Any] = {"schema": {"$ref": _REF.format(model="PlanRequest")}}
-    if service.models:
-        model = service.model(None)
+    for model in service.planners[:1]:
         picture = to_base64(example_picture(model))
         json_form["example"] = {"model": model.name, "start": picture, "goal": picture, "seed": 7}
     file_part = {"type": "string", "contentMediaType": "image/png"}

@@ -15,8 +15,10 @@ from starlette.responses import Response
 
 from server.codecs import InvalidPicture, InvalidRequest, ascii_json
 from server.engine import DeadlinePassed, QueueFull, ShuttingDown
+from server.plan_tasks import NoObject
 from server.schemas import FieldError
-from server.service import NoObject, TooMuchWork, UnknownModel
+from server.service import UnknownModel, WrongModel
+from server.tasks import TooMuchWork
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -44,8 +46,8 @@ class NotReady(Exception):
 class UnsupportedMediaType(ValueError):
     """The body is in a format that is not read here."""
 
-    def __init__(self) -> None:
-        super().__init__("Send application/json or multipart/form-data.")
+    def __init__(self, *readable: str) -> None:
+        super().__init__(f"Send {' or '.join(readable)}.")
 
 
 INVALID_REQUEST = Kind(422, "invalid-request", "The request is not valid")
@@ -57,9 +59,10 @@ KINDS: Mapping[type[Exception], Kind] = {
     InvalidPicture: Kind(422, "invalid-picture", "A picture cannot be used"),
     NoObject: Kind(422, "no-object", "The goal picture shows no puck"),
     UnknownModel: Kind(404, "unknown-model", "There is no such model"),
+    WrongModel: Kind(422, "wrong-model", "The model cannot answer this"),
     UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body has an unsupported media type"),
     QueueFull: Kind(503, "queue-full", "The server is busy"),
-    DeadlinePassed: Kind(503, "deadline-passed", "The deadline passed before planning began"),
+    DeadlinePassed: Kind(503, "deadline-passed", "The deadline passed"),
     ShuttingDown: Kind(503, "shutting-down", "The server is shutting down"),
     NotReady: Kind(503, "not-ready", "The server is not ready"),
 }

@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from planner.build import available_world_models
+
 
 class Settings(BaseSettings):
     """Settings of one server process; every field is also ``WAYMARK_<FIELD>`` in the environment."""
@@ -17,8 +19,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
 
-    models: Annotated[tuple[str, ...], NoDecode] = Field(default=("keyin-push",), min_length=1)
-    """Names or folders of models to load, separated by commas; the first is the default of requests."""
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default_factory=lambda: ("keyin-push", *available_world_models()), min_length=1
+    )
+    """Names or folders of models to load, separated by commas; the first that can answer is the default of
+    requests. Left out: the planner and all world models that ship."""
 
     device: str = "cpu"
     """Torch device of all models."""
@@ -27,7 +32,7 @@ class Settings(BaseSettings):
     """Torch threads. Fixed rather than taken from the machine: sums depend on how work is split."""
 
     queue_size: int = Field(default=8, ge=1)
-    """Plans that may wait for the engine; one more is refused with 503."""
+    """Requests that may wait for the engine; one more is refused with 503."""
 
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     """Largest request body."""

@@ -1,31 +1,47 @@
-"""The service on the toy world, in process and on a real socket."""
+"""The service on the toy world and on tiny world models, in process and on a real socket."""
 
 import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import uvicorn
 from fastapi.testclient import TestClient
 from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from planner.build import ReadyPlanner
+from planner.build import ReadyPlanner, load_ready
 from planner.costs import ColorSegmenter
 from planner.hierarchy import Plan, Planner, never
 from server.app import create_app
 from server.codecs import to_base64
-from server.service import PlanService
+from server.service import ModelService
 from server.settings import Settings
+from world_models.checkpoint import read_model, write_model
 from world_models.frames import to_bytes
+from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.rewards import RewardHead, RewardHeadConfig
 
 Picture = UInt8[np.ndarray, "H W 3"]
 START, GOAL = (12.0, 50.0), (47.0, 16.0)
+ACTUATORS = {"cartpole-balance": 1, "cheetah-run": 6}
+TINY = StructVRNNConfig(
+    widths=(0, 4, 8), keypoints=4, latent=3, hidden=16, posterior_width=16, blob_width=2.0, image_size=64
+)
+WORLDS = {
+    "tiny-dmc": {"tasks": tuple(ACTUATORS), "actions": 6},
+    "tiny-agents": {"image_size": 16},
+    "tiny-rnn": {"stochastic": False, "actions": 2},
+}
+"""World models of a service by name: what differs from :data:`TINY`."""
 
 
 class GatedPlanner:
@@ -57,15 +73,15 @@ def gated(toy_planner: Planner) -> GatedPlanner:
 
 @pytest.fixture
 def ready_planner(gated: GatedPlanner, toy_segmenter: ColorSegmenter) -> ReadyPlanner:
-    return ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, gated, 64, toy_segmenter)
+    return ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, 64, gated, toy_segmenter)
 
 
 @pytest.fixture
-def make_service(ready_planner: ReadyPlanner) -> Callable[..., PlanService]:
+def make_service(ready_planner: ReadyPlanner) -> Callable[..., ModelService]:
     """``make_service(**settings)``: a service, not yet started, that has the model ``toy``."""
 
-    def make(**settings: Any) -> PlanService:
-        return PlanService(
+    def make(**settings: Any) -> ModelService:
+        return ModelService(
             Settings(models=("toy",), threads=1, **settings), lambda name, device: ready_planner
         )
 
@@ -73,12 +89,12 @@ def make_service(ready_planner: ReadyPlanner) -> Callable[..., PlanService]:
 
 
 @pytest.fixture
-def service(make_service: Callable[..., PlanService]) -> PlanService:
+def service(make_service: Callable[..., ModelService]) -> ModelService:
     return make_service(queue_size=2)
 
 
 @pytest.fixture
-def http(service: PlanService) -> Iterator[TestClient]:
+def http(service: ModelService) -> Iterator[TestClient]:
     """The service over HTTP in process, warmed up; a failure inside is a 500, not an exception."""
     with TestClient(create_app(service.settings, service), raise_server_exceptions=False) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
@@ -117,8 +133,56 @@ def picture_file(toy_bytes: Callable[[float, float], Picture]) -> Callable[..., 
     return encode
 
 
+def at_random(build: Callable[[], nn.Module]) -> nn.Module:
+    """A module with random weights, also where it would start from zeros."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        module = build()
+    for name, parameter in module.named_parameters():
+        # Small steps, so that keypoints stay in the picture.
+        spread = (0.1 if "decoder" in name else 1.0) * parameter[0].numel() ** -0.5
+        parameter.data = spread * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
+@pytest.fixture(scope="session")
+def world_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Model folders of :data:`WORLDS`; ``tiny-dmc`` has reward heads beside it."""
+    parent = tmp_path_factory.mktemp("worlds")
+    folders = {name: parent / name for name in WORLDS}
+    for name, folder in folders.items():
+        config = TINY.model_copy(update=WORLDS[name])
+        write_model(folder, config, at_random(lambda config=config: StructVRNN(config)), "")
+    digest = read_model(folders["tiny-dmc"]).weights_digest
+    for task, actions in ACTUATORS.items():
+        head = RewardHeadConfig(
+            task=task, actions=actions, hidden_size=TINY.hidden, width=8, world_model=digest
+        )
+        write_model(
+            parent / "tiny-dmc-rewards" / task, head, at_random(lambda head=head: RewardHead(head)), ""
+        )
+    return folders
+
+
+@pytest.fixture(scope="session")
+def worlds(world_folders: dict[str, Path]) -> Iterator[ModelService]:
+    """A service that has the models of :data:`WORLDS`; it runs as long as the tests do."""
+    models = {name: load_ready(str(folder)) for name, folder in world_folders.items()}
+    service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
+    service.start()
+    wait_until(lambda: service.unready() is None)
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="session")
+def world_http(worlds: ModelService) -> TestClient:
+    """That service over HTTP in process."""
+    return TestClient(create_app(worlds.settings, worlds), raise_server_exceptions=False)
+
+
 @contextmanager
-def serving(service: PlanService) -> Iterator[str]:
+def serving(service: ModelService) -> Iterator[str]:
     """The service on a real socket; gives its URL."""
     config = uvicorn.Config(create_app(service.settings, service), port=0, log_level="warning", lifespan="on")
     server = uvicorn.Server(config)
@@ -134,9 +198,21 @@ def serving(service: PlanService) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(service: PlanService) -> Iterator[str]:
-    with serving(service) as url:
-        wait_until(lambda: service.unready() is None)
+def serve() -> Callable[[ModelService], Any]:
+    """``serve(service)``: a context that has the service on a real socket, warmed up."""
+
+    @contextmanager
+    def ready(service: ModelService) -> Iterator[str]:
+        with serving(service) as url:
+            wait_until(lambda: service.unready() is None)
+            yield url
+
+    return ready
+
+
+@pytest.fixture
+def url(service: ModelService, serve: Callable[..., Any]) -> Iterator[str]:
+    with serve(service) as url:
         yield url
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from server.client import Client, ServerProblem
-from server.service import PlanService
+from server.service import ModelService
+from server.settings import Settings
+from server.world_schemas import Edit
 
 START, GOAL = (12.0, 50.0), (47.0, 16.0)
 
@@ -34,7 +36,7 @@ def test_problems_become_exceptions(url: str, toy_bytes: Callable[..., Any]) -> 
     assert (caught.value.problem.status, caught.value.retry_after) == (404, None)
 
 
-def test_retry_after_is_passed_on(url: str, toy_bytes: Callable[..., Any], service: PlanService) -> None:
+def test_retry_after_is_passed_on(url: str, toy_bytes: Callable[..., Any], service: ModelService) -> None:
     service.drain()
     with Client(url) as client:
         assert not client.ready()
@@ -53,7 +55,7 @@ def test_nobody_there_is_not_ready(toy_bytes: Callable[..., Any]) -> None:
 
 
 def test_work_stops_when_the_client_leaves(
-    url: str, body: dict[str, Any], gated: Any, service: PlanService
+    url: str, body: dict[str, Any], gated: Any, service: ModelService
 ) -> None:
     gated.rest_seconds = 0.3
     plans = gated.plans
@@ -65,7 +67,7 @@ def test_work_stops_when_the_client_leaves(
 
 
 def test_waiting_plan_is_dropped_when_its_client_leaves(
-    url: str, body: dict[str, Any], gated: Any, service: PlanService, eventually: Callable[..., None]
+    url: str, body: dict[str, Any], gated: Any, service: ModelService, eventually: Callable[..., None]
 ) -> None:
     gated.gate.clear()
     plans = gated.plans
@@ -77,3 +79,25 @@ def test_waiting_plan_is_dropped_when_its_client_leaves(
     gated.gate.set()
     assert httpx2.post(f"{url}/v1/plans", json=body, timeout=20).status_code == 200
     assert gated.plans == plans + 2
+
+
+def test_world_models_answer_with_arrays(worlds: ModelService, serve: Callable[..., Any]) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    past, actions = np.full((2, 6), 0.5), np.zeros((4, 5, 6))
+    service = ModelService(Settings(models=tuple(worlds.models)), lambda name, device: worlds.models[name])
+    with serve(service) as url, Client(url) as client:
+        assert [model.kind for model in client.models()] == ["world-model"] * 3
+        rewards = client.rewards("cheetah-run", frames, actions, past_actions=past)
+        assert rewards.rewards.shape == (4, 5) and rewards.rewards.dtype == np.float32
+        found = client.keypoints(frames, model="tiny-dmc")
+        edit = Edit(keypoint=1, frame=2, dx=2.0, dy=0.0)
+        drawn = client.predictions(
+            frames, past_actions=past, actions=actions[0], samples=2, seed=1, edits=[edit]
+        )
+        mean = client.predictions(frames[:1, ::4, ::4], steps=3, model="tiny-agents", render=False)
+        with pytest.raises(ServerProblem, match="tasks and their action sizes: cartpole-balance 1"):
+            client.rewards("none", frames, actions, past_actions=past)
+    assert drawn.context - found.keypoints == pytest.approx(np.eye(36)[27].reshape(3, 4, 3) * 2, abs=1e-4)
+    assert drawn.keypoints.shape == (2, 5, 4, 3)
+    assert drawn.images is not None and drawn.images.shape == (2, 5, 64, 64, 3)
+    assert mean.response.mean and mean.images is None and mean.keypoints.shape == (1, 3, 4, 3)

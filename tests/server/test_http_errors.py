@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from server.app import create_app
 from server.problems import all_kinds
-from server.service import PlanService
+from server.service import ModelService
 from server.settings import Settings
 
 PREFIX = "urn:waymark:problem:"
@@ -209,7 +209,7 @@ def test_text_in_a_charset_that_utf8_cannot_hold(http: TestClient) -> None:
 
 
 def test_full_queue(
-    http: TestClient, body: dict[str, Any], gated: Any, service: PlanService, eventually: Callable[..., None]
+    http: TestClient, body: dict[str, Any], gated: Any, service: ModelService, eventually: Callable[..., None]
 ) -> None:
     gated.gate.clear()
     replies: list[Any] = []
@@ -223,7 +223,7 @@ def test_full_queue(
     # One is being planned, two wait: that is all this service keeps.
     eventually(lambda: service.engine.waiting == 2)
     refused = http.post("/v1/plans", json=body)
-    assert_problem(refused, 503, "queue-full", "2 plans are already waiting")
+    assert_problem(refused, 503, "queue-full", "2 requests are already waiting")
     assert int(refused.headers["Retry-After"]) >= 1
     assert http.get("/readyz").status_code == 200
     gated.gate.set()
@@ -233,7 +233,7 @@ def test_full_queue(
 
 
 def test_deadline_that_passes_in_the_queue(
-    http: TestClient, body: dict[str, Any], gated: Any, service: PlanService, eventually: Callable[..., None]
+    http: TestClient, body: dict[str, Any], gated: Any, service: ModelService, eventually: Callable[..., None]
 ) -> None:
     gated.gate.clear()
     replies: dict[str, Any] = {}
@@ -270,18 +270,18 @@ def test_failure_inside_says_nothing_of_the_inside(
 
 
 def test_failed_warm_up_is_not_ready(
-    make_service: Callable[..., PlanService], gated: Any, monkeypatch: pytest.MonkeyPatch
+    make_service: Callable[..., ModelService], gated: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gated, "plan", lambda *args, **kwargs: json.loads("{"))
     service = make_service()
     with TestClient(create_app(service.settings, service)) as client:
         while (reply := client.get("/readyz")).json()["detail"].startswith("The models are being"):
             pass
-    assert_problem(reply, 503, "not-ready", "The warm-up plan failed")
+    assert_problem(reply, 503, "not-ready", "The warm-up failed")
 
 
 def test_two_models_of_one_name_do_not_start(ready_planner: Any) -> None:
-    service = PlanService(Settings(models=("toy", "toy")), lambda name, device: ready_planner)
+    service = ModelService(Settings(models=("toy", "toy")), lambda name, device: ready_planner)
     with pytest.raises(ValueError, match="different names, got toy, toy"):
         service.start()
 

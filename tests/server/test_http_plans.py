@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from server.app import create_app
-from server.schemas import PlanContent
-from server.service import PlanService
+from server.plan_schemas import PlanContent
+from server.service import ModelService
 
 GOAL = (47.0, 16.0)
 
@@ -53,7 +53,7 @@ def test_subgoal_images_show_the_puck_where_it_is_said_to_be(http: TestClient, b
 
 
 def test_same_seed_same_plan_also_after_a_restart(
-    http: TestClient, body: dict[str, Any], make_service: Callable[..., PlanService]
+    http: TestClient, body: dict[str, Any], make_service: Callable[..., ModelService]
 ) -> None:
     first, second = (http.post("/v1/plans", json=body) for _ in range(2))
     service = make_service()
@@ -124,7 +124,7 @@ def test_deadline_ends_the_search_with_the_best_so_far(
 
 
 def test_drain_ends_the_search_and_refuses_new_plans(
-    http: TestClient, body: dict[str, Any], gated: Any, service: PlanService, eventually: Callable[..., None]
+    http: TestClient, body: dict[str, Any], gated: Any, service: ModelService, eventually: Callable[..., None]
 ) -> None:
     gated.gate.clear()
     replies: list[Any] = []
@@ -157,7 +157,7 @@ def test_models_say_what_may_be_asked(http: TestClient) -> None:
 
 
 def test_ready_only_after_the_warm_up_plan(
-    make_service: Callable[..., PlanService], gated: Any, eventually: Callable[..., None]
+    make_service: Callable[..., ModelService], gated: Any, eventually: Callable[..., None]
 ) -> None:
     gated.gate.clear()
     service = make_service()

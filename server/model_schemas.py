@@ -1,0 +1,111 @@
+"""What ``GET /v1/models`` tells: the models that are loaded, what they expect and what may be asked."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from server.schemas import ModelRef, Range, Schema
+
+
+class SearchDefaults(Schema):
+    """What is used for fields that a request leaves out."""
+
+    samples: int
+    iterations: int
+    deadline_ms: int
+
+
+class SearchLimits(Schema):
+    """What a request may ask for."""
+
+    samples: Range
+    iterations: Range
+    work: int
+    """Largest ``samples`` x ``iterations``."""
+    deadline_ms: Range
+    seed: Range
+    body_bytes: int
+
+
+class PlannerInfo(ModelRef):
+    """A model that plans can be asked of."""
+
+    kind: Literal["planner"] = "planner"
+
+    image_size: int = Field(examples=[64])
+    """Width and height of its pictures, in pixels."""
+
+    keyframes: int = Field(examples=[6])
+    """Subgoals per plan."""
+
+    defaults: SearchDefaults
+    limits: SearchLimits
+
+
+class TaskInfo(Schema):
+    """A task that a world model learned from."""
+
+    name: str = Field(examples=["cartpole-balance"])
+
+    actions: int | None = Field(examples=[1])
+    """Actuators: numbers per action. Null if no rewards can be asked for."""
+
+    reward_head: str | None
+    """SHA-256 of the manifest of the head that predicts its rewards, null if there is none."""
+
+
+class WorldDefaults(Schema):
+    """What is used for fields that a request leaves out."""
+
+    deadline_ms: int
+
+
+class WorldLimits(Schema):
+    """What a request may ask for."""
+
+    frames: Range
+    steps: Range
+    """Steps of an action sequence."""
+    sequences: Range
+    """Action sequences of ``POST /v1/rewards``."""
+    reward_work: int
+    """Largest sequences x steps of ``POST /v1/rewards``."""
+    samples: Range
+    """Samples of ``POST /v1/predictions``."""
+    prediction_work: int
+    """Largest samples x steps of ``POST /v1/predictions``."""
+    edits: Range
+    deadline_ms: Range
+    seed: Range
+    body_bytes: int
+
+
+class WorldModelInfo(ModelRef):
+    """A model that finds keypoints and predicts how they move and what rewards this brings."""
+
+    kind: Literal["world-model"] = "world-model"
+
+    image_size: int = Field(examples=[64])
+    """Width and height of its pictures, in pixels."""
+
+    keypoints: int = Field(examples=[32])
+    """Keypoints per frame."""
+
+    actions: int = Field(examples=[6])
+    """Most numbers per action; 0 for a model of things that nobody drives."""
+
+    stochastic: bool
+    """Whether samples can be drawn, or there is the mean prediction alone."""
+
+    tasks: list[TaskInfo]
+    defaults: WorldDefaults
+    limits: WorldLimits
+
+
+ModelInfo = Annotated[PlannerInfo | WorldModelInfo, Field(discriminator="kind")]
+
+
+class ModelList(Schema):
+    """All models that are loaded; the first one that can answer is used by default."""
+
+    models: list[ModelInfo]
