@@ -19,9 +19,17 @@ from planner.benchmark import markdown as bench_table
 from planner.results import markdown_table as evaluation_table
 from world_models.checkpoint import read_model, write_bytes, write_card
 from world_models.keyframe_results import markdown_table as keyframe_table
+from world_models.struct_vrnn.reward_table import markdown_table as reward_table
+from world_models.struct_vrnn.tracking_table import markdown_tables as tracking_tables
 
-CLOSED_LOOP = "closed-loop"
-"""Name of the table in a model's card."""
+CARD_TABLES = MappingProxyType(
+    {
+        "planner.evaluate": ("closed-loop", "In closed loop"),
+        "world_models.evaluate rewards": ("rewards", "Rewards of held-out sequences, beside the other arms"),
+        "world_models.evaluate struct-vrnn-dmc": ("tracking", "Tracking and pictures, beside the other arms"),
+    }
+)
+"""What a model's card may hold, by the maker of the measurement: name and heading of the table."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Report:
     """NAME=FILE, or NAME=FILE,FILE,... for one table with a first column that names the file."""
     readme: Path = Path("README.md")
     card: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
-    """Model folder whose card gets the first table of planner.evaluate; may be given more than once."""
+    """Model folder whose card gets the first table of every kind that cards hold; may be given repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             frozenset({"planner", "name", "what"}), lambda result: ablation_table(result["rows"])
         ),
         "world_models.evaluate keyframes": Kind(frozenset({"dataset", "method", "f1"}), keyframe_table),
+        "world_models.evaluate rewards": Kind(frozenset({"arm", "task", "mse_over_null"}), reward_table),
+        "world_models.evaluate struct-vrnn-dmc": Kind(
+            frozenset({"arm", "task", "trajectory_error"}), tracking_tables
+        ),
         "planner.benchmark": Kind(frozenset({"machine", "threads", "repeats"}), bench_table),
     }
 )
@@ -179,21 +191,25 @@ def report(settings: Report) -> None:
         text = replace_table(text, name, table)
     cards: dict[Path, str] = {}
     if settings.card:
-        evaluated = [name for name, files in measured.items() if files[0].maker == "planner.evaluate"]
+        kinds = {files[0].maker: tables[name] for name, files in reversed(measured.items())}
+        evaluated = {maker: table for maker, table in kinds.items() if maker in CARD_TABLES}
         if not evaluated:
-            raise ValueError("a card gets a table of planner.evaluate, and none was given")
-        cards = {folder: _fill_card(folder, tables[evaluated[0]]) for folder in settings.card}
+            raise ValueError(f"a card gets tables of {', '.join(CARD_TABLES)}, and none was given")
+        cards = {folder: _fill_card(folder, evaluated) for folder in settings.card}
     for folder, card in cards.items():
         write_card(folder, card)
     write_bytes(settings.readme, text.encode())
 
 
-def _fill_card(folder: Path, table: str) -> str:
-    """The card of a model folder with the table in it, at its end if it had none."""
+def _fill_card(folder: Path, tables: Mapping[str, str]) -> str:
+    """The card of a model folder with the tables (by maker) in it, at its end where it had none."""
     card = read_model(folder).card
-    if f"<!-- {CLOSED_LOOP} -->" not in card:
-        card = f"{card.rstrip()}\n\n## In closed loop\n<!-- {CLOSED_LOOP} -->\n<!-- /{CLOSED_LOOP} -->\n"
-    return replace_table(card, CLOSED_LOOP, table)
+    for maker, table in tables.items():
+        name, heading = CARD_TABLES[maker]
+        if f"<!-- {name} -->" not in card:
+            card = f"{card.rstrip()}\n\n## {heading}\n<!-- {name} -->\n<!-- /{name} -->\n"
+        card = replace_table(card, name, table)
+    return card
 
 
 def main() -> None:
