@@ -15,6 +15,7 @@ import torch
 import tyro
 from pydantic import BaseModel, ConfigDict
 
+from world_models.action_recognition import ActionRun, train_action_recognition
 from world_models.checkpoint import write_bytes, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.keyin import training
@@ -245,17 +246,26 @@ def _algorithm_2(recipe: KeyInRecipe) -> str:
     return "Algorithm 2 (the soft loss) is left out."
 
 
-def _start(run: Run | TapRun | StructVRNNRun | RewardRun, command: str) -> Path:
-    if isinstance(run, RewardRun):
-        return train_rewards(run, command)
-    if isinstance(run, StructVRNNRun):
-        return train_struct_vrnn(run, command)
-    return train(run, command) if isinstance(run, Run) else train_on_pictures(run, command)
+AnyRun = Run | TapRun | StructVRNNRun | RewardRun | ActionRun
+
+
+def _start(run: AnyRun, command: str) -> Path:
+    match run:
+        case Run():
+            return train(run, command)
+        case TapRun():
+            return train_on_pictures(run, command)
+        case StructVRNNRun():
+            return train_struct_vrnn(run, command)
+        case RewardRun():
+            return train_rewards(run, command)
+        case ActionRun():
+            return train_action_recognition(run, command)
 
 
 def main() -> None:
     """Read the command line and train."""
-    choices: dict[str, tuple[str, Run | TapRun | StructVRNNRun | RewardRun]] = {
+    choices: dict[str, tuple[str, AnyRun]] = {
         name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
     }
     for name, (text, recipe) in TAP_PRESETS.items():
@@ -263,6 +273,7 @@ def main() -> None:
     for name, (text, folder, struct_recipe) in STRUCT_VRNN_PRESETS.items():
         choices[name] = (text, StructVRNNRun(recipe=struct_recipe, data=folder, out=Path("runs") / name))
     choices["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
+    choices["action-recognition"] = ("classifier of labelled keypoint sequences", ActionRun())
     run = tyro.extras.overridable_config_cli(choices)
     command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     try:
