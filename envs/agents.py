@@ -233,7 +233,7 @@ def _at_most(
 def draw_pictures(bodies: Float[np.ndarray, "n T 6 2"]) -> UInt8[np.ndarray, "n T H W C"]:
     """Coloured discs with soft edges on a plain court, the ball on top; what is outside is cut off."""
     n, frames = bodies.shape[:2]
-    centers = np.clip(bodies.reshape(n * frames, -1, 2), -REACH // 2, SIZE - 1 + REACH // 2)
+    centers = np.clip(bodies.reshape(n * frames, *bodies.shape[2:]), -REACH // 2, SIZE - 1 + REACH // 2)
     edge = SIZE + 2 * REACH
     pictures = np.full((n * frames, edge, edge, 3), COURT, dtype=np.uint8)
     rows, window = np.arange(n * frames)[:, None, None], np.arange(1 - REACH // 2, 1 + REACH // 2)
@@ -259,12 +259,12 @@ def draw_sequences(seed: int, first: int, count: int) -> Sequences:
     return to_sequences(draw_pictures(bodies), bodies)
 
 
-def to_sequences(frames: UInt8[np.ndarray, "n T H W C"], bodies: Float[np.ndarray, "n T J 2"]) -> Sequences:
+def to_sequences(frames: UInt8[np.ndarray, "n T H W C"], bodies: Float[np.ndarray, "n T J D"]) -> Sequences:
     """Pictures and true positions in which nobody acts and no frame is a keyframe."""
     n, steps = frames.shape[:2]
     return Sequences(
         frames=frames,
         actions=np.zeros((n, steps - 1, 0), dtype=np.float32),
         keyframes=np.zeros((n, steps), dtype=np.bool_),
-        states=bodies.reshape(n, steps, -1).astype(np.float32),
+        states=bodies.reshape(n, steps, bodies.shape[2] * bodies.shape[3]).astype(np.float32),
     )

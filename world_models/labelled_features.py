@@ -106,7 +106,7 @@ def read_labelled(path: Path) -> Labelled:
         raise DataError(f"{path} lacks {', '.join(missing)}; it holds {', '.join(arrays) or 'nothing'}")
     features, labels = arrays["features"], arrays["labels"]
     names = arrays["classes"] if "classes" in arrays else np.unique(labels)
-    groups = arrays["groups"] if "groups" in arrays else np.arange(len(features))
+    groups = arrays["groups"] if "groups" in arrays else np.arange(labels.size)
     return Labelled(features, labels, tuple(str(name) for name in names), groups)
 
 
