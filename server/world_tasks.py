@@ -58,10 +58,10 @@ class RewardTask:
         world, head = self.model.world, self.head.head
         frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
         state = world.encode(Context(frames[None], past[None]))
-        _, memory = head(state.seen_hidden)
+        _, memory = head(state.carried)
         memory = memory.repeat_interleave(CHUNK, 0)
         actions = torch.from_numpy(self.actions).to(device)
-        rewards = [head(part.hidden, memory)[0] for part in _futures(world, state, actions, None, stop)]
+        rewards = [head(part.carried, memory)[0] for part in _futures(world, state, actions, None, stop)]
         return torch.cat(rewards)[: len(actions)].cpu().numpy()
 
 

@@ -156,7 +156,7 @@ def world_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     digest = read_model(folders["tiny-dmc"]).weights_digest
     for task, actions in ACTUATORS.items():
         head = RewardHeadConfig(
-            task=task, actions=actions, hidden_size=TINY.hidden, width=8, world_model=digest
+            task=task, actions=actions, hidden_size=TINY.hidden + TINY.features, width=8, world_model=digest
         )
         write_model(
             parent / "tiny-dmc-rewards" / task, head, at_random(lambda head=head: RewardHead(head)), ""

@@ -95,8 +95,8 @@ def test_rewards_of_frames_from_the_environment_are_those_in_process(
         head = model.heads[TASK].head
         state = model.world.encode(Context(frames[None], past[None]))
         future = model.world.roll_out(state.repeat(64), torch.from_numpy(actions))
-        whole = torch.cat([state.seen_hidden.repeat(64, 1, 1), future.hidden], 1)
-        expected = head(future.hidden, head(state.seen_hidden)[1].repeat(64, 1, 1))[0]
+        whole = torch.cat([state.carried.repeat(64, 1, 1), future.carried], 1)
+        expected = head(future.carried, head(state.carried)[1].repeat(64, 1, 1))[0]
         assert torch.allclose(head(whole)[0][:, SEEN:], expected, atol=1e-5)
         return expected
 

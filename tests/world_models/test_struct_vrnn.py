@@ -118,21 +118,21 @@ def test_an_action_changes_its_frame_and_later_ones_only(model):
 @driven
 def test_a_past_action_influences_the_frame_it_led_to(model):
     seen = context(model)
-    before = model.encode(seen).seen_hidden
+    before = model.encode(seen).carried
     for t in range(SEEN - 1):
         changed = seen.actions.clone()
         changed[:, t] += 0.5
-        after = model.encode(Context(seen.frames, changed)).seen_hidden
+        after = model.encode(Context(seen.frames, changed)).carried
         assert torch.equal(after[:, : t + 1], before[:, : t + 1])
         assert all((after[:, later] != before[:, later]).any(-1).all() for later in range(t + 1, SEEN))
 
 
 def test_seeing_is_causal(model):
     seen = context(model)
-    before = model.encode(seen).seen_hidden
+    before = model.encode(seen).carried
     frames = seen.frames.clone()
     frames[:, 1] = 1.0 - frames[:, 1]
-    after = model.encode(Context(frames, seen.actions)).seen_hidden
+    after = model.encode(Context(frames, seen.actions)).carried
     assert torch.equal(after[:, 0], before[:, 0])
     assert (after[:, 1:] != before[:, 1:]).any(-1).all()
 
@@ -171,7 +171,7 @@ def test_a_roll_out_can_be_continued_where_it_ended(model):
     state, decisions = model.encode(context(model)), actions(model)
     whole = model.roll_out(state, decisions)
     first = model.dynamics.imagine(Belief(state.hidden, state.features), model.pad(decisions[:, :1]))
-    middle = State(first.last.hidden, first.last.features, first.hidden)
+    middle = State(first.last.hidden, first.last.features, first.carried)
     rest = model.roll_out(middle, decisions[:, 1:])
     torch.testing.assert_close(rest.features, whole.features[:, 1:], rtol=1e-5, atol=1e-5)
 
@@ -207,8 +207,8 @@ def test_encoding_is_taking_embeddings_in(model):
     features = model.embed(seen.frames.flatten(0, 1)).unflatten(0, (2, SEEN))
     state, expected = model.encode(seen), model.take_in(features, seen.actions)
     assert all(torch.equal(a, b) for a, b in zip(parts(state), parts(expected), strict=True))
-    assert state.seen_hidden.shape == (2, SEEN, model.config.hidden)
-    assert torch.equal(state.seen_hidden[:, -1], state.hidden)
+    assert state.carried.shape == (2, SEEN, model.config.hidden + model.config.features)
+    assert torch.equal(state.carried[:, -1], torch.cat([state.hidden, state.features], -1))
 
 
 def test_edited_features_propagate(model):

@@ -25,10 +25,19 @@ class Belief:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Consecutive frames: the features the model has of them and its recurrent state after each."""
+    """Consecutive frames: the features the model has of them and its recurrent state after each.
+
+    Attributes:
+        features: of each frame.
+        hidden: state of the recurrent network after each frame.
+        carried: all that is carried on from frame to frame, hidden state and features as the dynamics have
+            them: what reward heads read. The hidden state need not remember where things are, since
+            prior, posterior and decoder are told the features besides.
+    """
 
     features: Float[Tensor, "B T F"]
     hidden: Float[Tensor, "B T H"]
+    carried: Float[Tensor, "B T H+F"]
 
     @property
     def last(self) -> Belief:
@@ -139,6 +148,23 @@ class Dynamics(nn.Module):
             steps.append(belief)
         return _rollout(steps)
 
+    def foresee(self, belief: Belief, actions: Float[Tensor, "B L 2A"]) -> Float[Tensor, "B L F"]:
+        """The features of :meth:`imagine` with prior means, bit for bit.
+
+        For planning, which follows many candidates a few frames far: the recurrence, most of the work, is
+        left out after the last frame.
+        """
+        frames = list[Tensor]()
+        latent = belief.hidden.new_zeros(len(belief.hidden), 0)
+        for t in range(actions.shape[1]):
+            if frames:
+                belief = self.advance(belief, frames[-1], latent, actions[:, t - 1])
+            known = self.known(belief, actions[:, t])
+            if self.config.stochastic:
+                latent = self.prior(known)[0]
+            frames.append(self.decode(belief, known, latent))
+        return torch.stack(frames, 1)
+
 
 def _draw(gaussian: Gaussian, noise: Float[Tensor, "B Z"] | None) -> Float[Tensor, "B Z"]:
     mean, log_variance = gaussian
@@ -146,6 +172,6 @@ def _draw(gaussian: Gaussian, noise: Float[Tensor, "B Z"] | None) -> Float[Tenso
 
 
 def _rollout(steps: list[Belief]) -> Rollout:
-    return Rollout(
-        torch.stack([step.features for step in steps], 1), torch.stack([step.hidden for step in steps], 1)
-    )
+    features = torch.stack([step.features for step in steps], 1)
+    hidden = torch.stack([step.hidden for step in steps], 1)
+    return Rollout(features, hidden, torch.cat([hidden, features], -1))

@@ -24,12 +24,12 @@ class State:
     Attributes:
         hidden: recurrent state after the last seen frame.
         features: what the dynamics have of the last seen frame (see :meth:`StructVRNN.weigh`).
-        seen_hidden: recurrent states after each seen frame: what reward heads read.
+        carried: :attr:`Rollout.carried` of each seen frame: what reward heads read.
     """
 
     hidden: Float[Tensor, "B H"]
     features: Float[Tensor, "B F"]
-    seen_hidden: Float[Tensor, "B T H"]
+    carried: Float[Tensor, "B T H+F"]
 
     def repeat(self, times: int) -> "State":
         """Every row ``times`` times in a row."""
@@ -73,13 +73,14 @@ class StructVRNN(nn.Module):
     def take_in(self, features: Float[Tensor, "B T F"], actions: Float[Tensor, "B T-1 A"]) -> State:
         """:meth:`encode` from the features of frames, which may have been edited (section 5.4)."""
         seen = self.dynamics.observe(self.weigh(features), self.pad(actions))
-        return State(seen.last.hidden, seen.last.features, seen.hidden)
+        return State(seen.last.hidden, seen.last.features, seen.carried)
 
     def imagine(self, state: State, decisions: Float[Tensor, "B L A"]) -> Future:
         """Features of the frames that actions lead to, with the prior's means: ``decisions[:, 0]`` is the
         action taken at the last seen frame.
         """
-        features = self.roll_out(state, decisions).features
+        belief = Belief(state.hidden, state.features)
+        features = self.unweigh(self.dynamics.foresee(belief, self.pad(decisions)))
         steps = torch.arange(1.0, features.shape[1] + 1, device=features.device)
         return Future(features, steps.expand(features.shape[:2]))
 
@@ -91,7 +92,7 @@ class StructVRNN(nn.Module):
     ) -> Rollout:
         """Features and recurrent states under actions; ``noise`` (standard normal) draws a sample future."""
         future = self.dynamics.imagine(Belief(state.hidden, state.features), self.pad(decisions), noise)
-        return Rollout(self.unweigh(future.features), future.hidden)
+        return Rollout(self.unweigh(future.features), future.hidden, future.carried)
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Features of single frames: (x, y, scale) of every keypoint, coordinates in -1..1, y down."""

@@ -139,5 +139,5 @@ def recurrent_states(
     for seen, done in zip(features.split(CHUNK), actions.to(device).split(CHUNK), strict=True):
         state = model.take_in(seen[:, :observed].to(device), done[:, : observed - 1])
         future = model.roll_out(state, done[:, observed - 1 :])
-        parts.append(torch.cat([state.seen_hidden, future.hidden], 1).cpu())
+        parts.append(torch.cat([state.carried, future.carried], 1).cpu())
     return torch.cat(parts)
