@@ -1,8 +1,9 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
-``dmc`` makes one folder per DM Control task, ``brownian`` needs no simulator. Both write shards as ``push``
-does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with the first
-missing shard; the same seed gives the same bytes whatever the number of workers.
+``dmc`` makes one folder per DM Control task, ``brownian`` and ``agents`` need no simulator. They write shards
+as ``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
+the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball`` and
+``human36m`` bring data of yours into this form (see :mod:`envs.external`).
 """
 
 import multiprocessing
@@ -25,6 +26,8 @@ VERSION = 2
 BROWNIAN_ID = "structured-brownian-motion"
 BROWNIAN_VERSION = 1
 SUITE_VERSION = 1
+AGENTS_ID = "agents"
+AGENTS_VERSION = 1
 ALL = "all"
 
 
@@ -66,6 +69,44 @@ class Dmc:
     workers: int = os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class Agents:
+    """Five players and a ball seen from above, who react to each other."""
+
+    out: Path = Path("data/agents")
+    """Folder of the shards."""
+    sequences: int = 8_000
+    """How many sequences, 20 frames each; rounded up to whole shards of 250."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Basketball:
+    """Basketball recordings or tracks that you have, cut into windows."""
+
+    source: Path
+    """Folder of *.npz or *.npy files; those with "test" in their names come last."""
+    out: Path = Path("data/basketball")
+    """Folder of the shards."""
+    frames: int = 20
+    """Length of a window."""
+    court: tuple[float, float, float] = (0.0, 0.0, 50.0)
+    """The square that pictures of tracks show: x and y of its lower left corner, and its side."""
+
+
+@dataclass(frozen=True)
+class Human36m:
+    """Human3.6M videos that you have, at 6.25 frames per second and cut into windows."""
+
+    source: Path
+    """Folder with the folders S1, S5, S6, S7, S8 and, for testing, S9, S11."""
+    out: Path = Path("data/human36m")
+    """Folder of the shards."""
+    frames: int = 20
+    """Length of a window."""
+
+
 def collect_push(arguments: Push) -> None:
     """Make every shard of demonstrations that is not there yet."""
     _collect(arguments, _write_push_shard, PUSH_ID, VERSION)
@@ -87,8 +128,30 @@ def collect_dmc(arguments: Dmc) -> None:
         _collect(folder, partial(_write_dmc_shard, task.name), task.id, SUITE_VERSION)
 
 
+def collect_agents(arguments: Agents) -> None:
+    """Make every shard of players and ball that is not there yet."""
+    _collect(arguments, _write_agents_shard, AGENTS_ID, AGENTS_VERSION)
+
+
+def collect_owned(arguments: Basketball | Human36m) -> None:
+    """Write every shard that is not there yet, and say what there is."""
+    from envs.external import collect_basketball, collect_human36m
+
+    source, out, frames = arguments.source, arguments.out, arguments.frames
+    if isinstance(arguments, Basketball):
+        found = collect_basketball(source, out, frames, arguments.court)
+    else:
+        found = collect_human36m(source, out, frames)
+    print(f"{found.sequences} sequences in {out}, of which the last {found.test} are for testing")
+    if found.left_out:
+        print(f"{found.left_out} windows were left out because a body leaves the picture")
+
+
 def _collect(
-    arguments: Push | Brownian | Dmc, write: Callable[[Path, int, int], None], environment: str, version: int
+    arguments: Push | Brownian | Dmc | Agents,
+    write: Callable[[Path, int, int], None],
+    environment: str,
+    version: int,
 ) -> None:
     """``write(folder, seed, index)`` for every missing shard, with a progress bar over sequences."""
     if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
@@ -132,6 +195,21 @@ def _write_brownian_shard(folder: Path, seed: int, index: int) -> None:
         "seed": seed,
         "first_index": first,
         "version": BROWNIAN_VERSION,
+    }
+    write_shard(shard_path(folder, index), draw_sequences(seed, first, SHARD_SIZE), attributes)
+
+
+def _write_agents_shard(folder: Path, seed: int, index: int) -> None:
+    from envs.agents import BODIES, draw_sequences
+
+    first = index * SHARD_SIZE
+    attributes: dict[str, Scalar] = {
+        "environment": AGENTS_ID,
+        "seed": seed,
+        "first_index": first,
+        "version": AGENTS_VERSION,
+        "observation": 0,
+        "bodies": ",".join(BODIES),
     }
     write_shard(shard_path(folder, index), draw_sequences(seed, first, SHARD_SIZE), attributes)
 
@@ -180,20 +258,26 @@ def _write_dmc_shard(task: str, folder: Path, seed: int, index: int) -> None:
 
 def main() -> None:
     """Command line entry point."""
-    arguments = tyro.cli(
-        tyro.extras.subcommand_type_from_defaults({"push": Push(), "brownian": Brownian(), "dmc": Dmc()}),
-        prog="python -m envs.collect",
-        description=__doc__,
-    )
+    # The last two have no defaults: nobody else can know where the data lies.
+    choices = Push | Brownian | Dmc | Agents | Basketball | Human36m
+    arguments = tyro.cli(choices, prog="python -m envs.collect", description=__doc__)
     try:
-        if isinstance(arguments, Brownian):
-            collect_brownian(arguments)
-        elif isinstance(arguments, Dmc):
-            collect_dmc(arguments)
-        elif isinstance(arguments, Push):
-            collect_push(arguments)
+        _start(arguments)
     except DataError as error:
         raise SystemExit(str(error)) from error
+
+
+def _start(arguments: Push | Brownian | Dmc | Agents | Basketball | Human36m) -> None:
+    if isinstance(arguments, Push):
+        collect_push(arguments)
+    elif isinstance(arguments, Brownian):
+        collect_brownian(arguments)
+    elif isinstance(arguments, Dmc):
+        collect_dmc(arguments)
+    elif isinstance(arguments, Agents):
+        collect_agents(arguments)
+    else:
+        collect_owned(arguments)
 
 
 if __name__ == "__main__":

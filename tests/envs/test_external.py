@@ -1,9 +1,11 @@
 import shutil
+import sys
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from envs import collect
 from envs.agents import COLORS, COURT
 from envs.external import SUBJECTS, Summary, collect_basketball, collect_human36m, name_action
 from world_models.data import DataError, SequenceDataset, read_attributes, read_shard
@@ -183,3 +185,15 @@ def test_files_of_another_kind_are_refused(tmp_path, human36m):
     (human36m / "S1" / "Videos" / "Eating.1.mp4").write_text("no video")
     with pytest.raises(DataError, match=r"Eating\.1\.mp4 is no readable video"):
         collect_human36m(human36m, tmp_path / "out", 3)
+
+
+def test_the_command_says_what_was_written_or_what_is_missing(tmp_path, monkeypatch, capsys):
+    save_pictures(tmp_path / "source" / "a.npz", 7)
+    save_pictures(tmp_path / "source" / "test.npz", 3)
+    command = ["collect", "basketball", "--out", str(tmp_path / "out"), "--frames", "3", "--source"]
+    monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "source")])
+    collect.main()
+    assert "3 sequences in" in (said := capsys.readouterr().out) and "the last 1 are for testing" in said
+    monkeypatch.setattr(sys, "argv", ["collect", "human36m", "--source", str(tmp_path / "source")])
+    with pytest.raises(SystemExit, match="S1/Videos/Walking"):
+        collect.main()
