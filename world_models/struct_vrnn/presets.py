@@ -29,7 +29,7 @@ DMC = StructVRNNRecipe(
     ),
     held_out=3000,
     vision=VisionStage(steps=5000, batch=6),
-    dynamics=DynamicsStage(steps=2500, batch=32, samples=20, beta=1e-4),
+    dynamics=DynamicsStage(steps=2500, batch=32, predicted=12, samples=20, beta=1e-4, own_future=1.0),
 )
 
 
@@ -43,7 +43,7 @@ AGENTS = StructVRNNRecipe(
     model=StructVRNNConfig(widths=(0, 16, 32), keypoints=12, blob_width=0.75, latent=16, hidden=512),
     held_out=1000,
     vision=VisionStage(steps=4000, batch=6, foreign=0.0),
-    dynamics=DynamicsStage(steps=2500, batch=32, samples=20, beta=1e-4),
+    dynamics=DynamicsStage(steps=2500, batch=32, predicted=12, samples=20, beta=1e-4, own_future=1.0),
 )
 
 
