@@ -14,6 +14,9 @@ class StructVRNNConfig(BaseModel):
     Attributes:
         representation: ``keypoints`` is Struct-VRNN; ``vector`` is CNN-VRNN: as many numbers, no structure.
         stochastic: False is Struct-RNN: no latent, the recurrent network alone predicts.
+        seen_input: what the recurrence is fed of a seen frame: ``decoded``, what the model makes of it, as in
+            the paper, or ``detected``, the features themselves. Nothing is lost in the latter; Struct-RNN,
+            which has no latent to see through, always works so.
         tasks: names of the data sets it learned from; empty if there was one without a name.
         actions: most actuators of a task; 0 for a model that is not action-conditional.
         image_size: side of the square pictures in pixels; keypoints are found on a map of a quarter of it.
@@ -33,6 +36,7 @@ class StructVRNNConfig(BaseModel):
     kind: Literal["struct-vrnn"] = "struct-vrnn"
     representation: Literal["keypoints", "vector"] = "keypoints"
     stochastic: bool = True
+    seen_input: Literal["decoded", "detected"] = "decoded"
     tasks: tuple[str, ...] = ()
     actions: Count = 0
     image_size: Positive = 64
@@ -49,6 +53,11 @@ class StructVRNNConfig(BaseModel):
     def features(self) -> int:
         """F: numbers per frame, (x, y, scale) of every keypoint."""
         return 3 * self.keypoints
+
+    @property
+    def sees_directly(self) -> bool:
+        """Whether the recurrence is fed the features of seen frames as they are."""
+        return self.seen_input == "detected" or not self.stochastic
 
     @property
     def map_size(self) -> int:

@@ -112,20 +112,20 @@ class Dynamics(nn.Module):
     ) -> Rollout:
         """Take seen frames in, with posterior means or, given ``noise``, samples.
 
-        The recurrence is fed what the model makes of a frame, as in the paper; Struct-RNN, which has no
-        posterior to see frames through, is fed the frames.
+        The recurrence is fed what the model makes of a frame, as in the paper, or the frame's features
+        themselves, as the configuration has it.
         """
         belief = self.start(len(features), features.device)
         steps = list[Belief]()
         for t in range(features.shape[1]):
             action = actions[:, t - 1] if t else features.new_zeros(len(features), actions.shape[-1])
             known = self.known(belief, action)
+            latent, seen = features.new_zeros(len(features), 0), features[:, t]
             if self.config.stochastic:
-                gaussian = self.posterior(known, features[:, t])
+                gaussian = self.posterior(known, seen)
                 latent = _draw(gaussian, None if noise is None else noise[:, t])
+            if not self.config.sees_directly:
                 seen = self.decode(belief, known, latent)
-            else:
-                latent, seen = features.new_zeros(len(features), 0), features[:, t]
             belief = self.advance(belief, seen, latent, action)
             steps.append(belief)
         return _rollout(steps)

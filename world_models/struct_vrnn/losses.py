@@ -85,9 +85,9 @@ def sequence_loss(
         predicted = dynamics.decode(belief, known, latent)
         errors.append(0.5 * (predicted - features[:, t]).square().sum(-1).mean())
         own = sampling.own_seen if seen else sampling.own_future
+        if seen and dynamics.config.sees_directly:
+            own = 0.0
         fed = predicted if _flip(own, generator) else features[:, t]
-        if seen and not dynamics.config.stochastic:
-            fed = features[:, t]
         belief = dynamics.advance(belief, fed, latent, action)
     before = errors[: sampling.observed]
     after = errors[sampling.observed :]

@@ -19,6 +19,7 @@ DMC_ACTUATORS = 6
 
 DMC = StructVRNNRecipe(
     model=StructVRNNConfig(
+        seen_input="detected",
         tasks=DMC_TASKS,
         actions=DMC_ACTUATORS,
         widths=(0, 16, 32),
@@ -40,7 +41,9 @@ def _change(recipe: StructVRNNRecipe, **parts: dict[str, Any]) -> StructVRNNReci
 
 
 AGENTS = StructVRNNRecipe(
-    model=StructVRNNConfig(widths=(0, 16, 32), keypoints=12, blob_width=0.75, latent=16, hidden=512),
+    model=StructVRNNConfig(
+        seen_input="detected", widths=(0, 16, 32), keypoints=12, blob_width=0.75, latent=16, hidden=512
+    ),
     held_out=1000,
     vision=VisionStage(steps=4000, batch=6, foreign=0.0),
     dynamics=DynamicsStage(steps=2500, batch=32, predicted=12, samples=20, beta=1e-4, own_future=1.0),

@@ -46,7 +46,7 @@ class DynamicsStage(FitConfig):
         samples: latents drawn per frame, of which the best counts (best-of-many, eq. 8); 1 switches it off.
         beta: weight of the KL in nats; rises from 0 over the first quarter of the steps.
         own_seen: final probability that the recurrence is fed the model's own frame where frames are seen;
-            it rises from 0 over the training (section S1.3).
+            it rises from 0 over the training (section S1.3). Without effect on ``detected`` input.
         own_future: the same where frames are predicted.
     """
 

@@ -1,8 +1,8 @@
-"""What reward heads read and what they are to answer, on sequences that the world model does not know.
+"""What reward heads read and what they are to answer.
 
-Of these sequences the first train the heads and the last test them. Heads read the recurrent states over seen
-frames (posterior means) and then over frames imagined under the true actions (prior means), as they do when
-a planner asks.
+The last sequences of a task test the heads and all others train them. Heads read the recurrent states over
+seen frames (posterior means) and then over frames imagined under the true actions (prior means), as they do
+when a planner asks.
 """
 
 import filecmp
@@ -30,7 +30,7 @@ CHUNK = 250
 
 @dataclass(frozen=True)
 class Labels:
-    """The held-out sequences of a task without their pictures; the first ``learned`` train the head."""
+    """The sequences of a task without their pictures; the first ``learned`` train the head."""
 
     actions: Float[Tensor, "n T-1 A"]
     rewards: Float[Tensor, "n T"]
@@ -56,18 +56,23 @@ class Reader:
 
 
 def read_labels(task: TaskData, tested: int) -> Labels:
-    """Read the held-out sequences of a task.
+    """Read a task's sequences: all but the tested ones train the heads.
+
+    Those that the world model learned from are among these, without their rewards then; the tested ones are
+    new to both.
 
     Raises:
         DataError: they have no rewards, or there are not enough to train and test on.
     """
-    data, held_out = task.sequences, len(task.sequences) - task.known
+    data = task.sequences
     if "rewards" not in data.shapes:
         raise DataError(f"{data.folder} has no rewards; `python -m envs.collect dmc` records them")
-    if held_out <= tested:
-        raise DataError(f"{data.folder} has {held_out} held-out sequences, {tested} to test are too many")
+    if len(data) - task.known < tested:
+        raise DataError(
+            f"{data.folder} has {len(data) - task.known} held-out sequences, {tested} to test are too many"
+        )
     actions, rewards, observations = [], [], []
-    for part in data.batches(CHUNK, task.known):  # pictures are unpacked on the way, and let go
+    for part in data.batches(CHUNK):  # pictures are unpacked on the way, and let go
         assert part.rewards is not None
         actions.append(part.actions)
         rewards.append(part.rewards)
@@ -76,7 +81,7 @@ def read_labels(task: TaskData, tested: int) -> Labels:
         actions=torch.from_numpy(np.concatenate(actions)),
         rewards=torch.from_numpy(np.concatenate(rewards)),
         observations=torch.from_numpy(np.concatenate(observations)),
-        learned=held_out - tested,
+        learned=len(data) - tested,
     )
     if not null_errors(labels).mean(0).min() > 0:
         raise DataError(f"{data.folder} has rewards that never change; there is nothing to predict")
@@ -97,7 +102,7 @@ def read_run(run: Path, observed: int, device: torch.device) -> Reader:
     model = StructVRNN.load(run / "model", device)
 
     def states(task: TaskData, labels: Labels) -> Float[Tensor, "n T H"]:
-        features = held_out_features(run, model, task, device)
+        features = cached_features(run, model, task, device)
         return recurrent_states(model, features, labels.actions, observed)
 
     seed = int(json.loads((run / "run.json").read_text())["seed"])
@@ -112,7 +117,17 @@ def read_truth(folder: Path, seed: int) -> Reader:
 def held_out_features(
     run: Path, model: StructVRNN, task: TaskData, device: torch.device
 ) -> Float[Tensor, "n T F"]:
-    """From the cache of the run or of the one it builds on, whose detector is the same; made if need be."""
+    """Features of the sequences that were not learned from."""
+    return cached_features(run, model, task, device)[task.known :]
+
+
+def cached_features(
+    run: Path, model: StructVRNN, task: TaskData, device: torch.device
+) -> Float[Tensor, "n T F"]:
+    """Features of all sequences.
+
+    They are in the cache of the run, or of the one it builds on, whose detector is the same; made if need be.
+    """
     siblings = [run, *(path.parent for path in sorted(run.parent.glob(f"*/{VISION}")) if _same(path, run))]
     cached = (folder / FEATURES for folder in siblings if (folder / FEATURES / f"{task.name}.npy").exists())
     folder = next(cached, run / FEATURES)
@@ -122,7 +137,7 @@ def held_out_features(
             f"{folder} describes {len(features)} sequences of {task.name}, {task.sequences.folder} has "
             f"{len(task.sequences)}; delete what does not belong together"
         )
-    return features[task.known :]
+    return features
 
 
 def _same(vision: Path, run: Path) -> bool:

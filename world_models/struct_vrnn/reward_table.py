@@ -165,7 +165,7 @@ def _protocol(job: RewardEvaluation, tasks: Sequence[TaskData], command: str) ->
         "observed": job.recipe.observed,
         "imagined": frames - job.recipe.observed,
         "head": job.recipe.model_dump(mode="json"),
-        "trained_on": len(first.sequences) - first.known - job.recipe.tested,
+        "trained_on": len(first.sequences) - job.recipe.tested,
         "mse_over_null": "mean squared error at a frame, divided by that of the null model at this frame "
         "(the mean reward, over all frames, of the sequences that train the head), averaged over frames",
         "se": "standard error of mse_over_null over test sequences",
