@@ -45,8 +45,8 @@ AGENTS = StructVRNNRecipe(
         seen_input="detected", widths=(0, 16, 32), keypoints=12, blob_width=0.75, latent=16, hidden=512
     ),
     held_out=1000,
-    vision=VisionStage(steps=4000, batch=6, foreign=0.0),
-    dynamics=DynamicsStage(steps=2500, batch=32, predicted=12, samples=20, beta=1e-4, own_future=1.0),
+    vision=VisionStage(steps=3000, batch=6, foreign=0.0),
+    dynamics=DynamicsStage(steps=1500, batch=32, samples=20, beta=1e-4),
 )
 
 
