@@ -1,14 +1,15 @@
-"""Training the reward heads of a finished run: one per task, on held-out sequences (section S2.3)."""
+"""Training the reward heads of a finished run: one per task (section S2.3)."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from world_models.checkpoint import write_bytes, write_card, write_model
@@ -22,6 +23,8 @@ from world_models.trainer import FitConfig, Positive, Session, fit
 
 REWARDS = "rewards"
 """Folder of the heads in a run."""
+CHECKED = 50
+"""Steps from one look at the sequences that choose a head's final state to the next."""
 Result = dict[str, Any]
 """What a head achieves: ``n`` test sequences, and for ``head`` and ``null`` the ``mse``, ``per_step``, the
 mean squared error at every frame, ``over_null``, the mean over frames of the error divided by that of the
@@ -33,7 +36,9 @@ class RewardRecipe(FitConfig):
 
     Attributes:
         observed: frames that the world model sees; it imagines the rest.
-        tested: sequences, at the end, that test the heads; the other held-out ones train them.
+        tested: sequences, at the end, that test the heads; all others train them.
+        choosing: share of the latter that is not learned from: of the states that a head goes through as it
+            learns, the one with the least error on these sequences is kept.
         width: units of each layer.
     """
 
@@ -42,6 +47,7 @@ class RewardRecipe(FitConfig):
     learning_rate: float = 3e-3
     observed: Positive = 8
     tested: Positive = 1000
+    choosing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     width: Positive = 128
 
 
@@ -170,15 +176,22 @@ def train_head(
     recipe: RewardRecipe,
     session: Session,
 ) -> RewardHead:
-    """Learn the rewards of the training sequences: mean squared error over all frames."""
+    """Learn the rewards of the training sequences: mean squared error over all frames.
+
+    A few thousand sequences are soon learned by heart, so some of them choose when that begins.
+    """
     with session.initial_weights():
         head = RewardHead(config)
     inputs, targets = states[: labels.learned], labels.rewards[: labels.learned]
     head.set_scales(inputs, targets)
     head, inputs, targets = head.to(session.device), inputs.to(session.device), targets.to(session.device)
+    known = len(inputs) - max(1, round(recipe.choosing * len(inputs)))
+    best = _Best(head, inputs[known:], targets[known:])
 
     def loss(step: int, generator: torch.Generator) -> Loss:
-        rows = torch.randint(len(inputs), (recipe.batch,), generator=generator).to(session.device)
+        if step % CHECKED == 0:
+            best.look()
+        rows = torch.randint(known, (recipe.batch,), generator=generator).to(session.device)
         rewards, _ = head(inputs[rows])
         error = ((rewards - targets[rows]) / head.reward_scale).square().mean()
         return Loss(error, {"error": error})
@@ -187,7 +200,28 @@ def train_head(
     unfinished.unlink(missing_ok=True)  # it may be of another model: heads take seconds, so they start anew
     fit(config.task, head, loss, recipe, session)
     unfinished.unlink()
+    best.look()
+    head.load_state_dict(best.weights)
     return head
+
+
+class _Best:
+    """The best state that a head has been seen in, on sequences that it does not learn from."""
+
+    def __init__(
+        self, head: RewardHead, inputs: Float[Tensor, "n T H"], targets: Float[Tensor, "n T"]
+    ) -> None:
+        self.head, self.inputs, self.targets = head, inputs, targets
+        self.error = math.inf
+        self.weights: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Keep the present state if it is better than all before."""
+        error = float((self.head(self.inputs)[0] - self.targets).square().mean())
+        if error < self.error:
+            self.error = error
+            self.weights = {name: tensor.clone() for name, tensor in self.head.state_dict().items()}
 
 
 @torch.no_grad()
@@ -229,8 +263,8 @@ Method: Minderer et al. 2019, *Unsupervised Learning of Object Structure and Dyn
 World model: {model}.
 
 ## Data
-{labels.learned} sequences that the world model has not learned from train the head, {result["n"]} more test
-it; first shard `{json.dumps(read_attributes(task.sequences.paths[0]), sort_keys=True)}`
+{labels.learned} sequences train the head, {result["n"]} more, new to the world model too, test it;
+first shard `{json.dumps(read_attributes(task.sequences.paths[0]), sort_keys=True)}`
 
 ## Training
 `{command}` (seed {reader.seed})
@@ -248,6 +282,6 @@ which the first {recipe.observed} are seen, and then averaged: {curve}.
 ## Deviations from the paper
 Inputs and rewards are scaled to mean 0 and variance 1. {labels.learned} training sequences where the paper
 has 8,000; few steps, therefore at a higher rate: cosine decay from {recipe.learning_rate:g} to zero instead
-of 1e-3 to 1e-4.
+of 1e-3 to 1e-4. A share of {recipe.choosing:g} of the training sequences chooses the state that is kept.
 Weights are rounded to half precision.
 """
