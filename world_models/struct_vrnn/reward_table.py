@@ -37,7 +37,7 @@ ARMS = {
 }
 """Presets of the trained arms, in the order of the table."""
 NULL, ORACLE = "null", "state-oracle"
-ORACLE_SEEDS = 3
+ORACLE_SEEDS = 1
 Row = dict[str, Any]
 
 
