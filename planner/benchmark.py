@@ -26,6 +26,8 @@ from envs.push import PushEnv
 from envs.push_scene import JOINTS
 from envs.simulator import PushSimulator, SimulatorState
 from planner.build import load_planner, simulator_servo
+from planner.rollout_benchmark import markdown as rollout_table
+from planner.rollout_benchmark import rollouts
 from planner.servo import Servo
 from server.client import Client
 from server.local import running_server
@@ -182,6 +184,7 @@ def benchmark(settings: Benchmark) -> Figures:
         "http": lambda: serving(settings, env),
         "servo": lambda: servo(settings, env),
         "render": lambda: rendering(settings, env),
+        "rollouts": rollouts,
     }
     machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
     result: Figures = {"machine": machine, "threads": settings.threads, "repeats": settings.repeats}
@@ -194,7 +197,7 @@ def benchmark(settings: Benchmark) -> Figures:
 
 
 def markdown(result: Figures) -> str:
-    """The figures as a Markdown table."""
+    """The figures as Markdown: one table, and a second one of the roll-outs where they were measured."""
     machine = result["machine"]
     lines = [
         f"| measured ({machine['processor']}, {machine['cores']} cores, {result['threads']} thread(s), "
@@ -204,6 +207,8 @@ def markdown(result: Figures) -> str:
     for part in ("matmul", "plan", "http", "servo", "render"):
         figures = result[part].items()
         lines += [f"| {part}: {name.replace('_', ' ')} | {value:,.4g} |" for name, value in figures]
+    if "rollouts" in result:
+        lines += ["", rollout_table(result["rollouts"])]
     return "\n".join(lines)
 
 
