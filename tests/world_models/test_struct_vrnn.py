@@ -30,7 +30,8 @@ stochastic = pytest.mark.parametrize("model", [arm for arm in ARMS if SHIPPED[ar
 
 def build(arm, seed=0):
     shipped = SHIPPED[arm]
-    structure = {name: getattr(shipped, name) for name in ("representation", "stochastic", "extra_layers")}
+    structural = ("representation", "stochastic", "seen_input", "extra_layers")
+    structure = {name: getattr(shipped, name) for name in structural}
     actions = min(shipped.actions, 3)
     widths = (4, 4, 8) if shipped.widths[0] else (0, 4, 8)
     model = StructVRNN(DEBUG.model.model_copy(update=structure | {"actions": actions, "widths": widths}))
@@ -192,6 +193,25 @@ def test_imagining_follows_the_equations(model):
         expected = model.unweigh(belief.features)
         torch.testing.assert_close(found.features[:, t], expected, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(found.hidden[:, t], belief.hidden, rtol=1e-5, atol=1e-5)
+
+
+def test_seeing_follows_the_equations(model):
+    """Eq. 2 to 4 with the posterior's means; what the recurrence is fed is the arm's choice."""
+    dynamics, past = model.dynamics, context(model).actions
+    features = torch.rand(2, SEEN, model.config.features, generator=torch.Generator().manual_seed(4))
+    found, weighed, padded = model.take_in(features, past), model.weigh(features), model.pad(past)
+    belief = dynamics.start(2, features.device)
+    for t in range(SEEN):
+        action = padded[:, t - 1] if t else torch.zeros(2, padded.shape[-1])
+        known = dynamics.known(belief, action)
+        latent = known.new_zeros(2, 0)
+        if model.config.stochastic:
+            latent = dynamics.posterior(known, weighed[:, t])[0]
+        decoded = dynamics.decode(belief, known, latent)
+        direct = model.config.seen_input == "detected" or not model.config.stochastic
+        belief = dynamics.advance(belief, weighed[:, t] if direct else decoded, latent, action)
+        carried = torch.cat([belief.hidden, belief.features], -1)
+        torch.testing.assert_close(found.carried[:, t], carried, rtol=1e-5, atol=1e-5)
 
 
 def test_faint_keypoints_weigh_little_and_weighing_can_be_undone(model):

@@ -87,7 +87,8 @@ def brute_force(dynamics, features, actions, samples, fed_own, seed=2):
             errors.append((t, error / 2))
             latents.append(latent)
             best.append(frame)
-        before = torch.stack(best) if fed_own else features[:, t]
+        direct = dynamics.config.seen_input == "detected" and t < OBSERVED
+        before = torch.stack(best) if fed_own and not direct else features[:, t]
         hidden = dynamics.gru(torch.cat([before, torch.stack(latents), action], -1), hidden)
     seen = [error for t, error in errors if t < OBSERVED]
     future = [error for t, error in errors if t >= OBSERVED]
@@ -96,9 +97,10 @@ def brute_force(dynamics, features, actions, samples, fed_own, seed=2):
 
 @pytest.mark.parametrize("samples", [1, 4])
 @pytest.mark.parametrize("own", [False, True])
-def test_losses_are_those_of_brute_force(samples, own):
+@pytest.mark.parametrize("seen_input", ["decoded", "detected"])
+def test_losses_are_those_of_brute_force(samples, own, seen_input):
     """Teacher forcing with ``own`` 0, own predictions alone with 1; the best of the samples counts."""
-    dynamics, (features, actions) = build().requires_grad_(False), sequences()
+    dynamics, (features, actions) = build(seen_input=seen_input).requires_grad_(False), sequences()
     share = float(own)
     found = evaluate(dynamics, features, actions, samples=samples, own_seen=share, own_future=share)
     expected = brute_force(dynamics, features, actions, samples, own)

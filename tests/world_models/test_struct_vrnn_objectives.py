@@ -132,15 +132,18 @@ def test_the_schedules_rise_with_the_steps(monkeypatch):
     calls = []
 
     def spy(dynamics, features, actions, sampling, generator):
+        assert torch.equal(features, weighed)
         calls.append(sampling)
         one = torch.ones(())
         return SequenceLoss(one, one, one)
 
     monkeypatch.setattr(training, "sequence_loss", spy)
     stage = DEBUG.dynamics.model_copy(update={"steps": 100, "beta": 0.4, "own_seen": 1.0, "own_future": 0.5})
-    empty = torch.zeros(1, 6, DEBUG.model.features), torch.zeros(1, 5, 2 * DEBUG.model.actions)
+    learner, features = model(), torch.rand(1, 6, DEBUG.model.features, generator=generator())
+    weighed, actions = learner.weigh(features), torch.zeros(1, 5, 2 * DEBUG.model.actions)
     totals = [
-        dynamics_loss(model(), *empty, stage, step, generator()).total.item() for step in (0, 10, 25, 80)
+        dynamics_loss(learner, features, actions, stage, step, generator()).total.item()
+        for step in (0, 10, 25, 80)
     ]
     assert totals == pytest.approx([2.0, 2.16, 2.4, 2.4])
     assert [(call.own_seen, call.own_future) for call in calls] == [
