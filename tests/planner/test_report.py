@@ -163,7 +163,10 @@ def test_names_are_taken_literally():
 
 
 def test_kinds_of_measurement_are_told_apart(folder):
-    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rakb"]
+    for name, figure in (("w", "mse_over_null"), ("t", "trajectory_error")):
+        rows = [{"arm": "struct-vrnn", "task": "cartpole-balance", figure: 0.5}]
+        Path(f"{name}.json").write_text(json.dumps({"rows": rows}))
+    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rakwtb"]
     assert makers == list(report.KINDS)
 
 
