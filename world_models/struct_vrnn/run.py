@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import write_bytes, write_card, write_model
 from world_models.data import read_attributes
+from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import StructVRNNRecipe
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
@@ -129,7 +130,8 @@ are never seen.
 ## Deviations from the paper
 The action that leads to a frame enters prior, posterior and decoder of that frame, not the recurrence alone.
 The decoder answers the change since the frame before, and is told that frame's features. The dynamics see
-a keypoint's coordinates multiplied by its scale. A share of
+a keypoint's coordinates multiplied by its scale.{_fed(model)}
+The generator is shown the pixels of the first frame at half size too. A share of
 {recipe.vision.foreign:g} of the training pictures is drawn over the first frame of another sequence, so that
 what differs between sequences but rests within one has keypoints too. Detector and generator are trained
 first, the dynamics on their cached features (no gradient flows back in the paper either). Scales are
@@ -137,6 +139,12 @@ relative to the largest one, two coordinate channels are added to the inputs of 
 the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
 sizes, weights and steps as above. Weights are rounded to half precision.
 """
+
+
+def _fed(model: StructVRNNConfig) -> str:
+    if not model.sees_directly:
+        return ""
+    return " Of seen frames the recurrence is fed the detected features, not decoded ones."
 
 
 def _title(recipe: StructVRNNRecipe) -> str:
