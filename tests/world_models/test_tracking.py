@@ -12,7 +12,7 @@ from world_models.checkpoint import save_array, write_model
 from world_models.data import DataError, SequenceDataset, Sequences, shard_path, write_shard
 from world_models.struct_vrnn import evaluation
 from world_models.struct_vrnn.evaluation import TrackingEvaluation, evaluate_tracking
-from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.model import StructVRNN, weigh
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.sequences import TaskData
 from world_models.struct_vrnn.tracking import (
@@ -45,8 +45,8 @@ def make_model(**changes):
 
 
 def make_truth(features, fitted=30, seed=5):
-    """Positions are a linear map of the keypoints' x and y; scales have no part in it."""
-    places = features.unflatten(-1, (-1, 3))[..., :2].flatten(-2)
+    """Positions are a linear map of the keypoints' coordinates times scale."""
+    places = weigh(features).unflatten(-1, (-1, 3))[..., :2].flatten(-2)
     positions = (places @ (8.0 * draw(8, 6, seed=seed)) + 30.0).unflatten(-1, (3, 2))
     actions = draw(len(features), features.shape[1] - 1, 2, seed=1)
     return Truth(actions, positions, np.zeros((0, 6, 16, 16, 3), np.uint8), BODIES, fitted)
@@ -68,10 +68,10 @@ def test_a_linear_map_is_found(tracked):
     assert scores["n"] == 20 and scores["detection_error"] < 0.01
 
 
-def test_scales_tell_only_an_unstructured_model_where_things_are():
+def test_keypoints_are_weighed_by_their_scale_and_vectors_are_not():
     features = draw(40, 6, 12)
-    positions = 5.0 * features[..., 2::3].unflatten(-1, (2, 2)) + 30.0
-    for representation, found in (("keypoints", False), ("vector", True)):
+    positions = 5.0 * weigh(features)[..., :4].unflatten(-1, (2, 2)) + 30.0
+    for representation, found in (("keypoints", True), ("vector", False)):
         config = RECIPE.model.model_copy(update={"representation": representation})
         error = (Regression.fit(config, features, positions)(features) - positions).abs().max()
         assert (float(error) < 0.01) == found
@@ -182,7 +182,8 @@ def test_every_arm_task_and_seed_has_a_row(job):
     ]
     for row in rows:
         assert (row["n"], row["pictured"]) == (6, 2)
-        assert row["detection_error"] < 0.01 and row["ssim_best"] > row["ssim_worst"]
+        assert row["arm"] == "cnn-vrnn" or row["detection_error"] < 0.01
+        assert row["ssim_best"] > row["ssim_worst"]
         assert row["trajectory_error"] < row["furthest_error"]
         assert len(row["per_step"]["psnr_best"]) == len(row["per_step"]["diversity"]) == 3
     assert content["protocol"]["command"] == "the command"

@@ -17,6 +17,12 @@ FAINT = 0.02
 """Scale below which a keypoint's coordinates no longer mean anything."""
 
 
+def weigh(features: Float[Tensor, "*B 3*K"]) -> Float[Tensor, "*B 3*K"]:
+    """Keypoints (x, y, scale) with their coordinates times scale."""
+    x, y, scale = features.unflatten(-1, (-1, 3)).unbind(-1)
+    return torch.stack([x * scale, y * scale, scale], -1).flatten(-2)
+
+
 @dataclass(frozen=True)
 class State:
     """What is known after the context.
@@ -112,10 +118,7 @@ class StructVRNN(nn.Module):
         A keypoint of little scale may be anywhere, for nothing is drawn there; unweighted, such keypoints
         would make up most of what there is to predict. The vectors of CNN-VRNN stay as they are.
         """
-        if not self.vision.structured:
-            return features
-        x, y, scale = features.unflatten(-1, (-1, 3)).unbind(-1)
-        return torch.stack([x * scale, y * scale, scale], -1).flatten(-2)
+        return weigh(features) if self.vision.structured else features
 
     def unweigh(self, weighed: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
         """The inverse of :meth:`weigh`; where there is hardly a keypoint, its place tends to the middle."""

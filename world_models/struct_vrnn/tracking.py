@@ -15,7 +15,7 @@ from torch import Tensor
 
 from world_models.data import DataError
 from world_models.struct_vrnn.config import StructVRNNConfig
-from world_models.struct_vrnn.model import State, StructVRNN
+from world_models.struct_vrnn.model import State, StructVRNN, weigh
 from world_models.struct_vrnn.sequences import TaskData
 from world_models.struct_vrnn.video_scores import mean_pairwise_distance
 
@@ -84,7 +84,10 @@ class Regression:
     def fit(
         cls, config: StructVRNNConfig, features: Float[Tensor, "*B F"], positions: Float[Tensor, "*B J 2"]
     ) -> "Regression":
-        """Ridge regression from x and y of the keypoints, or from all numbers of a CNN-VRNN."""
+        """Ridge regression from the keypoints as the dynamics see them, or from the numbers of a CNN-VRNN.
+
+        That is coordinates times scale, and scale: where a keypoint hardly is, its coordinates mean nothing.
+        """
         structured = config.representation == "keypoints"
         inputs = _inputs(features, structured).flatten(0, -2).double()
         targets = positions.flatten(0, -3).double()
@@ -101,7 +104,7 @@ class Regression:
 
 
 def _inputs(features: Float[Tensor, "*B F"], structured: bool) -> Float[Tensor, "*B U"]:
-    return features.unflatten(-1, (-1, 3))[..., :2].flatten(-2) if structured else features
+    return weigh(features) if structured else features
 
 
 @torch.no_grad()
