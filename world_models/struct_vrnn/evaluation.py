@@ -191,7 +191,7 @@ def _protocol(job: TrackingEvaluation, tasks: Sequence[TaskData], command: str) 
         "painted": job.painted,
         "ridge": RIDGE,
         "unit": f"pixels of a picture of {tasks[0].sequences.shapes['frames'][1]} pixels",
-        "regression": "ridge regression from detected keypoints, coordinates times scale (CNN-VRNN: its numbers) "
+        "regression": "ridge regression from keypoints, coordinates times scale (CNN-VRNN: its numbers) "
         "to the bodies' true positions, one per task and run, on sequences neither learned from nor tested",
         "detection_error": "mean distance on observed frames, from detected features",
         "trajectory_error": "mean distance on imagined frames of the best of the samples, chosen per "
