@@ -70,9 +70,10 @@ def rollouts() -> dict[str, Any]:
 def flops_per_candidate(dynamics: Dynamics) -> int:
     """Multiplications and additions in the matrix products of one roll-out.
 
-    After the last frame the recurrence is not needed, and not computed.
+    Neither the prior's spread nor the recurrence after the last frame is needed, or computed.
     """
-    each = sum(_weights(part) for part in (dynamics.prior_head, dynamics.decoder))
+    spread = dynamics.config.prior_width * dynamics.config.latent
+    each = _weights(dynamics.prior_head) - spread + _weights(dynamics.decoder)
     return 2 * (STEPS * each + (STEPS - 1) * _weights(dynamics.gru))
 
 

@@ -1,19 +1,19 @@
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from planner import benchmark, rollout_benchmark
 from planner.rollout_benchmark import flops_per_candidate, linearity
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, Dynamics
+from world_models.struct_vrnn.foresight import foresee
 
 
 def test_operations_are_those_that_torch_counts():
-    from torch.utils.flop_counter import FlopCounterMode
-
     dynamics = Dynamics(StructVRNNConfig(actions=2, keypoints=4, latent=3, hidden=8))
     belief = Belief(torch.zeros(5, 8), torch.zeros(5, 12))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        dynamics.foresee(belief, torch.zeros(5, rollout_benchmark.STEPS, 4))
+        foresee(dynamics, belief, torch.zeros(5, rollout_benchmark.STEPS, 4))
     assert counter.get_total_flops() == 5 * flops_per_candidate(dynamics)
 
 

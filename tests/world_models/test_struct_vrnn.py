@@ -161,10 +161,16 @@ def test_imagining_follows_the_means(model):
     state, decisions = model.encode(context(model)), actions(model)
     future = model.imagine(state, decisions)
     assert future.features.shape == (2, AHEAD, model.config.features)
-    means = model.roll_out(state, decisions, torch.zeros_like(noise(model)))
-    assert torch.equal(future.features, means.features)
-    sample = model.roll_out(state, decisions, noise(model))
-    assert torch.equal(future.features, sample.features) != model.config.stochastic
+    means, still, sample = (
+        model.roll_out(state, decisions, draws).features
+        for draws in (None, torch.zeros_like(noise(model)), noise(model))
+    )
+    assert torch.equal(means, still) and torch.equal(means, sample) != model.config.stochastic
+    torch.testing.assert_close(future.features, means, rtol=1e-5, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model.imagine(state, decisions)
+    assert half.features.dtype == torch.float32
+    torch.testing.assert_close(half.features, means, rtol=0.0, atol=0.1)
 
 
 def test_a_roll_out_can_be_continued_where_it_ended(model):

@@ -148,23 +148,6 @@ class Dynamics(nn.Module):
             steps.append(belief)
         return _rollout(steps)
 
-    def foresee(self, belief: Belief, actions: Float[Tensor, "B L 2A"]) -> Float[Tensor, "B L F"]:
-        """The features of :meth:`imagine` with prior means, bit for bit.
-
-        For planning, which follows many candidates a few frames far: the recurrence, most of the work, is
-        left out after the last frame.
-        """
-        frames = list[Tensor]()
-        latent = belief.hidden.new_zeros(len(belief.hidden), 0)
-        for t in range(actions.shape[1]):
-            if frames:
-                belief = self.advance(belief, frames[-1], latent, actions[:, t - 1])
-            known = self.known(belief, actions[:, t])
-            if self.config.stochastic:
-                latent = self.prior(known)[0]
-            frames.append(self.decode(belief, known, latent))
-        return torch.stack(frames, 1)
-
 
 def _draw(gaussian: Gaussian, noise: Float[Tensor, "B Z"] | None) -> Float[Tensor, "B Z"]:
     mean, log_variance = gaussian

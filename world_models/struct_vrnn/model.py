@@ -11,6 +11,7 @@ from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
+from world_models.struct_vrnn.foresight import foresee
 from world_models.struct_vrnn.vision import Reference, Vision
 
 FAINT = 0.02
@@ -86,7 +87,7 @@ class StructVRNN(nn.Module):
         action taken at the last seen frame.
         """
         belief = Belief(state.hidden, state.features)
-        features = self.unweigh(self.dynamics.foresee(belief, self.pad(decisions)))
+        features = self.unweigh(foresee(self.dynamics, belief, self.pad(decisions)))
         steps = torch.arange(1.0, features.shape[1] + 1, device=features.device)
         return Future(features, steps.expand(features.shape[:2]))
 
