@@ -1,0 +1,74 @@
+"""The world models that ship: they load, say where they come from, and do what their cards say."""
+
+import numpy as np
+import pytest
+import torch
+
+from envs.agents import draw_sequences as draw_agents
+from envs.suite import SuiteEnv
+from envs.suite_data import draw_sequences
+from planner.build import PRETRAINED, available_world_models, load_world_model
+from world_models.checkpoint import read_model
+from world_models.frames import to_tensor
+from world_models.interface import Context
+from world_models.struct_vrnn.presets import DMC_TASKS
+
+OBSERVED = 8
+UNSEEN = 1_000_003
+"""A seed that no data set is made with."""
+
+
+@pytest.fixture(scope="module")
+def dmc():
+    return load_world_model("struct-vrnn-dmc")
+
+
+def test_world_models_and_heads_say_where_they_come_from(dmc):
+    assert set(available_world_models()) >= {"struct-vrnn-dmc", "struct-vrnn-agents"}
+    heads = [PRETRAINED / "struct-vrnn-dmc-rewards" / task for task in DMC_TASKS]
+    for folder in (*(PRETRAINED / name for name in available_world_models()), *heads):
+        card = read_model(folder).card
+        assert "world_models.train" in card and "seed" in card
+    assert tuple(sorted(dmc.heads)) == tuple(sorted(DMC_TASKS))
+
+
+@pytest.mark.parametrize(("task", "share"), [("cartpole-balance", 0.2), ("walker-stand", 0.6)])
+def test_rewards_of_new_episodes_are_predicted(dmc, task, share):
+    """Twelve imagined frames: the error is well below that of always answering the mean."""
+    env = SuiteEnv(task)
+    try:
+        sequences = draw_sequences(env, UNSEEN, 0, 20)
+    finally:
+        env.close()
+    frames, actions = to_tensor(sequences.frames[:, :OBSERVED]), torch.from_numpy(sequences.actions)
+    with torch.inference_mode():
+        state = dmc.world.encode(Context(frames, actions[:, : OBSERVED - 1]))
+        head = dmc.heads[task].head
+        _, memory = head(state.carried)
+        future = dmc.world.roll_out(state, actions[:, OBSERVED - 1 :])
+        found, _ = head(future.carried, memory)
+    truth = torch.from_numpy(sequences.rewards[:, OBSERVED:])
+    assert (found - truth).square().mean() < share * truth.var()
+
+
+def test_players_are_found_and_a_moved_one_is_reacted_to():
+    """Keypoints follow the dots, and moving one of them in the past changes what the others do (Fig. 6)."""
+    world = load_world_model("struct-vrnn-agents").world
+    sequences = draw_agents(UNSEEN, 0, 40)
+    with torch.inference_mode():
+        features = world.embed(to_tensor(sequences.frames).flatten(0, 1)).unflatten(0, (40, 20))
+        inputs = torch.cat([features.flatten(0, 1), torch.ones(800, 1)], -1).double().numpy()
+        places = sequences.states.reshape(800, -1).astype(np.float64)
+        fit, *_ = np.linalg.lstsq(inputs[:600], places[:600], rcond=None)
+        error = np.linalg.norm((inputs[600:] @ fit - places[600:]).reshape(200, 6, 2), axis=-1)
+        assert (error[:, :5].mean(0) < 1.0).sum() >= 3  # the card: the others and the ball are not found
+        past, none = features[:1, :OBSERVED], torch.zeros(1, OBSERVED - 1, 0)
+        seen = int(past[0, :, 2::3].mean(0).argmax())
+        moved = past.clone()
+        moved[:, :, 3 * seen] += 0.3
+        futures = [
+            world.imagine(world.take_in(each, none), torch.zeros(1, 12, 0)).features.unflatten(-1, (-1, 3))
+            for each in (past, moved)
+        ]
+    others = [k for k in range(world.config.keypoints) if k != seen]
+    assert (futures[0] - futures[1])[0, :, others, :2].abs().max() > 0.02
