@@ -148,7 +148,7 @@ def test_mean_prediction_is_the_models_own(
     def directly() -> tuple[torch.Tensor, torch.Tensor]:
         world, (frames, past) = dmc(worlds).world, tensors(episode)
         state = world.encode(Context(frames[None], past[None])).repeat(CHUNK)
-        features = world.imagine(state, torch.from_numpy(actions).expand(CHUNK, -1, -1)).features[0]
+        features = world.roll_out(state, torch.from_numpy(actions).expand(CHUNK, -1, -1)).features[0]
         return features, world.decode(features, world.reference(frames[:1]).repeat(STEPS))
 
     features, pictures = computed(worlds, directly)
@@ -194,7 +194,7 @@ def test_moved_keypoint_pulls_the_others_through_the_dynamics_alone(
         features[:, 2, :2] = from_pixels(place, 64)
         features[1, 0, :2] = from_pixels(torch.tensor([10.0, 20.0]), 64)
         state = world.take_in(features.flatten(-2)[None], past[None]).repeat(CHUNK)
-        return world.imagine(state, torch.from_numpy(actions).expand(CHUNK, -1, -1)).features[0]
+        return world.roll_out(state, torch.from_numpy(actions).expand(CHUNK, -1, -1)).features[0]
 
     future = values(moved["samples"][0]["keypoints"])
     assert np.array_equal(future, pixels(computed(worlds, directly)))
