@@ -127,4 +127,4 @@ class RandomController:
     ) -> ServoStep:
         """A random action."""
         action = torch.randn(1, 2, generator=generator).clamp(-1.0, 1.0)
-        return ServoStep(action, action[:, None], torch.full((1,), torch.nan))
+        return ServoStep(action, action[:, None], torch.full((1,), torch.nan), action[:, None])

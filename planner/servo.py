@@ -48,11 +48,12 @@ class ServoConfig(BaseModel):
 
 @dataclass(frozen=True)
 class ServoStep:
-    """The action to execute, what to start the next search from, and the cost expected."""
+    """The action to execute, what to start the next search from, the cost expected, all actions chosen."""
 
     action: Float[Tensor, "B A"]
     warm_start: Float[Tensor, "B L A"]
     cost: Float[Tensor, "B"]
+    decisions: Float[Tensor, "B L A"]
 
 
 class Servo:
@@ -95,4 +96,4 @@ class Servo:
         found = [cheapest(steps, row, 1, config.cem) for row in range(len(target))]
         decisions = torch.cat([sequence for sequence, _ in found])
         shifted = torch.cat([decisions[:, 1:], torch.zeros_like(decisions[:, :1])], dim=1)
-        return ServoStep(decisions[:, 0], shifted, torch.cat([cost for _, cost in found]))
+        return ServoStep(decisions[:, 0], shifted, torch.cat([cost for _, cost in found]), decisions)

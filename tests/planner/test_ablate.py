@@ -102,7 +102,7 @@ class Still:
     """A controller that never moves."""
 
     def act(self, *_: Any) -> ServoStep:
-        return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1))
+        return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1), torch.zeros(1, 3, 2))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Still:
 
     def act(self, env, subgoal, warm_start, generator):
         self.asked.append((float(PUCK_SEGMENTER.blob(subgoal).centre[0, 0]), warm_start is None))
-        return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1))
+        return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1), torch.zeros(1, 3, 2))
 
 
 def run(env, subgoals, controller, config=None, record=False, scene=OPEN_TABLE, seed=0):

@@ -103,6 +103,7 @@ def test_the_action_starts_the_cheapest_sequence_of_the_search(
         step = Servo(point_mass, cost, config).act(state, goal, None, seeded(seed))
         steps = list(cem(score, zeros, zeros + 1, search, seeded(seed)))
         decisions, costs = cheapest(steps, 0, 1, search)
+        assert torch.equal(step.decisions, decisions)
         assert torch.equal(step.action, decisions[:, 0])
         assert torch.equal(step.cost, costs)
         assert torch.equal(step.warm_start[:, :-1], decisions[:, 1:])
@@ -152,5 +153,5 @@ def test_a_row_gets_the_same_bits_alone_or_in_a_batch(
     for row, seed in enumerate((4, 5)):
         state = point_mass.encode(toy_context(starts[row]))
         alone = servo.act(state, toy_picture(goals[row]), None, seeded(seed))
-        for name in ("action", "warm_start", "cost"):
+        for name in ("action", "warm_start", "cost", "decisions"):
             assert torch.equal(getattr(alone, name)[0], getattr(together, name)[row]), name
