@@ -15,6 +15,7 @@ from envs.suite_tasks import Point, find_task
 
 SEEDS = 2**32
 """DM Control draws its starts from a legacy generator, whose seeds lie below this."""
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 Info = dict[str, Any]
 
@@ -50,11 +51,12 @@ class SuiteEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         self.observation_size = spaces.flatdim(self._env.observation_space)
         self.bodies = tuple(point.name for point in self.task.points)
         physics = self._env.physics
-        self._model: mujoco.MjModel = physics.model.ptr
+        self.model: mujoco.MjModel = physics.model.ptr
         self._data: mujoco.MjData = physics.data.ptr
-        _simplify(self._model, image_size)
-        self._renderer = Renderer(self._model, self.task.camera, image_size)
-        self._camera = self._model.camera(self.task.camera).id
+        self.substeps = round(self._env.control_timestep() / self.model.opt.timestep)
+        _simplify(self.model, image_size)
+        self._renderer = Renderer(self.model, self.task.camera, image_size)
+        self._camera = self.model.camera(self.task.camera).id
         self._observation: NDArray[np.float64] | None = None
         self._running = False
 
@@ -111,6 +113,12 @@ class SuiteEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         places = np.stack([self._place(point) for point in self.task.points])
         return np.concatenate([self._observation, self._project(places).ravel()])
 
+    def physics_state(self) -> NDArray[np.float64]:
+        """Everything the physics depends on but the model, as one vector."""
+        state = np.empty(mujoco.mj_stateSize(self.model, STATE))
+        mujoco.mj_getState(self.model, self._data, state, STATE)
+        return state
+
     def close(self) -> None:
         """Free the renderer and the simulation."""
         self._renderer.close()
@@ -125,7 +133,7 @@ class SuiteEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         """Pixels ``[n, 2]`` of places ``[n, 3]``, seen by the camera where it is now (it may follow)."""
         axes = self._data.cam_xmat[self._camera].reshape(3, 3)
         right, up, back = ((places - self._data.cam_xpos[self._camera]) @ axes).T
-        scale = self.image_size / 2 / np.tan(np.deg2rad(self._model.cam_fovy[self._camera]) / 2) / -back
+        scale = self.image_size / 2 / np.tan(np.deg2rad(self.model.cam_fovy[self._camera]) / 2) / -back
         centre = (self.image_size - 1) / 2
         return np.stack([centre + right * scale, centre - up * scale], axis=-1)
 
