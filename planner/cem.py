@@ -3,7 +3,8 @@
 Knows no model. Both levels of the planner use it: over KeyIn's latents to find subgoals and over
 actions to reach the next one (Pertsch et al., KeyIn, section 10). Four improvements of iCEM (Pinneri et
 al. 2020, arXiv:2008.06389, section 3) can be asked for: coloured noise, kept elites, the mean as a
-candidate, and answers from everything seen.
+candidate, and answers from everything seen. So can the weights of model predictive path integral control
+(MPPI, Williams et al. 2017, arXiv:1707.02342) in place of elites.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,7 @@ class CemConfig(BaseModel):
     iterations: int = Field(default=3, ge=1)
     """Rounds of sampling and refitting."""
     elite_fraction: float = Field(default=0.05, gt=0, le=1)
-    """Share of the candidates that the next distribution is fitted to."""
+    """Share of the candidates that the next distribution is fitted to, unless all are (``temperature``)."""
     bound: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Samples are clipped to [-bound, bound]; None leaves them alone."""
     noise_exponent: float = Field(default=0.0, ge=0, allow_inf_nan=False)
@@ -42,10 +43,17 @@ class CemConfig(BaseModel):
     """The mean itself is a candidate in the last iteration (iCEM)."""
     best_ever: bool = True
     """Choose among all iterations' candidates; False: among the last population's, as in the paper."""
+    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Fit to all candidates, each weighed by exp(-cost / temperature) as in MPPI; None fits to the elites.
+
+    The unit is the standard deviation of the row's finite costs, so that one value does for every cost;
+    MPPI's own temperature is in units of cost. Its spread is constant; here it is the weighted one,
+    since there are several iterations.
+    """
 
     @property
     def elites(self) -> int:
-        """Number of candidates in the refit, at least two so that a spread can be fitted."""
+        """Number of cheapest candidates, at least two so that a spread can be fitted to them."""
         return max(2, round(self.elite_fraction * self.candidates))
 
     @property
@@ -60,8 +68,8 @@ class CemStep:
 
     ``candidates`` and ``costs`` are what this iteration scored, cheapest first (equal costs in the
     order drawn); kept elites were scored before and are not repeated. ``mean`` and ``std`` are fitted to
-    the elites and are what the next iteration samples from. ``best`` and ``best_cost`` are the cheapest
-    seen in all iterations so far.
+    the elites or, with a temperature, to all candidates, and are what the next iteration samples from.
+    ``best`` and ``best_cost`` are the cheapest seen in all iterations so far.
     """
 
     iteration: int  # counts from 1
@@ -127,6 +135,7 @@ def _iterate(
     rows = torch.arange(mean.shape[0], device=mean.device)[:, None]
     best, best_cost = mean, torch.full((mean.shape[0],), torch.inf, device=mean.device)
     kept, kept_costs = mean[:, None][:, :0], best_cost[:, None][:, :0]
+    count = config.elites if config.temperature is None else None  # None fits to all
     for iteration in range(1, config.iterations + 1):
         drawn = _sample(mean, std, config, generators)
         if iteration == 1 and first is not None:
@@ -135,13 +144,13 @@ def _iterate(
             drawn[:, 0] = mean
         costs, order = torch.sort(_checked(score(drawn), drawn), dim=1, stable=True)
         candidates = drawn[rows, order]
-        elites, elite_costs = candidates[:, : config.elites], costs[:, : config.elites]
+        fitted, fitted_costs = candidates[:, :count], costs[:, :count]
         if config.kept:
-            pool, pool_costs = torch.cat([kept, elites], dim=1), torch.cat([kept_costs, elite_costs], dim=1)
+            pool, pool_costs = torch.cat([kept, fitted], dim=1), torch.cat([kept_costs, fitted_costs], dim=1)
             pool_costs, order = torch.sort(pool_costs, dim=1, stable=True)
-            elites, elite_costs = pool[rows, order[:, : config.elites]], pool_costs[:, : config.elites]
-            kept, kept_costs = elites[:, : config.kept], elite_costs[:, : config.kept]
-        mean, std = _refit(elites)
+            fitted, fitted_costs = pool[rows, order[:, :count]], pool_costs[:, :count]
+            kept, kept_costs = fitted[:, : config.kept], fitted_costs[:, : config.kept]
+        mean, std = _refit(fitted, fitted_costs, config.temperature)
         # The first iteration must win even at infinite cost: the starting mean was never scored.
         better = (costs[:, 0] < best_cost) | (iteration == 1)
         best = torch.where(better[:, None, None], candidates[:, 0], best)
@@ -186,9 +195,32 @@ def _checked(costs: Tensor, drawn: Float[Tensor, "B N L D"]) -> Float[Tensor, "B
 
 
 def _refit(
-    elites: Float[Tensor, "B E L D"],
+    candidates: Float[Tensor, "B E L D"], costs: Float[Tensor, "B E"], temperature: float | None
 ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B L D"]]:
-    """Mean and population standard deviation of the elites."""
+    """Mean and population standard deviation of the candidates, all alike or weighed by their costs."""
     # Row by row, because a reduction may sum in another order when the batch has another size.
-    fits = [torch.std_mean(row, dim=0, correction=0) for row in elites]
+    fits = [
+        torch.std_mean(row, dim=0, correction=0)
+        if temperature is None
+        else _weighted_std_mean(row, _path_integral_weights(row_costs, temperature))
+        for row, row_costs in zip(candidates, costs, strict=True)
+    ]
     return torch.stack([mean for _, mean in fits]), torch.stack([std for std, _ in fits])
+
+
+def _weighted_std_mean(
+    row: Float[Tensor, "E L D"], weights: Float[Tensor, "E"]
+) -> tuple[Float[Tensor, "L D"], Float[Tensor, "L D"]]:
+    weights = weights[:, None, None]
+    mean = (weights * row).sum(dim=0)
+    return (weights * (row - mean).square()).sum(dim=0).sqrt(), mean
+
+
+def _path_integral_weights(costs: Float[Tensor, "E"], temperature: float) -> Float[Tensor, "E"]:
+    """Shares in proportion to exp(-cost / temperature) of ascending costs; equal ones if none is finite."""
+    finite = costs.isfinite()
+    if not bool(finite.any()):
+        return torch.full_like(costs, 1 / len(costs))
+    excess = costs.double() - costs[0]  # in double, where the squares of float32 do not overflow
+    unit = excess[finite].std(correction=0).clamp(min=torch.finfo(costs.dtype).tiny)
+    return torch.softmax(-excess / (temperature * unit), dim=0).to(costs)

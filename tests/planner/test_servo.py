@@ -53,11 +53,12 @@ def regulator_action(offset: Tensor, speed: float, effort: float, horizon: int) 
     return torch.linalg.solve(hessian, steps.T @ offset.expand(horizon, 2))[0]
 
 
+@pytest.mark.parametrize("temperature", [None, 0.2])
 def test_the_action_is_that_of_the_exact_regulator(
-    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures, temperature: float | None
 ) -> None:
     point_mass.speed, effort, horizon = 4.0, 30.0, 4
-    search = CemConfig(candidates=500, iterations=25, elite_fraction=0.1)
+    search = CemConfig(candidates=500, iterations=25, elite_fraction=0.1, temperature=temperature)
     servo = Servo(
         point_mass, Regulator(point_mass.segmenter, effort), ServoConfig(horizon=horizon, cem=search)
     )
