@@ -1,6 +1,7 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
-``dmc`` makes one folder per DM Control task, ``brownian`` and ``agents`` need no simulator. They write shards
+``push-play`` records pushing without a goal, ``dmc`` makes one folder per DM Control task, ``brownian`` and
+``agents`` need no simulator. They write shards
 as ``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
 the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball`` and
 ``human36m`` bring data of yours into this form (see :mod:`envs.external`).
@@ -17,68 +18,67 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from envs import PUSH_ID
+from envs import PUSH_ID, shards
 from envs.suite_tasks import TASKS, find_task
-from world_models.data import DataError, Scalar, read_attributes, shard_path, write_shard
+from world_models.data import DataError, Scalar, read_attributes, shard_path
 
-SHARD_SIZE = 250
-VERSION = 2
-BROWNIAN_ID = "structured-brownian-motion"
-BROWNIAN_VERSION = 1
-SUITE_VERSION = 1
-AGENTS_ID = "agents"
-AGENTS_VERSION = 1
 ALL = "all"
 
 
 @dataclass(frozen=True)
-class Push:
-    """Demonstrations of pushing the puck round the wall."""
+class Shards:
+    """Data that is made here."""
+
+    out: Path
+    """Folder of the shards."""
+    sequences: int
+    """How many sequences; rounded up to whole shards of 250."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Push(Shards):
+    """Demonstrations of pushing the puck round the wall, 31 frames each."""
 
     out: Path = Path("data/push")
-    """Folder of the shards."""
     sequences: int = 50_000
-    """How many demonstrations, 31 frames each; rounded up to whole shards of 250."""
-    seed: int = 0
-    workers: int = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
-class Brownian:
-    """Structured Brownian motion: a disc that flies straight and turns after 6 to 8 frames."""
+class PushPlay(Shards):
+    """Pushing without a goal, at the rate of control, 20 frames each."""
+
+    out: Path = Path("data/push-play")
+    sequences: int = 20_000
+
+
+@dataclass(frozen=True)
+class Brownian(Shards):
+    """Structured Brownian motion: a disc that flies straight and turns after 6 to 8 frames. 35 frames."""
 
     out: Path = Path("data/brownian")
-    """Folder of the shards."""
     sequences: int = 20_000
-    """How many sequences, 35 frames each; rounded up to whole shards of 250."""
-    seed: int = 0
-    workers: int = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
-class Dmc:
-    """DM Control tasks under random actions, with rewards: one folder per task."""
+class Dmc(Shards):
+    """DM Control tasks under random actions, with rewards: one folder per task, 20 frames a sequence."""
 
     out: Path = Path("data/dmc")
     """The shards of a task go into a folder of its name in here."""
+    sequences: int = 6_500
+    """How many sequences of every task; rounded up to whole shards of 250."""
     task: str = ALL
     """One task such as cartpole-balance, or all of them one after the other."""
-    sequences: int = 6_500
-    """How many sequences of every task, 20 frames each; rounded up to whole shards of 250."""
-    seed: int = 0
-    workers: int = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
-class Agents:
-    """Five players and a ball seen from above, who react to each other."""
+class Agents(Shards):
+    """Five players and a ball seen from above, who react to each other. 20 frames."""
 
     out: Path = Path("data/agents")
-    """Folder of the shards."""
     sequences: int = 8_000
-    """How many sequences, 20 frames each; rounded up to whole shards of 250."""
-    seed: int = 0
-    workers: int = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,17 @@ class Human36m:
 
 def collect_push(arguments: Push) -> None:
     """Make every shard of demonstrations that is not there yet."""
-    _collect(arguments, _write_push_shard, PUSH_ID, VERSION)
+    _collect(arguments, shards.push, PUSH_ID, shards.PUSH_VERSION)
+
+
+def collect_push_play(arguments: PushPlay) -> None:
+    """Make every shard of play that is not there yet."""
+    _collect(arguments, shards.push_play, PUSH_ID, shards.PLAY_VERSION)
 
 
 def collect_brownian(arguments: Brownian) -> None:
     """Make every shard of Structured Brownian motion that is not there yet."""
-    _collect(arguments, _write_brownian_shard, BROWNIAN_ID, BROWNIAN_VERSION)
+    _collect(arguments, shards.brownian, shards.BROWNIAN_ID, shards.BROWNIAN_VERSION)
 
 
 def collect_dmc(arguments: Dmc) -> None:
@@ -125,12 +130,12 @@ def collect_dmc(arguments: Dmc) -> None:
         raise SystemExit(f"{error}; or {ALL}") from error
     for task in tasks:
         folder = replace(arguments, out=arguments.out / task.name)
-        _collect(folder, partial(_write_dmc_shard, task.name), task.id, SUITE_VERSION)
+        _collect(folder, partial(shards.dmc, task.name), task.id, shards.SUITE_VERSION)
 
 
 def collect_agents(arguments: Agents) -> None:
     """Make every shard of players and ball that is not there yet."""
-    _collect(arguments, _write_agents_shard, AGENTS_ID, AGENTS_VERSION)
+    _collect(arguments, shards.agents, shards.AGENTS_ID, shards.AGENTS_VERSION)
 
 
 def collect_owned(arguments: Basketball | Human36m) -> None:
@@ -148,7 +153,7 @@ def collect_owned(arguments: Basketball | Human36m) -> None:
 
 
 def _collect(
-    arguments: Push | Brownian | Dmc | Agents,
+    arguments: Shards,
     write: Callable[[Path, int, int], None],
     environment: str,
     version: int,
@@ -156,10 +161,10 @@ def _collect(
     """``write(folder, seed, index)`` for every missing shard, with a progress bar over sequences."""
     if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
         raise SystemExit("--sequences and --workers must be at least 1, --seed at least 0")
-    shards = -(-arguments.sequences // SHARD_SIZE)
+    count = -(-arguments.sequences // shards.SIZE)
     wanted: dict[str, Scalar] = {"environment": environment, "seed": arguments.seed, "version": version}
-    missing = [index for index in range(shards) if not _is_done(shard_path(arguments.out, index), wanted)]
-    bar = tqdm(total=shards * SHARD_SIZE, initial=(shards - len(missing)) * SHARD_SIZE, unit="seq")
+    missing = [index for index in range(count) if not _is_done(shard_path(arguments.out, index), wanted)]
+    bar = tqdm(total=count * shards.SIZE, initial=(count - len(missing)) * shards.SIZE, unit="seq")
     bar.set_description(arguments.out.name)
     context = multiprocessing.get_context("spawn")
     with bar, ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
@@ -167,7 +172,7 @@ def _collect(
         try:
             for job in as_completed(jobs):
                 job.result()
-                bar.update(SHARD_SIZE)
+                bar.update(shards.SIZE)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -186,80 +191,10 @@ def _is_done(path: Path, wanted: dict[str, Scalar]) -> bool:
     return True
 
 
-def _write_brownian_shard(folder: Path, seed: int, index: int) -> None:
-    from envs.brownian import draw_sequences
-
-    first = index * SHARD_SIZE
-    attributes: dict[str, Scalar] = {
-        "environment": BROWNIAN_ID,
-        "seed": seed,
-        "first_index": first,
-        "version": BROWNIAN_VERSION,
-    }
-    write_shard(shard_path(folder, index), draw_sequences(seed, first, SHARD_SIZE), attributes)
-
-
-def _write_agents_shard(folder: Path, seed: int, index: int) -> None:
-    from envs.agents import BODIES, draw_sequences
-
-    first = index * SHARD_SIZE
-    attributes: dict[str, Scalar] = {
-        "environment": AGENTS_ID,
-        "seed": seed,
-        "first_index": first,
-        "version": AGENTS_VERSION,
-        "observation": 0,
-        "bodies": ",".join(BODIES),
-    }
-    write_shard(shard_path(folder, index), draw_sequences(seed, first, SHARD_SIZE), attributes)
-
-
-def _write_push_shard(folder: Path, seed: int, index: int) -> None:
-    from envs.demonstrations import draw_demonstration, render_sequences
-    from envs.push import PushEnv
-
-    env = PushEnv()
-    try:
-        first = index * SHARD_SIZE
-        demonstrations = [draw_demonstration(env, seed, first + k) for k in range(SHARD_SIZE)]
-        attributes: dict[str, Scalar] = {
-            "environment": PUSH_ID,
-            "seed": seed,
-            "first_index": first,
-            "version": VERSION,
-        }
-        write_shard(shard_path(folder, index), render_sequences(env, demonstrations), attributes)
-    finally:
-        env.close()
-
-
-def _write_dmc_shard(task: str, folder: Path, seed: int, index: int) -> None:
-    from envs.suite import SuiteEnv
-    from envs.suite_data import EPISODE_FRAMES, draw_sequences
-
-    env = SuiteEnv(task)
-    try:
-        first = index * SHARD_SIZE
-        attributes: dict[str, Scalar] = {
-            "environment": env.task.id,
-            "seed": seed,
-            "first_index": first,
-            "version": SUITE_VERSION,
-            "camera": env.task.camera,
-            "action_repeat": env.task.action_repeat,
-            "episode_length": EPISODE_FRAMES,
-            "observation": env.observation_size,
-            "bodies": ",".join(env.bodies),
-        }
-        write_shard(shard_path(folder, index), draw_sequences(env, seed, first, SHARD_SIZE), attributes)
-    finally:
-        env.close()
-
-
 def main() -> None:
     """Command line entry point."""
     # The last two have no defaults: nobody else can know where the data lies.
-    choices = Push | Brownian | Dmc | Agents | Basketball | Human36m
+    choices = Push | PushPlay | Brownian | Dmc | Agents | Basketball | Human36m
     arguments = tyro.cli(choices, prog="python -m envs.collect", description=__doc__)
     try:
         _start(arguments)
@@ -267,17 +202,20 @@ def main() -> None:
         raise SystemExit(str(error)) from error
 
 
-def _start(arguments: Push | Brownian | Dmc | Agents | Basketball | Human36m) -> None:
-    if isinstance(arguments, Push):
-        collect_push(arguments)
-    elif isinstance(arguments, Brownian):
-        collect_brownian(arguments)
-    elif isinstance(arguments, Dmc):
-        collect_dmc(arguments)
-    elif isinstance(arguments, Agents):
-        collect_agents(arguments)
-    else:
-        collect_owned(arguments)
+def _start(arguments: Push | PushPlay | Brownian | Dmc | Agents | Basketball | Human36m) -> None:
+    match arguments:
+        case Push():
+            collect_push(arguments)
+        case PushPlay():
+            collect_push_play(arguments)
+        case Brownian():
+            collect_brownian(arguments)
+        case Dmc():
+            collect_dmc(arguments)
+        case Agents():
+            collect_agents(arguments)
+        case _:
+            collect_owned(arguments)
 
 
 if __name__ == "__main__":

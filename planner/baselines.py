@@ -101,18 +101,19 @@ def oracle_subgoals(env: PushEnv, scene: Scene) -> Subgoals:
 class SimulatorController:
     """The paper's low level: searches actions in the true dynamics, starting from the true state."""
 
-    def __init__(self, servo: Servo) -> None:
-        self._servo = servo
+    def __init__(self, servo: Servo, env: PushEnv) -> None:
+        """``env`` is the environment that is being controlled."""
+        self._servo, self._env = servo, env
 
     def act(
         self,
-        env: PushEnv,
+        seen: Context,
         subgoal: Float[Tensor, "1 C H W"],
         warm_start: Float[Tensor, "1 L A"] | None,
         generator: torch.Generator,
     ) -> ServoStep:
         """The next action after a search."""
-        return self._servo.act(PushSimulator.observe(env), subgoal, warm_start, [generator])
+        return self._servo.act(PushSimulator.observe(self._env), subgoal, warm_start, [generator])
 
 
 class RandomController:
@@ -120,7 +121,7 @@ class RandomController:
 
     def act(
         self,
-        env: PushEnv,
+        seen: Context,
         subgoal: Float[Tensor, "1 C H W"],
         warm_start: Float[Tensor, "1 L A"] | None,
         generator: torch.Generator,

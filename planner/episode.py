@@ -17,6 +17,7 @@ from envs.push_scene import Scene, path_length
 from planner.costs import ColorSegmenter
 from planner.servo import ServoStep
 from world_models.frames import to_bytes, to_tensor
+from world_models.interface import Context
 
 Picture = NDArray[np.uint8]
 Subgoals = Callable[
@@ -29,16 +30,26 @@ Positions = list[tuple[float, float]]
 
 
 class Controller(Protocol):
-    """The low level: the next action toward a subgoal picture."""
+    """The low level: the next action toward a subgoal picture.
+
+    It is told what was seen and done, and no more: one with true dynamics has to ask its simulator itself.
+    """
 
     def act(
         self,
-        env: PushEnv,
+        seen: Context,
         subgoal: Float[Tensor, "1 C H W"],
         warm_start: Float[Tensor, "1 L A"] | None,
         generator: torch.Generator,
     ) -> ServoStep:
-        """``warm_start`` comes from the previous step, or is None after a change of subgoal."""
+        """The next action.
+
+        Args:
+            seen: every picture of the episode so far, and the actions between them.
+            subgoal: where to go.
+            warm_start: that of the previous step, or None after a change of subgoal.
+            generator: randomness of the search.
+        """
         ...
 
 
@@ -129,6 +140,20 @@ class _Route:
         return distance if np.isfinite(distance) else np.inf
 
 
+class _Seen:
+    """Pictures and actions of the running episode."""
+
+    def __init__(self, picture: Picture, actuators: int) -> None:
+        self.context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, actuators))
+
+    def add(self, action: Float[Tensor, "1 A"], picture: Picture) -> None:
+        frames, actions = self.context.frames, self.context.actions
+        self.context = Context(
+            torch.cat([frames, to_tensor(picture)[None, None]], 1),
+            torch.cat([actions, action[:, None].cpu()], 1),
+        )
+
+
 def run_episode(
     env: PushEnv,
     scene: Scene,
@@ -141,10 +166,11 @@ def run_episode(
 ) -> Outcome:
     """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
 
-    Decisions rest on pictures alone (subgoals are switched by the segmented puck), except where the
-    controller is given true dynamics; true positions only enter the returned distances.
+    Decisions rest on pictures and past actions alone (subgoals are switched by the segmented puck), except
+    where the controller has true dynamics; true positions only enter the returned distances.
     """
     picture, info = env.reset(options={"scene": scene})
+    seen = _Seen(picture, env.action_space.shape[0])  # type: ignore[index]
     goal = to_tensor(info["goal"])[None]
     outcome = Outcome(info["distance"], info["distance"], 0, scene.puck)
     route = _Route(segmenter, config, goal)
@@ -173,8 +199,10 @@ def run_episode(
             plan()
             route.advance(puck)
         begun = time.perf_counter()
-        step = controller.act(env, route.subgoal, warm_start if status == "continue" else None, generator)
+        warm_start = warm_start if status == "continue" else None
+        step = controller.act(seen.context, route.subgoal, warm_start, generator)
         picture, *_ = env.step(step.action[0].double().numpy())
+        seen.add(step.action, picture)
         outcome.step_seconds.append(time.perf_counter() - begun)
         warm_start = step.warm_start
         outcome.steps += 1

@@ -72,7 +72,7 @@ class Worker:
         """
         scene = self._episodes.scenes[index]
         subgoals: Subgoals = no_subgoals
-        controller: Controller = SimulatorController(self._servo)
+        controller: Controller = SimulatorController(self._servo, self._env)
         if planner in self._learned:
             subgoals = self._learned[planner]
         elif planner == "oracle":

@@ -55,7 +55,7 @@ def run(demo: Demo, url: str) -> None:
         env,
         scene,
         subgoals,
-        SimulatorController(simulator_servo(env)),
+        SimulatorController(simulator_servo(env), env),
         PUCK_SEGMENTER,
         EpisodeConfig(),
         torch.Generator().manual_seed(demo.seed),

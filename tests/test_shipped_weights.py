@@ -86,7 +86,7 @@ def test_one_seed_one_plan(ready, push):
 
 @pytest.mark.slow
 def test_frozen_episodes_end_at_the_goal(ready, push):
-    controller = SimulatorController(simulator_servo(push))
+    controller = SimulatorController(simulator_servo(push), push)
     outcomes = [
         run_episode(
             push,

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs import collect
+from envs import collect, shards
 from envs.agents import (
     ACCELERATION,
     BALL_RADIUS,
@@ -137,14 +137,14 @@ def test_what_leaves_the_picture_is_cut_off():
 
 
 def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "SHARD_SIZE", 2)
+    monkeypatch.setattr(shards, "SIZE", 2)
     for index in (0, 1):
-        collect._write_agents_shard(tmp_path, 4, index)
+        shards.agents(tmp_path, 4, index)
     data = SequenceDataset(tmp_path)
     contents = [path.read_bytes() for path in data.paths]
     assert len(data) == 4 and data.shapes["actions"] == (19, 0)
     assert read_attributes(data.paths[0])["bodies"] == "player-1,player-2,player-3,player-4,player-5,ball"
     data.paths[1].unlink()
-    collect._write_agents_shard(tmp_path, 4, 1)
+    shards.agents(tmp_path, 4, 1)
     collect.collect_agents(collect.Agents(out=tmp_path, sequences=4, seed=4, workers=1))
     assert [path.read_bytes() for path in data.paths] == contents

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs import collect
+from envs import collect, shards
 from envs.brownian import (
     CONTEXT,
     FRAMES,
@@ -69,22 +69,22 @@ def test_a_sequence_depends_on_seed_and_index_only():
 
 
 def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "SHARD_SIZE", 2)
+    monkeypatch.setattr(shards, "SIZE", 2)
     for index in (0, 1):
-        collect._write_brownian_shard(tmp_path, 4, index)
+        shards.brownian(tmp_path, 4, index)
     data = SequenceDataset(tmp_path)
     contents = [path.read_bytes() for path in data.paths]
     assert len(data) == 4 and contents[0] != contents[1]
     data.paths[1].unlink()
-    collect._write_brownian_shard(tmp_path, 4, 1)
+    shards.brownian(tmp_path, 4, 1)
     assert [path.read_bytes() for path in data.paths] == contents
     collect.collect_brownian(collect.Brownian(out=tmp_path, sequences=4, seed=4, workers=1))
     assert [path.read_bytes() for path in data.paths] == contents
 
 
 def test_shards_of_another_data_set_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "SHARD_SIZE", 1)
-    collect._write_brownian_shard(tmp_path, 4, 0)
+    monkeypatch.setattr(shards, "SIZE", 1)
+    shards.brownian(tmp_path, 4, 0)
     with pytest.raises(SystemExit, match="environment structured-brownian-motion"):
         collect.collect_push(collect.Push(out=tmp_path, sequences=1, seed=4, workers=1))
     with pytest.raises(SystemExit, match="seed 4"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from dm_control.rl.control import PhysicsError
 
-from envs import collect, suite_data
+from envs import collect, shards, suite_data
 from envs.suite_data import EPISODE_FRAMES, FRAMES, LONGEST_LEAD, draw_recording
 from envs.suite_tasks import TASKS
 from world_models.data import SequenceDataset, read_attributes
@@ -84,12 +84,12 @@ def test_every_task_seed_and_sequence_has_its_own_stream():
 
 
 def test_shards_hold_the_same_sequences_however_they_are_cut_and_a_rerun_fills_gaps(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "SHARD_SIZE", 4)
-    collect._write_dmc_shard("reacher-easy", tmp_path / "whole", 4, 0)
-    monkeypatch.setattr(collect, "SHARD_SIZE", 2)
+    monkeypatch.setattr(shards, "SIZE", 4)
+    shards.dmc("reacher-easy", tmp_path / "whole", 4, 0)
+    monkeypatch.setattr(shards, "SIZE", 2)
     folder = tmp_path / "reacher-easy"
     for index in (1, 0):
-        collect._write_dmc_shard("reacher-easy", folder, 4, index)
+        shards.dmc("reacher-easy", folder, 4, index)
     data = SequenceDataset(folder)
     whole = SequenceDataset(tmp_path / "whole")[:]
     assert same(data[:], whole)
@@ -107,7 +107,7 @@ def check_attributes(attributes):
     assert attributes == {
         "environment": "waymark/ReacherEasy-v0",
         "seed": 4,
-        "version": collect.SUITE_VERSION,
+        "version": shards.SUITE_VERSION,
         "first_index": 2,
         "camera": "fixed",
         "action_repeat": 4,

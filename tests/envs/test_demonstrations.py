@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from envs import collect
+from envs import collect, shards
 from envs.demonstrations import (
     FRAMES,
     KEPT_DISTANCE,
@@ -58,10 +58,10 @@ def test_actions_are_means_over_two_steps_and_frames_are_states(push):
 
 
 def test_same_seed_writes_the_same_bytes_and_a_rerun_only_fills_gaps(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "SHARD_SIZE", 2)
+    monkeypatch.setattr(shards, "SIZE", 2)
     for folder in ("one", "two"):
         for index in (0, 1):
-            collect._write_push_shard(tmp_path / folder, 4, index)
+            shards.push(tmp_path / folder, 4, index)
     names = ["shard-00000.h5", "shard-00001.h5"]
     contents = [[(tmp_path / folder / name).read_bytes() for name in names] for folder in ("one", "two")]
     assert contents[0] == contents[1]
@@ -73,13 +73,13 @@ def test_same_seed_writes_the_same_bytes_and_a_rerun_only_fills_gaps(tmp_path, m
     collect.collect_push(collect.Push(out=tmp_path / "one", sequences=4, seed=4, workers=1))
     assert [path.stat().st_mtime_ns for path in data.paths] == before
     (tmp_path / "one" / names[0]).unlink()
-    collect._write_push_shard(tmp_path / "one", 4, 0)
+    shards.push(tmp_path / "one", 4, 0)
     assert [path.read_bytes() for path in data.paths] == contents[0]
 
 
 def test_collecting_into_data_of_another_seed_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "SHARD_SIZE", 1)
-    collect._write_push_shard(tmp_path, 4, 0)
+    monkeypatch.setattr(shards, "SIZE", 1)
+    shards.push(tmp_path, 4, 0)
     with pytest.raises(SystemExit, match="seed 4"):
         collect.collect_push(collect.Push(out=tmp_path, sequences=1, seed=5, workers=1))
 

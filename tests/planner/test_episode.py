@@ -35,7 +35,7 @@ class Still:
     def __init__(self) -> None:
         self.asked: list[tuple[float, bool]] = []
 
-    def act(self, env, subgoal, warm_start, generator):
+    def act(self, seen, subgoal, warm_start, generator):
         self.asked.append((float(PUCK_SEGMENTER.blob(subgoal).centre[0, 0]), warm_start is None))
         return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1), torch.zeros(1, 3, 2))
 
@@ -47,7 +47,7 @@ def run(env, subgoals, controller, config=None, record=False, scene=OPEN_TABLE, 
 
 
 def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
-    outcome = run(push, no_subgoals, SimulatorController(simulator_servo(push, SMALL)))
+    outcome = run(push, no_subgoals, SimulatorController(simulator_servo(push, SMALL), push))
     assert outcome.initial_distance == pytest.approx(np.hypot(0.1, 0.6))
     assert outcome.distance < 0.1
     assert outcome.steps < 40
@@ -55,7 +55,7 @@ def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
 
 
 def test_same_seed_same_episode(push):
-    servo = SimulatorController(simulator_servo(push, SMALL))
+    servo = SimulatorController(simulator_servo(push, SMALL), push)
     scene = replace(OPEN_TABLE, steps=6)
     one, two, other = (run(push, no_subgoals, servo, scene=scene, seed=seed) for seed in (1, 1, 2))
     assert one.final_puck == two.final_puck

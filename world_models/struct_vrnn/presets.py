@@ -50,6 +50,23 @@ AGENTS = StructVRNNRecipe(
     dynamics=DynamicsStage(steps=800, batch=32, samples=20, beta=1e-4),
 )
 
+PUSH = StructVRNNRecipe(
+    model=StructVRNNConfig(
+        seen_input="detected",
+        actions=2,
+        widths=(0, 16, 32),
+        keypoints=16,
+        blob_width=0.75,
+        latent=8,
+        hidden=256,
+    ),
+    held_out=1000,
+    vision=VisionStage(steps=6000, batch=8, rarity=True),
+    dynamics=DynamicsStage(
+        steps=12000, batch=64, observed=4, predicted=12, samples=4, beta=1e-4, own_future=1.0
+    ),
+)
+
 
 def _paper(
     model: StructVRNNConfig, sparsity: float, separation: tuple[float, float], beta: float
@@ -126,6 +143,7 @@ STRUCT_VRNN_PRESETS: dict[str, tuple[str, Path, StructVRNNRecipe]] = {
         _change(DMC, vision={"supervision": 10.0}),
     ),
     "struct-vrnn-agents": ("Struct-VRNN on five players and a ball", Path("data/agents"), AGENTS),
+    "struct-vrnn-push": ("Struct-VRNN on pushing at the rate of control", Path("data/push-play"), PUSH),
     "struct-vrnn-dmc-paper": ("Table S1, column DMCS", Path("data/dmc"), DMC_PAPER),
     "struct-vrnn-basketball-paper": (
         "Table S1, column Basketball",

@@ -24,6 +24,8 @@ class VisionStage(FitConfig):
         foreign: share of sequences whose reference frame comes from another sequence of the same task. In the
             paper it is always the sequence's own first frame, but then things that move from one sequence to
             the next and not within one, such as the target of a reaching task, need no keypoint.
+        rarity: weigh errors of pictures by how rare the true colour is
+            (:func:`~world_models.losses.color_rarity`), so that small things count.
         supervision: weight of the squared distance between the first keypoints and the true positions that
             the data has; 0 is unsupervised.
     """
@@ -34,6 +36,7 @@ class VisionStage(FitConfig):
     sparsity: Weight = 0.01
     weight_decay: Weight = 1e-4
     foreign: Share = 0.5
+    rarity: bool = False
     supervision: Weight = 0.0
 
 

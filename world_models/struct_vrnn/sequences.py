@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
 from world_models.data import DataError, SequenceDataset, read_attributes
+from world_models.frames import to_tensor
+from world_models.losses import color_rarity
 from world_models.struct_vrnn.config import StructVRNNConfig
 
 READ = 50
@@ -75,6 +78,13 @@ class Known:
 
     frames: Sequence[UInt8[np.ndarray, "n T H W C"]]
     positions: Sequence[Float[np.ndarray, "n T J 2"]]
+
+    @cached_property
+    def rarity(self) -> Float[torch.Tensor, "512"]:
+        """How rare colours are, measured on about 2,000 frames, evenly spaced."""
+        flat = [part.reshape(-1, *part.shape[2:]) for part in self.frames]
+        some = [part[:: max(1, len(part) * len(flat) // 2000)] for part in flat]
+        return color_rarity(to_tensor(np.concatenate(some)))
 
 
 def read_known(tasks: Sequence[TaskData]) -> Known:

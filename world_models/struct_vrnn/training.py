@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from world_models.checkpoint import save_array
 from world_models.frames import to_tensor
-from world_models.losses import Loss
+from world_models.losses import Loss, color_index
 from world_models.precision import autocast
 from world_models.struct_vrnn.losses import Sampling, separation_loss, sequence_loss
 from world_models.struct_vrnn.model import StructVRNN
@@ -55,9 +55,11 @@ def vision_loss(
     found = vision.detect(torch.cat([pictures.flatten(0, 1), references]))
     features, first = found.features.split([batch * count, batch])
     reference = vision.reference(references, first).repeat(count)
-    image = (
-        0.5 * (vision.generate(features, reference) - pictures.flatten(0, 1)).square().sum((1, 2, 3)).mean()
-    )
+    targets = pictures.flatten(0, 1)
+    errors = 0.5 * (vision.generate(features, reference) - targets).square().sum(1)
+    if stage.rarity:
+        errors = errors * known.rarity.to(device)[color_index(targets)]
+    image = errors.sum((1, 2)).mean()
     paths = features.unflatten(0, (batch, count))
     logs = {"image": image, "sparsity": found.activity.sum(-1).mean()}
     total = image + stage.sparsity * logs["sparsity"]
