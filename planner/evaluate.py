@@ -5,15 +5,12 @@ Every planner gets the same frozen episodes and the same low level. Outcomes are
 """
 
 import json
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from tqdm import tqdm
 
 from envs import PUSH_IDS
 from envs.episodes import Episodes, draw_episodes, load_manifest
@@ -21,6 +18,7 @@ from envs.push_tasks import find_task
 from planner import figures
 from planner.baselines import PLANNERS
 from planner.build import weights_digest
+from planner.journal import journal_path, resume, run_missing
 from planner.results import markdown_table, summarise
 from planner.settings import Settings
 from planner.worker import Worker, film_stem
@@ -117,30 +115,18 @@ def _run_episode(planner: str, index: int) -> dict[str, Any]:
 def evaluate(run: Push) -> dict[str, Any]:
     """Run all episodes of all planners and write JSON, table and plot; returns the JSON content."""
     names, episodes = run.names(), run.select()
-    journal = run.out.with_name(run.out.name + ".episodes.jsonl")
+    journal = journal_path(run.out)
     settings = {name: _settings(run, name) for name in names}
     scenes = list(enumerate(episodes.scenes[: run.episodes]))
-    wanted = {(name, index): scene.digest for name in names for index, scene in scenes}
-    records = _resume(journal, settings, wanted)
-    missing = [key for key in wanted if key not in records or not _is_filmed(run, *key)]
-    context = multiprocessing.get_context("spawn")
-    with (
-        tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit="episode") as bar,
-        ProcessPoolExecutor(run.workers, context, _start_worker, (run, episodes)) as pool,
-        journal.open("a") as file,
-    ):
-        jobs = [pool.submit(_run_episode, *key) for key in missing]
-        try:
-            for job in as_completed(jobs):
-                record = job.result()
-                record["settings"] = settings[record["planner"]]
-                records[record["planner"], record["episode"]] = record
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                bar.update()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    wanted = {
+        (name, index): {"scene": scene.digest, "settings": settings[name]}
+        for name in names
+        for index, scene in scenes
+    }
+    records = resume(journal, ("planner", "episode"), wanted)
+    missing = {key: wanted[key] for key in wanted if key not in records or not _is_filmed(run, *key)}
+    done = len(wanted) - len(missing)
+    records |= run_missing(journal, missing, done, run.workers, _start_worker, (run, episodes), _run_episode)
     by_planner = {name: [records[name, index] for index in range(run.episodes)] for name in names}
     rows = [summarise(name, run.servo if name != "random" else "none", by_planner[name]) for name in names]
     manifest = {"name": episodes.name, "fingerprint": episodes.fingerprint, "seed": episodes.seed}
@@ -164,24 +150,6 @@ def _settings(run: Push, planner: str) -> dict[str, Any]:
     if planner == "tap":
         settings["pictures_sha256"] = weights_digest(weights["keyin"])
     return settings
-
-
-def _resume(
-    journal: Path, settings: dict[str, dict[str, Any]], wanted: dict[tuple[str, int], str]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """Outcomes of earlier runs that are still valid; other whole lines of the journal are left in it."""
-    records, lines = {}, []
-    for line in journal.read_text().splitlines() if journal.exists() else []:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the last line of a killed run may be torn
-        lines.append(line)
-        key = (record["planner"], record["episode"])
-        if record["settings"] == settings.get(key[0]) and record["scene"] == wanted.get(key):
-            records[key] = record
-    write_bytes(journal, "".join(line + "\n" for line in lines).encode())
-    return records
 
 
 def main() -> None:

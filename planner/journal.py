@@ -1,0 +1,79 @@
+"""Many episodes over several processes, every outcome kept as it comes.
+
+Outcomes are lines of JSON in ``<out>.episodes.jsonl``, so that an interrupted evaluation goes on where it
+stopped, and one with other settings leaves them alone.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from tqdm import tqdm
+
+from world_models.checkpoint import write_bytes
+
+Record = dict[str, Any]
+Key = TypeVar("Key", bound=tuple[str | int, ...])
+"""Names one episode of an evaluation: the values of some fields of its record."""
+
+
+def journal_path(out: Path) -> Path:
+    """Where the outcomes behind the results in ``out`` are kept."""
+    return out.with_name(out.name + ".episodes.jsonl")
+
+
+def resume(journal: Path, fields: tuple[str, ...], wanted: Mapping[Key, Record]) -> dict[Key, Record]:
+    """Outcomes of earlier runs that are still valid; other whole lines of the journal are left in it.
+
+    ``fields`` are those that make up a key; a record is valid if it holds all that ``wanted`` says of it.
+    """
+    records, lines = {}, []
+    for line in journal.read_text().splitlines() if journal.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # the last line of a killed run may be torn
+        lines.append(line)
+        key = cast(Key, tuple(record.get(field) for field in fields))
+        if key in wanted and all(record.get(name) == value for name, value in wanted[key].items()):
+            records[key] = record
+    write_bytes(journal, "".join(line + "\n" for line in lines).encode())
+    return records
+
+
+def run_missing(
+    journal: Path,
+    missing: Mapping[Key, Record],
+    done: int,
+    workers: int,
+    start: Callable[..., None],
+    arguments: tuple[Any, ...],
+    episode: Callable[..., Record],
+) -> dict[Key, Record]:
+    """Run ``episode(*key)`` for every missing key; its record, with what is wanted of it, is written.
+
+    Each of the ``workers`` processes first calls ``start(*arguments)``. ``done`` episodes count as finished
+    on the progress bar.
+    """
+    records = {}
+    context = multiprocessing.get_context("spawn")
+    with (
+        tqdm(total=done + len(missing), initial=done, unit="episode") as bar,
+        ProcessPoolExecutor(workers, context, start, arguments) as pool,
+        journal.open("a") as file,
+    ):
+        jobs = {pool.submit(episode, *key): key for key in missing}
+        try:
+            for job in as_completed(jobs):
+                key = jobs[job]
+                records[key] = job.result() | missing[key]
+                file.write(json.dumps(records[key]) + "\n")
+                file.flush()
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return records
