@@ -12,20 +12,23 @@ ROWS, AHEAD, ACTIONS = 3, 5, 2
 
 
 def build(stochastic=True):
-    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     dynamics = Dynamics(DEBUG.model.model_copy(update={"stochastic": stochastic, "actions": ACTIONS}))
     for parameter in dynamics.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=0.2, generator=rng)
     sizes = [dynamics.config.hidden, dynamics.config.features]
-    belief = Belief(*(torch.randn(ROWS, size) for size in sizes))
+    belief = Belief(*(torch.randn(ROWS, size, generator=rng) for size in sizes))
     head = RewardHead(RewardHeadConfig(task="t", actions=ACTIONS, hidden_size=sum(sizes), width=6))
-    head.set_scales(1.0 + torch.randn(20, 4, sum(sizes)), 2.0 + 3.0 * torch.randn(20, 4))
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.4, generator=rng)
+    seen = torch.randn(20, 4, sum(sizes), generator=rng)
+    head.set_scales(1.0 + seen, 2.0 + 3.0 * seen[..., 0])
     return dynamics.requires_grad_(False), belief, head.requires_grad_(False)
 
 
 def padded():
-    torch.manual_seed(1)
-    return torch.cat([torch.rand(ROWS, AHEAD, ACTIONS) * 2 - 1, torch.ones(ROWS, AHEAD, ACTIONS)], -1)
+    actions = torch.rand(ROWS, AHEAD, ACTIONS, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    return torch.cat([actions, torch.ones_like(actions)], -1)
 
 
 @pytest.mark.parametrize("stochastic", [True, False])

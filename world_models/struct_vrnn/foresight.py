@@ -1,8 +1,9 @@
 """Following many candidate actions fast, for planning.
 
-The equations are those of :meth:`Dynamics.imagine` and :meth:`RewardHead.forward`; what shares an input is one
-matrix product, weights are brought into the number format of the products once and not at every step, and
-work whose result nobody asks for is left out: the spread of the prior and the recurrence after the last frame.
+The equations are those of :meth:`Dynamics.imagine` and :meth:`RewardHead.forward`; what shares an input is
+one matrix product, weights are brought into the number format of the products once and not at every step,
+and work whose result nobody asks for is left out: the spread of the prior and, where states are not wanted,
+the recurrence after the last frame.
 """
 
 from dataclasses import dataclass

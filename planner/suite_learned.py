@@ -1,0 +1,130 @@
+"""Control of the DM Control tasks from pictures: a Struct-VRNN imagines rewards or keypoints of one task."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from planner.build import ReadyHead, ReadyWorldModel, load_world_model
+from planner.cem import CemConfig
+from planner.learned import LearnedController
+from planner.servo import Servo, ServoConfig
+from planner.suite_costs import KeypointDistance, Return
+from world_models.interface import Context, Future
+from world_models.precision import autocast
+from world_models.struct_vrnn.dynamics import Belief
+from world_models.struct_vrnn.foresight import foresee, foresee_rewards, foresee_states
+from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.rewards import RewardHead
+
+MEMORY = 8
+"""Frames that are looked at, the last ones: as many as reward heads see in training."""
+SUITE_SERVO = ServoConfig(
+    horizon=12,
+    cem=CemConfig(
+        candidates=64, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0, kept_fraction=0.3
+    ),
+)
+"""The search that the DM Control tasks start from."""
+
+
+@dataclass(frozen=True)
+class RewardState:
+    """What is known after the seen frames: belief of the dynamics, and memory of the reward head."""
+
+    hidden: Float[Tensor, "B H"]
+    features: Float[Tensor, "B F"]
+    memory: Float[Tensor, "B 2 W"]
+
+
+class RewardModel:
+    """A Struct-VRNN and a reward head as one model. Decisions are the task's actions, features ``[reward]``:
+    what is predicted to be received on arriving at each step.
+    """
+
+    def __init__(self, world: StructVRNN, head: RewardHead) -> None:
+        self.world, self.head = world, head
+        self.decision_dim = head.config.actions
+
+    @torch.inference_mode()
+    def encode(self, context: Context) -> RewardState:
+        """See the frames, and let the head read what is made of them."""
+        state = self.world.encode(context)
+        _, memory = self.head(state.carried)
+        return RewardState(state.hidden, state.features, memory)
+
+    @torch.inference_mode()
+    def imagine(self, state: RewardState, decisions: Float[Tensor, "B L A"]) -> Future:
+        """Rewards on the way that actions lead to."""
+        belief = Belief(state.hidden, state.features)
+        with autocast(decisions.device):
+            path = foresee_states(self.world.dynamics, belief, self.world.pad(decisions))
+            rewards = foresee_rewards(self.head, path.carried, state.memory)
+        return Future(rewards[..., None], _steps(decisions))
+
+
+class KeypointModel:
+    """A Struct-VRNN that knows how many actuators its task has; features are keypoints."""
+
+    def __init__(self, world: StructVRNN, actions: int) -> None:
+        self.world, self.decision_dim = world, actions
+
+    @torch.inference_mode()
+    def encode(self, context: Context) -> Belief:
+        """See the frames."""
+        state = self.world.encode(context)
+        return Belief(state.hidden, state.features)
+
+    @torch.inference_mode()
+    def imagine(self, state: Belief, decisions: Float[Tensor, "B L A"]) -> Future:
+        """Keypoints on the way that actions lead to."""
+        with autocast(decisions.device):
+            features = foresee(self.world.dynamics, state, self.world.pad(decisions))
+        return Future(self.world.unweigh(features), _steps(decisions))
+
+
+def reward_controller(
+    model: str, task: str, config: ServoConfig = SUITE_SERVO, device: str = "cpu"
+) -> LearnedController:
+    """The search for predicted reward; pictures and actions in, the next action out.
+
+    The subgoal it is given says nothing and may be any picture.
+
+    Raises:
+        ValueError: there is no such model, or it has no reward head for the task.
+        CheckpointError: its files are damaged.
+    """
+    ready = load_world_model(model, device)
+    dynamics = RewardModel(ready.world, find_head(ready, task).head)
+    return LearnedController(dynamics, Servo(dynamics, Return(), config), MEMORY)
+
+
+def goal_controller(
+    model: str, task: str, config: ServoConfig = SUITE_SERVO, device: str = "cpu"
+) -> LearnedController:
+    """The search for what the subgoal's picture shows.
+
+    Raises:
+        ValueError: there is no such model, or it has no reward head for the task, which knows its actuators.
+        CheckpointError: its files are damaged.
+    """
+    ready = load_world_model(model, device)
+    dynamics = KeypointModel(ready.world, find_head(ready, task).head.config.actions)
+    return LearnedController(dynamics, Servo(dynamics, KeypointDistance(ready.world.embed), config), MEMORY)
+
+
+def find_head(ready: ReadyWorldModel, task: str) -> ReadyHead:
+    """The model's reward head for a task.
+
+    Raises:
+        ValueError: it has none; the message names those it has.
+    """
+    if task not in ready.heads:
+        known = ", ".join(ready.heads) or "none"
+        raise ValueError(f"{ready.name} has no reward head for {task!r}; it has some for {known}")
+    return ready.heads[task]
+
+
+def _steps(decisions: Float[Tensor, "B L A"]) -> Float[Tensor, "B L"]:
+    return torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device).expand(decisions.shape[:2])
