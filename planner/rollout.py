@@ -85,7 +85,8 @@ def _chunks(candidates: Float[Tensor, "N L D"], chunk: int) -> list[Float[Tensor
 
 
 def _repeat(tensor: Tensor, row: int, count: int) -> Tensor:
-    return tensor[row].expand(count, *tensor.shape[1:]).contiguous()
+    # A copy even of one row: gradients cannot pass through tensors made in inference mode.
+    return tensor[row].expand(count, *tensor.shape[1:]).clone(memory_format=torch.contiguous_format)
 
 
 def _tensors(state: object) -> dict[str, Tensor]:

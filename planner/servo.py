@@ -1,7 +1,8 @@
 """The low level: search action sequences toward one subgoal and return the next action.
 
 Visual servoing as in KeyIn, section 10 and Algorithm 4. A servo remembers nothing: the warm start
-goes in and comes out.
+goes in and comes out. On request a few steps of gradient descent through the model
+refine the answer of the search.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from torch import Tensor
 
 from planner.cem import CemConfig, cem, cheapest
 from planner.costs import Cost
-from planner.rollout import make_score, target_rows
-from world_models.interface import Dynamics
+from planner.rollout import make_score, repeat_row, target_rows
+from world_models.interface import Dynamics, Future
 
 
 class ServoConfig(BaseModel):
@@ -39,11 +40,18 @@ class ServoConfig(BaseModel):
     """Start from the previous step's answer, moved on by one step (the paper starts afresh every step)."""
     warm_std: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     """Spread of the first population after a warm start; 1 without one."""
+    gradient_steps: int = Field(default=0, ge=0)
+    """Steps of gradient descent from the answer of the search; 0 for models without a gradient."""
+    gradient_step_size: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    """Adam's learning rate: about how far an action moves per step."""
 
     @property
     def imagined_steps(self) -> int:
         """Control steps that the model imagines for one decision."""
-        return self.cem.candidates * self.cem.iterations * self.horizon
+        sequences = self.cem.candidates * self.cem.iterations
+        if self.gradient_steps:
+            sequences += self.gradient_steps + 1
+        return sequences * self.horizon
 
 
 @dataclass(frozen=True)
@@ -78,8 +86,8 @@ class Servo:
         after a change of subgoal; it is used only if the configuration asks for warm starts.
 
         Raises:
-            ValueError: if the subgoal shows no object, if the warm start has the wrong shape, or if
-                there is not one generator per row.
+            ValueError: if the subgoal shows no object, if the warm start has the wrong shape, if
+                there is not one generator per row, or if there is no gradient to take steps along.
         """
         config = self.config
         target = target_rows(self.cost, subgoal)
@@ -94,6 +102,61 @@ class Servo:
         std = torch.full_like(mean, spread)
         steps = list(cem(score, mean, std, config.cem, generators, first))
         found = [cheapest(steps, row, 1, config.cem) for row in range(len(target))]
+        if config.gradient_steps:
+            found = [self._refine(state, target, row, *answer) for row, answer in enumerate(found)]
         decisions = torch.cat([sequence for sequence, _ in found])
         shifted = torch.cat([decisions[:, 1:], torch.zeros_like(decisions[:, :1])], dim=1)
         return ServoStep(decisions[:, 0], shifted, torch.cat([cost for _, cost in found]), decisions)
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _refine(
+        self,
+        state: Any,
+        target: Float[Tensor, "B G"],
+        row: int,
+        decisions: Float[Tensor, "1 L A"],
+        cost: Float[Tensor, "1"],
+    ) -> tuple[Float[Tensor, "1 L A"], Float[Tensor, "1"]]:
+        """The cheapest of ``decisions`` and of what Adam's steps make of them, and its cost."""
+        config, bound = self.config, self.config.cem.bound
+        state, target = repeat_row(state, row, 1), target[row : row + 1].clone()
+        trial, adam = decisions.clone().requires_grad_(), _Adam(config.gradient_step_size)
+        for left in reversed(range(config.gradient_steps + 1)):
+            future = self.model.imagine(state, trial)
+            price = self.cost(future, trial, target)
+            if bool(price < cost):
+                decisions, cost = trial.detach(), price.detach()
+            if left:
+                moved = trial.detach() - adam.step(_slope(price, future, trial))
+                trial = (moved if bound is None else moved.clamp(-bound, bound)).requires_grad_()
+        return decisions, cost
+
+
+class _Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1 and its settings); torch's own would load the compiler first."""
+
+    def __init__(self, size: float) -> None:
+        self._size, self._count = size, 0
+        self._mean, self._square = torch.zeros(()), torch.zeros(())
+
+    def step(self, gradient: Tensor) -> Tensor:
+        """What is to be subtracted."""
+        self._count += 1
+        self._mean = 0.9 * self._mean + 0.1 * gradient
+        self._square = 0.999 * self._square + 0.001 * gradient.square()
+        mean, square = self._mean / (1 - 0.9**self._count), self._square / (1 - 0.999**self._count)
+        return self._size * mean / (square.sqrt() + 1e-8)
+
+
+def _slope(cost: Float[Tensor, "1"], future: Future, decisions: Float[Tensor, "1 L A"]) -> Tensor:
+    """Gradient of the cost with respect to the decisions, zero where it is not finite."""
+    # A cost that also looks at the decisions has a gradient even if the future has none.
+    if not future.features.requires_grad:
+        raise ValueError("the model has no gradient (the true dynamics have none); use gradient_steps 0")
+    slope = None
+    if cost.requires_grad:
+        (slope,) = torch.autograd.grad(cost.sum(), decisions, allow_unused=True)
+    if slope is None:
+        raise ValueError("the cost has no gradient (colour segmentation has none); use gradient_steps 0")
+    return slope.nan_to_num(0.0, 0.0, 0.0)

@@ -44,6 +44,7 @@ def _matches(frames: Float[Tensor, "B 3 H W"], color: Color, tolerance: float) -
     """1 where the pixel has the colour, else 0."""
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise ValueError(f"frames must be RGB with shape [B 3 H W], got {list(frames.shape)}")
+    frames = frames.detach()  # a comparison in place would pass for one with a gradient
     # Plane by plane and in place: this runs on every candidate of every iteration.
     red, green, blue = color
     distance = (frames[:, 0].float() - red).square_()

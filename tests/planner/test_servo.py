@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor
 from planner.cem import CemConfig, cem, cheapest
 from planner.costs import ColorSegmenter, ObjectDistance
 from planner.rollout import make_score
-from planner.servo import Servo, ServoConfig
+from planner.servo import Servo, ServoConfig, ServoStep
 from world_models.interface import Context, Future
 
 Contexts = Callable[..., Context]
@@ -156,3 +157,93 @@ def test_a_row_gets_the_same_bits_alone_or_in_a_batch(
         alone = servo.act(state, toy_picture(goals[row]), None, seeded(seed))
         for name in ("action", "warm_start", "cost", "decisions"):
             assert torch.equal(getattr(alone, name)[0], getattr(together, name)[row]), name
+
+
+SMALL = CemConfig(candidates=10, iterations=1, elite_fraction=0.2, bound=1.0)
+
+
+@pytest.fixture
+def regulate(point_mass: Any, toy_context: Contexts, toy_picture: Pictures) -> Callable[..., ServoStep]:
+    """``regulate(*seeds, **settings)``: one decision of the exact regulator; inference-mode inputs."""
+    point_mass.speed = 4.0
+
+    def act(*seeds: int, **settings: Any) -> ServoStep:
+        servo = Servo(
+            point_mass, Regulator(point_mass.segmenter, 30.0), ServoConfig(**{"horizon": 4, **settings})
+        )
+        with torch.inference_mode():
+            state = point_mass.encode(toy_context(*[(30.0, 30.0 + seed) for seed in seeds]))
+            goal = toy_picture(*[(34.0, 25.0)] * len(seeds))
+        return servo.act(state, goal, None, seeded(*seeds))
+
+    return act
+
+
+def test_gradient_steps_end_at_the_exact_regulator(regulate: Callable[..., ServoStep]) -> None:
+    coarse, fine = (regulate(0, cem=SMALL, gradient_steps=steps) for steps in (0, 200))
+    expected = regulator_action(torch.tensor([4.0, -5.0]), 4.0, 30.0, 4)
+    assert (coarse.action[0] - expected).abs().max() > 0.1
+    torch.testing.assert_close(fine.action[0], expected, atol=0.01, rtol=0)
+    assert torch.equal(fine.warm_start[:, :-1], fine.decisions[:, 1:])
+
+
+@pytest.mark.parametrize("size", [0.01, 0.1, 3.0])
+def test_gradient_steps_never_cost_more_and_stay_within_the_bound(
+    regulate: Callable[..., ServoStep], size: float
+) -> None:
+    cheaper = 0
+    for seed in range(5):
+        costs = [regulate(seed, cem=SMALL).cost]
+        for steps in (1, 3, 6):
+            found = regulate(seed, cem=SMALL, gradient_steps=steps, gradient_step_size=size)
+            assert found.decisions.abs().max() <= 1
+            costs.append(found.cost)
+        assert all(later <= earlier for earlier, later in pairwise(costs))
+        cheaper += int(costs[-1] < costs[0])
+    assert cheaper == 5 or size > 1, "steps of a sensible size help"
+
+
+def test_gradient_steps_are_those_of_torch(regulate: Callable[..., ServoStep]) -> None:
+    free = SMALL.model_copy(update={"bound": None})
+    start = regulate(0, cem=free).decisions.clone().requires_grad_()
+    offset = torch.tensor([4.0, -5.0])
+    adam = torch.optim.Adam([start], lr=0.05)
+    for _ in range(4):
+        cost = (4.0 * start.cumsum(1) - offset).square().sum() + 30.0 * start.square().sum()
+        (start.grad,) = torch.autograd.grad(cost, start)
+        adam.step()
+    found = regulate(0, cem=free, gradient_steps=4, gradient_step_size=0.05)
+    torch.testing.assert_close(found.decisions, start.detach(), atol=1e-4, rtol=0)
+
+
+def test_refined_rows_get_the_same_bits_alone_or_in_a_batch(regulate: Callable[..., ServoStep]) -> None:
+    together = regulate(4, 5, cem=SMALL, gradient_steps=3)
+    for row, seed in enumerate((4, 5)):
+        alone = regulate(seed, cem=SMALL, gradient_steps=3)
+        for name in ("action", "warm_start", "cost", "decisions"):
+            assert torch.equal(getattr(alone, name)[0], getattr(together, name)[row]), name
+
+
+def test_refinement_counts_as_imagined() -> None:
+    search = ServoConfig(horizon=5, cem=SMALL)
+    assert search.imagined_steps == 10 * 5
+    assert search.model_copy(update={"gradient_steps": 3}).imagined_steps == 14 * 5
+
+
+def test_what_has_no_gradient_is_refused(
+    point_mass: Any, toy_context: Contexts, toy_picture: Pictures
+) -> None:
+    class Solid(type(point_mass)):  # type: ignore[misc]
+        def imagine(self, state: Any, decisions: Tensor) -> Future:
+            return super().imagine(state, decisions.detach())
+
+    segmenter = point_mass.segmenter
+    pixels = ObjectDistance(segmenter, lambda features: segmenter.blob(point_mass.decode(features)).centre)
+    cases = (
+        (Solid(segmenter), Regulator(segmenter, 1.0), "the model has no gradient.*use gradient_steps 0"),
+        (point_mass, pixels, "the cost has no gradient.*use gradient_steps 0"),
+    )
+    state, goal = point_mass.encode(toy_context((20.0, 15.0))), toy_picture((30.0, 20.0))
+    for model, cost, message in cases:
+        with pytest.raises(ValueError, match=message):
+            Servo(model, cost, ServoConfig(gradient_steps=2)).act(state, goal, None, seeded(0))
