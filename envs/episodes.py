@@ -54,7 +54,7 @@ def load_manifest(name: str) -> Episodes:
     """
     path = MANIFESTS / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in MANIFESTS.glob("*.json"))) or "none"
+        known = ", ".join(sorted(p.stem for p in MANIFESTS.glob("push*.json"))) or "none"
         raise ValueError(f"no manifest {name!r}; there are: {known}")
     content = json.loads(path.read_text())
     scenes = tuple(Scene.from_json(values) for values in content["scenes"])

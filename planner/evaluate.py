@@ -1,6 +1,7 @@
 """Closed-loop evaluation: ``python -m planner.evaluate push --planners keyin,flat --out results.json``.
 
-Every planner gets the same frozen episodes and the same low level. Outcomes are appended to
+Every planner gets the same frozen episodes and the same low level. ``python -m planner.evaluate dmc``
+compares controllers of the DM Control tasks (:mod:`planner.suite_evaluate`). Outcomes are appended to
 ``<out>.episodes.jsonl`` as they come, so that an interrupted run goes on where it stopped.
 """
 
@@ -21,6 +22,8 @@ from planner.build import weights_digest
 from planner.journal import journal_path, resume, run_missing
 from planner.results import markdown_table, summarise
 from planner.settings import Settings
+from planner.suite_evaluate import Dmc, evaluate_suite
+from planner.suite_results import markdown_table as suite_table
 from planner.worker import Worker, film_stem
 from world_models.checkpoint import write_bytes
 
@@ -154,17 +157,20 @@ def _settings(run: Push, planner: str) -> dict[str, Any]:
 
 def main() -> None:
     """Command line entry point."""
-    run = tyro.cli(
-        tyro.extras.subcommand_type_from_defaults({"push": Push()}),
+    run: Any = tyro.cli(
+        tyro.extras.subcommand_type_from_defaults({"push": Push(), "dmc": Dmc()}),
         prog="python -m planner.evaluate",
         description=__doc__,
     )
     try:
-        result = evaluate(run)
+        if isinstance(run, Dmc):
+            table, written = suite_table(evaluate_suite(run)["rows"]), [run.out]
+        else:
+            table, written = markdown_table(evaluate(run)["rows"]), [run.out, run.out.with_suffix(".png")]
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    print(markdown_table(result["rows"]))
-    print(f"\nwritten: {run.out}, {run.out.with_suffix('.png')}")
+    print(table)
+    print(f"\nwritten: {', '.join(map(str, written))}")
 
 
 if __name__ == "__main__":

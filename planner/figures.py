@@ -26,16 +26,15 @@ def strip(frames: Sequence[Picture], path: Path) -> None:
     Image.fromarray(np.concatenate(parts, axis=1)).save(path)
 
 
-def video(frames: Sequence[Picture], goal: Picture, path: Path, fps: int = 10) -> None:
-    """Write an episode as MP4, with the goal picture faintly laid over every frame and shown beside it."""
+def video(frames: Sequence[Picture], goal: Picture | None, path: Path, fps: int = 10) -> None:
+    """Write an episode as MP4; a goal picture is faintly laid over every frame and shown beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ghost = _enlarge(goal).astype(np.float32)
-    height, width = ghost.shape[:2]
-    writer = imageio_ffmpeg.write_frames(str(path), (2 * width, height), fps=fps, quality=8)
+    shown = [_enlarge(frame) if goal is None else _beside_goal(frame, goal) for frame in frames]
+    height, width = shown[0].shape[:2]
+    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, quality=8)
     writer.send(None)
-    for frame in frames:
-        mixed = (0.75 * _enlarge(frame) + 0.25 * ghost).round().astype(np.uint8)
-        writer.send(np.ascontiguousarray(np.concatenate([mixed, _enlarge(goal)], axis=1)))
+    for frame in shown:
+        writer.send(np.ascontiguousarray(frame))
     writer.close()
 
 
@@ -67,6 +66,12 @@ def final_positions(records: Mapping[str, Sequence[dict[str, Any]]], path: Path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
+
+
+def _beside_goal(frame: Picture, goal: Picture) -> Picture:
+    frame, goal = _enlarge(frame), _enlarge(goal)
+    mixed = (0.75 * frame.astype(np.float32) + 0.25 * goal).round().astype(np.uint8)
+    return np.concatenate([mixed, goal], axis=1)
 
 
 def _enlarge(frame: Picture) -> Picture:

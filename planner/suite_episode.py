@@ -1,0 +1,116 @@
+"""One closed-loop episode of a DM Control task, and the controllers that see no picture."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from dm_control.rl.control import PhysicsError
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.suite import SuiteEnv
+from envs.suite_episodes import SuiteStart
+from envs.suite_simulator import SuiteSimulator
+from planner.episode import Controller
+from planner.servo import Servo, ServoConfig, ServoStep
+from planner.suite_costs import Return
+from world_models.frames import to_tensor
+from world_models.interface import Context
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass
+class SuiteOutcome:
+    """What happened: the reward and the seconds of the decision of every step; the start and every picture.
+
+    An episode whose simulation diverges ends there and earns no more.
+    """
+
+    rewards: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    frames: list[Picture] = field(default_factory=list)
+
+    @property
+    def best_frame(self) -> Picture:
+        """The picture of the highest reward, the last of them if it was paid more than once."""
+        _, step = max((reward, step) for step, reward in enumerate(self.rewards, 1))
+        return self.frames[step]
+
+
+class SuiteSimulatorController:
+    """Searches for return in the true dynamics, starting from the true state; the subgoal says nothing."""
+
+    def __init__(self, env: SuiteEnv, config: ServoConfig) -> None:
+        self._env = env
+        self._servo = Servo(SuiteSimulator(env, pool=config.cem.candidates), Return(), config)
+
+    def act(
+        self,
+        seen: Context,
+        subgoal: Float[Tensor, "1 C H W"],
+        warm_start: Float[Tensor, "1 L A"] | None,
+        generator: torch.Generator,
+    ) -> ServoStep:
+        """The next action after a search."""
+        return self._servo.act(SuiteSimulator.observe(self._env), subgoal, warm_start, [generator])
+
+
+class UniformController:
+    """Uniform actions in [-1, 1], a new one every step."""
+
+    def __init__(self, actions: int) -> None:
+        self._actions = actions
+
+    def act(
+        self,
+        seen: Context,
+        subgoal: Float[Tensor, "1 C H W"],
+        warm_start: Float[Tensor, "1 L A"] | None,
+        generator: torch.Generator,
+    ) -> ServoStep:
+        """A random action."""
+        action = 2 * torch.rand(1, self._actions, generator=generator) - 1
+        return ServoStep(action, action[:, None], torch.full((1,), torch.nan), action[:, None])
+
+
+def run_suite_episode(
+    env: SuiteEnv,
+    start: SuiteStart,
+    controller: Controller,
+    goal: Picture | None,
+    steps: int,
+    generator: torch.Generator,
+    device: str = "cpu",
+) -> SuiteOutcome:
+    """Run ``steps`` steps of the environment from ``start``.
+
+    The controller is given pictures and goal on ``device``; without a goal a black picture.
+
+    Raises:
+        ValueError: the start is not the one that was frozen.
+    """
+    start.begin(env)
+    outcome = SuiteOutcome(frames=[env.render()])
+    size = env.image_size
+    subgoal = torch.zeros(1, 3, size, size) if goal is None else to_tensor(goal)[None]
+    subgoal = subgoal.to(device)
+    frames = torch.zeros(1, steps + 1, 3, size, size, device=device)
+    actions = torch.zeros(1, steps, env.action_size, device=device)
+    warm_start: Tensor | None = None
+    for now in range(steps):
+        frames[0, now] = to_tensor(outcome.frames[-1])
+        begun = time.perf_counter()
+        step = controller.act(Context(frames[:, : now + 1], actions[:, :now]), subgoal, warm_start, generator)
+        action = step.action[0].cpu()
+        outcome.seconds.append(time.perf_counter() - begun)
+        try:
+            reward, _ = env.advance(action.double().numpy())
+        except PhysicsError:
+            break
+        actions[0, now], warm_start = action, step.warm_start
+        outcome.rewards.append(reward)
+        outcome.frames.append(env.render())
+    return outcome

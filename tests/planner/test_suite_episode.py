@@ -1,0 +1,132 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from envs.suite import SuiteEnv
+from envs.suite_episodes import SuiteEpisodes, draw_starts, load_starts
+from envs.suite_tasks import TASKS
+from planner.cem import CemConfig
+from planner.servo import ServoConfig, ServoStep
+from planner.suite_episode import SuiteOutcome, SuiteSimulatorController, UniformController, run_suite_episode
+from planner.suite_learned import SUITE_SERVO
+from planner.suite_worker import SuiteTrial, SuiteWorker
+from world_models.frames import to_tensor
+
+SMALL = ServoConfig(
+    horizon=6, cem=CemConfig(candidates=24, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0)
+)
+
+
+@pytest.fixture(scope="module")
+def reacher():
+    env = SuiteEnv("reacher-easy")
+    yield env
+    env.close()
+
+
+class Noting:
+    """A controller that turns the shoulder and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told = []
+
+    def act(self, seen, subgoal, warm_start, generator):
+        self.told.append((seen.frames.clone(), seen.actions.clone(), subgoal, warm_start))
+        action = torch.tensor([[0.5, 0.1 * len(self.told)]])
+        return ServoStep(action, action[:, None], torch.zeros(1), action[:, None])
+
+
+def run(env, controller, goal=None, steps=4, seed=0):
+    start = load_starts().starts[env.task.name][2]
+    return run_suite_episode(env, start, controller, goal, steps, torch.Generator().manual_seed(seed))
+
+
+def test_controllers_are_told_pictures_and_actions(reacher):
+    controller = Noting()
+    outcome = run(reacher, controller)
+    assert (len(outcome.frames), len(outcome.rewards), len(outcome.seconds)) == (5, 4, 4)
+    frames, actions, subgoal, warm_start = controller.told[3]
+    assert torch.equal(frames, to_tensor(np.stack(outcome.frames[:4]))[None])
+    assert actions[0].numpy() == pytest.approx(np.array([[0.5, 0.1], [0.5, 0.2], [0.5, 0.3]]))
+    assert not subgoal.any()
+    assert warm_start[0, 0].tolist() == pytest.approx([0.5, 0.3])
+    assert controller.told[0][3] is None
+    frame = outcome.frames[2]
+    run(reacher, controller, goal=frame, steps=1)
+    assert torch.equal(controller.told[-1][2][0], to_tensor(frame))
+
+
+def test_true_dynamics_reach_a_target_that_chance_does_not(reacher):
+    searched = run(reacher, SuiteSimulatorController(reacher, SMALL), steps=25)
+    again = run(reacher, SuiteSimulatorController(reacher, SMALL), steps=25)
+    by_chance = run(reacher, UniformController(2), steps=25)
+    assert searched.rewards == again.rewards
+    assert sum(searched.rewards) > 30 > sum(by_chance.rewards)
+
+
+def test_uniform_actions_fill_the_box():
+    generator = torch.Generator().manual_seed(0)
+    controller = UniformController(6)
+    actions = torch.cat([controller.act(None, None, None, generator).action for _ in range(500)])
+    assert actions.std() == pytest.approx(3**-0.5, abs=0.02)
+    assert -1 <= actions.min() < -0.99 and 0.99 < actions.max() <= 1
+
+
+def test_best_frame_follows_the_highest_reward():
+    frames = [np.full((2, 2, 3), k, dtype=np.uint8) for k in range(5)]
+    assert SuiteOutcome([1.0, 4.0, 4.0, 2.0], frames=frames).best_frame[0, 0, 0] == 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_frozen_starts_are_reproducible(task):
+    frozen, env = load_starts(), SuiteEnv(task)
+    assert len(frozen.starts[task]) == 20
+    assert draw_starts(env, frozen.seed, 3) == frozen.starts[task][:3]
+    with pytest.raises(ValueError, match="does not start where"):
+        replace(frozen.starts[task][0], seed=1).begin(env)
+    env.close()
+
+
+def test_altered_starts_are_refused(tmp_path):
+    frozen = load_starts()
+    path = tmp_path / "dmc-20.json"
+    path.write_text(SuiteEpisodes("dmc-20", frozen.seed, frozen.starts).to_json())
+    assert load_starts(path) == frozen
+    path.write_text(path.read_text().replace(str(frozen.starts["cheetah-run"][0].seed), "17"))
+    with pytest.raises(ValueError, match="fingerprint"):
+        load_starts(path)
+
+
+def trial(folder: Path, **change) -> SuiteTrial:
+    settings = {
+        "objective": "goal",
+        "search": SMALL,
+        "model": "struct-vrnn-dmc",
+        "seed": 0,
+        "steps": 5,
+        "device": "cpu",
+        "goals": folder / "goals",
+        "video": None,
+    }
+    return SuiteTrial(**(settings | change))
+
+
+def test_goal_is_the_best_picture_of_the_search_in_true_dynamics(tmp_path):
+    worker = SuiteWorker(trial(tmp_path))
+    learned = worker.episode("reacher-easy", "learned", 0)
+    assert (learned["steps"], learned["model_steps"]) == (5, 5 * SMALL.imagined_steps)
+    [goal] = (tmp_path / "goals").iterdir()
+    kept = goal.read_bytes()
+    goal.unlink()
+    worker.episode("reacher-easy", "simulator", 0)
+    assert goal.read_bytes() == kept  # the arm itself leaves the same picture behind
+    other = trial(tmp_path, seed=1).goal_path("reacher-easy", 0, load_starts().starts["reacher-easy"][0])
+    assert other != goal
+
+
+def test_steps_end_with_the_episode(tmp_path):
+    assert trial(tmp_path, steps=None, search=SUITE_SERVO).length("walker-walk") == 500
+    assert trial(tmp_path, steps=300).length("cheetah-run") == 250
