@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -21,6 +21,8 @@ from planner.settings import PAPER, PAPER_SERVO, Settings
 from world_models.checkpoint import write_bytes
 
 SHIPPED = Settings()
+NO_GRADIENT = ("simulator",)
+"""Low levels whose model cannot be asked for gradient steps."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Variant:
     name: str
     what: str
     settings: Settings
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether the servo's model must have a gradient."""
+        return self.settings.servo.gradient_steps > 0
 
 
 def _servo(cem: dict[str, Any] | None = None, **changes: Any) -> Settings:
@@ -61,6 +68,8 @@ VARIANTS = (
     Variant("no-kept-elites", "servo without kept elites", _servo({"kept_fraction": 0.0})),
     Variant("last-population", "servo answers from its last population", _servo({"best_ever": False})),
     Variant("no-warm-start", "servo starts afresh every step", _servo(warm_start=False)),
+    Variant("mppi", "servo weighs all candidates (MPPI)", _servo({"temperature": 0.1})),
+    Variant("gradient", "servo takes 5 gradient steps from its answer", _servo(gradient_steps=5)),
     Variant("search-last", "plan from the search's last population", _search({"best_ever": False})),
     Variant("search-kept", "search for subgoals keeps 30 % of its elites", _search({"kept_fraction": 0.3})),
     Variant("no-plausibility", "the cheapest plan, plausible or not", _search(shortlist=1)),
@@ -76,11 +85,13 @@ VARIANTS = (
 class Ablate:
     """Push the puck round the wall."""
 
-    variants: str = ",".join(variant.name for variant in VARIANTS)
-    """Comma-separated names of variants."""
+    variants: str = ",".join(variant.name for variant in VARIANTS if not variant.needs_gradient)
+    """Comma-separated names of variants; gradient needs a servo whose model has one."""
     planners: str = "keyin"
     """Comma-separated planners of planner.evaluate; each variant is run with each."""
     task: str = "push"
+    servo: Literal["simulator"] = "simulator"
+    """Low level of planner.evaluate."""
     episodes: int = 100
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
@@ -100,6 +111,9 @@ class Ablate:
             raise ValueError(
                 f"unknown variant {', '.join(unknown) or '(none)'}; choose from {', '.join(known)}"
             )
+        if self.servo in NO_GRADIENT and any(known[name].needs_gradient for name in names):
+            able = ", ".join(name for name, variant in known.items() if not variant.needs_gradient)
+            raise ValueError(f"the true dynamics have no gradient; choose variants from {able}")
         return [known[name] for name in dict.fromkeys(names)]
 
     def evaluation(self, variant: Variant) -> Push:
@@ -107,6 +121,7 @@ class Ablate:
         return Push(
             planners=self.planners,
             task=self.task,
+            servo=self.servo,
             episodes=self.episodes,
             fresh=self.fresh,
             workers=self.workers,

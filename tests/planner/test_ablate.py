@@ -137,3 +137,12 @@ def test_unknown_variants_are_refused_with_the_valid_ones(tmp_path: Path, names:
     with pytest.raises(ValueError, match="choose from shipped, paper"):
         ablate(Ablate(variants=names, out=tmp_path / "a.json"))
     assert not list(tmp_path.iterdir())
+
+
+def test_gradient_steps_are_not_asked_of_the_true_dynamics(tmp_path: Path) -> None:
+    run = Ablate(out=tmp_path / "a.json")
+    assert {variant.name for variant in VARIANTS} - {variant.name for variant in run.select()} == {"gradient"}
+    with pytest.raises(
+        ValueError, match="true dynamics have no gradient; choose variants from shipped, paper"
+    ):
+        replace(run, variants="shipped,gradient").select()
