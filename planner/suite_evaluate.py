@@ -48,7 +48,8 @@ class Dmc:
     """Shipped model or model folder of the learned arm."""
     device: str = "cpu"
     settings: ServoConfig = SUITE_SERVO
-    """The search, the same for the learned and the simulator arm: an equal budget."""
+    """The search, the same for the learned and the simulator arm: an equal budget. Steps along the
+    gradient are the learned arm's alone."""
     out: Path = Path("dmc.json")
     video: Path | None = None
     """Folder for one MP4 per task and arm, of the first episode."""
@@ -145,7 +146,7 @@ def _settings(run: Dmc, task: str, arm: str, model: ReadyWorldModel | None) -> d
     """What an outcome of this arm depends on, beside its task and start (and the type of device)."""
     settings: dict[str, Any] = {"seed": run.seed, "steps": run.trial().length(task)}
     if arm != "random":
-        settings["search"] = run.settings.model_dump(mode="json")
+        settings["search"] = run.trial().search_of(arm).model_dump(mode="json")
     if arm == "learned" and model is not None:
         head = find_head(model, task)
         settings |= {

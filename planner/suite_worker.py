@@ -47,6 +47,10 @@ class SuiteTrial:
     goals: Path
     video: Path | None
 
+    def search_of(self, arm: str) -> ServoConfig:
+        """The search of an arm: true dynamics have no gradient to refine its answers by."""
+        return self.search.model_copy(update={"gradient_steps": 0}) if arm == "simulator" else self.search
+
     def length(self, task: str) -> int:
         """Steps of an episode of this task."""
         whole = find_task(task).steps
@@ -54,8 +58,9 @@ class SuiteTrial:
 
     def goal_path(self, task: str, index: int, start: SuiteStart) -> Path:
         """Where the goal picture of an episode is kept: named after all it depends on."""
-        search = json.dumps([self.search.model_dump(mode="json"), self.seed, self.length(task), start.digest])
-        return self.goals / f"{task}-{index:03d}-{hashlib.sha256(search.encode()).hexdigest()[:12]}.png"
+        search = self.search_of("simulator").model_dump(mode="json")
+        source = json.dumps([search, self.seed, self.length(task), start.digest])
+        return self.goals / f"{task}-{index:03d}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.png"
 
     def film_path(self, task: str, arm: str) -> Path | None:
         """Where the video of a task and an arm goes, if videos are wanted."""
@@ -81,7 +86,7 @@ class SuiteWorker:
         if film is not None and index == 0:
             shown = self._goal(task, index) if trial.objective == "goal" else None
             figures.video(outcome.frames, shown, film, fps=self._env(task).metadata["render_fps"])
-        imagined = 0 if arm == "random" else trial.search.imagined_steps
+        imagined = 0 if arm == "random" else trial.search_of(arm).imagined_steps
         return {
             "task": task,
             "arm": arm,
@@ -135,6 +140,6 @@ class SuiteWorker:
         if arm == "random":
             return UniformController(self._env(task).action_size)
         if arm == "simulator":
-            return SuiteSimulatorController(self._env(task), trial.search)
+            return SuiteSimulatorController(self._env(task), trial.search_of(arm))
         make = reward_controller if trial.objective == "reward" else goal_controller
-        return make(trial.model, task, trial.search, trial.device)
+        return make(trial.model, task, trial.search_of(arm), trial.device)

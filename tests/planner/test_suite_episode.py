@@ -127,6 +127,13 @@ def test_goal_is_the_best_picture_of_the_search_in_true_dynamics(tmp_path):
     assert other != goal
 
 
+def test_true_dynamics_are_searched_without_a_gradient(tmp_path):
+    asked = trial(tmp_path, search=SMALL.model_copy(update={"gradient_steps": 2}))
+    assert asked.search_of("learned").gradient_steps == 2
+    assert SuiteWorker(asked).episode("reacher-easy", "simulator", 0)["steps"] == 5
+    assert asked.search_of("simulator") == SMALL
+
+
 def test_steps_end_with_the_episode(tmp_path):
     assert trial(tmp_path, steps=None, search=SUITE_SERVO).length("walker-walk") == 500
     assert trial(tmp_path, steps=300).length("cheetah-run") == 250
