@@ -68,7 +68,7 @@ def _record(env: SuiteEnv, rng: np.random.Generator) -> Recording | None:
     """One attempt; None as soon as a tracked point is out of the picture or a number is not finite."""
     lead = int(rng.integers(1, LONGEST_LEAD + 1))
     env.start(int(rng.integers(SEEDS)))
-    actions = _random_actions(rng, lead + FRAMES - 1, env.action_size)
+    actions = random_actions(rng, lead + FRAMES - 1, env.action_size)
     frames, states, rewards = [], [], []
     for step, action in enumerate(actions, start=1):
         reward, _ = env.advance(action)
@@ -93,7 +93,7 @@ def _in_picture(env: SuiteEnv, state: NDArray[np.float64]) -> bool:
     return bool(pixels.min() > -0.5 and pixels.max() < env.image_size - 0.5)
 
 
-def _random_actions(rng: np.random.Generator, steps: int, size: int) -> NDArray[np.float32]:
+def random_actions(rng: np.random.Generator, steps: int, size: int) -> NDArray[np.float32]:
     """Actions ``[steps, A]`` that are held for four steps on average."""
     fresh = rng.uniform(-1.0, 1.0, (steps, size)).astype(np.float32)
     changes = rng.random(steps) < CHANGE

@@ -54,7 +54,6 @@ class RewardModel:
         _, memory = self.head(state.carried)
         return RewardState(state.hidden, state.features, memory)
 
-    @torch.inference_mode()
     def imagine(self, state: RewardState, decisions: Float[Tensor, "B L A"]) -> Future:
         """Rewards on the way that actions lead to."""
         belief = Belief(state.hidden, state.features)
@@ -76,7 +75,6 @@ class KeypointModel:
         state = self.world.encode(context)
         return Belief(state.hidden, state.features)
 
-    @torch.inference_mode()
     def imagine(self, state: Belief, decisions: Float[Tensor, "B L A"]) -> Future:
         """Keypoints on the way that actions lead to."""
         with autocast(decisions.device):

@@ -58,7 +58,7 @@ def test_rewards_belong_to_the_action_that_led_to_the_frame():
 
 
 def test_actions_are_held_four_steps_on_average():
-    actions = suite_data._random_actions(np.random.default_rng(0), 8000, 2)
+    actions = suite_data.random_actions(np.random.default_rng(0), 8000, 2)
     changed = (np.diff(actions, axis=0) != 0).all(axis=1)
     assert changed.mean() == pytest.approx(0.25, abs=0.02)
     assert np.abs(actions).max() <= 1.0 and actions.std() == pytest.approx(1 / np.sqrt(3), abs=0.02)

@@ -9,7 +9,7 @@ from planner import suite_learned
 from planner.cem import CemConfig
 from planner.servo import ServoConfig
 from planner.suite_costs import KeypointDistance, Return
-from planner.suite_learned import KeypointModel, RewardModel, goal_controller, reward_controller
+from planner.suite_learned import KeypointModel, RewardModel, RewardState, goal_controller, reward_controller
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import DEBUG
@@ -66,6 +66,17 @@ def test_rewards_depend_on_earlier_actions_only_and_on_their_own_row():
     after = model.imagine(state, changed).features
     assert torch.equal(after[:, :2], before[:, :2]) and torch.equal(after[1], before[1])
     assert (after[0, 2:] != before[0, 2:]).all()
+
+
+def test_returns_have_a_gradient_that_says_which_way_they_grow():
+    model, ahead = reward_model(), decisions().requires_grad_()
+    state = model.encode(context())
+    state = RewardState(*(part.clone() for part in vars(state).values()))
+    cost = -Return()(model.imagine(state, ahead), ahead, torch.zeros(ROWS, 0)).sum()
+    (slope,) = torch.autograd.grad(cost, ahead)
+    nudge = 1e-2 * slope / slope.norm()
+    higher, lower = (model.imagine(state, ahead.detach() + way * nudge).features.sum() for way in (1.0, -1.0))
+    assert float(higher - lower) == pytest.approx(2e-2 * float(slope.norm()), rel=0.01)
 
 
 def test_keypoints_are_those_of_the_world_model():

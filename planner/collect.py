@@ -1,0 +1,206 @@
+"""Collect data from the planner's own episodes.
+
+``python -m planner.collect dmc --task reacher-easy --model random --out data/rounds/reacher-easy`` writes
+shards that training reads like those of ``envs.collect dmc``. Several rounds may go into one folder: shards
+of other models, seeds or settings are left alone, and new ones are numbered after them. A run that was
+interrupted goes on with the first missing shard; the same seed gives the same bytes whatever the number of
+workers.
+"""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from tqdm import tqdm
+
+from envs.suite import SuiteEnv
+from envs.suite_tasks import CONTROL_STEPS, find_task
+from planner.build import load_world_model
+from planner.servo import ServoConfig
+from planner.suite_learned import SUITE_SERVO, find_head
+from planner.suite_recording import Policy, cut, load_policy, random_policy, record_episode
+from world_models.data import (
+    DataError,
+    Scalar,
+    SequenceDataset,
+    Sequences,
+    read_attributes,
+    shard_path,
+    write_shard,
+)
+
+EPISODES = 5
+"""Episodes of a shard."""
+VERSION = 1
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Dmc:
+    """Episodes of a DM Control task, cut into consecutive sequences."""
+
+    out: Path
+    """Folder of the shards."""
+    task: str
+    """A task such as cartpole-balance."""
+    model: str = "struct-vrnn-dmc"
+    """Shipped name or folder of the Struct-VRNN that imagines rewards; or random, for random actions."""
+    episodes: int = 20
+    """How many episodes; rounded up to whole shards of 5."""
+    frames: int = 25
+    """Length of a sequence. Where it does not divide an episode, the last two sequences overlap."""
+    noise: float = 0.3
+    """Standard deviation of what is added to the model's actions, which are in [-1, 1]."""
+    servo: ServoConfig = SUITE_SERVO
+    """How actions are searched."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+    device: str = "cpu"
+
+    def origin(self) -> dict[str, Scalar]:
+        """What the content of a shard depends on, beside its number.
+
+        Raises:
+            ValueError: there is no such task or model, or a number is out of range.
+        """
+        task = find_task(self.task)
+        if min(self.episodes, self.workers) < 1 or min(self.noise, self.seed) < 0:
+            raise ValueError("--episodes and --workers must be at least 1, --noise and --seed at least 0")
+        if not 2 <= self.frames <= task.steps:
+            raise ValueError(f"--frames must be 2 to {task.steps}, the length of an episode of {task.name}")
+        origin: dict[str, Scalar] = {
+            "environment": task.id,
+            "seed": self.seed,
+            "version": VERSION,
+            "model": self.model,
+        }
+        if self.model == RANDOM:
+            return origin
+        ready = load_world_model(self.model, self.device)
+        return origin | {
+            "weights": ready.weights_sha256,
+            "head": find_head(ready, self.task).sha256,
+            "noise": self.noise,
+            "search": self.servo.model_dump_json(),
+        }
+
+
+def collect(run: Dmc) -> float:
+    """Make every shard that is not there yet; answers the mean return of the episodes.
+
+    Raises:
+        DataError: the folder holds data that does not go with it.
+        ValueError: there is no such task or model, or a number is out of range.
+    """
+    origin, shards = run.origin(), -(-run.episodes // EPISODES)
+    first, done = place(run, origin, shards)
+    returns = [done[group] for group in sorted(done)]
+    missing = [group for group in range(shards) if group not in done]
+    context = multiprocessing.get_context("spawn")
+    with (
+        tqdm(total=shards * EPISODES, initial=len(done) * EPISODES, unit="episode", desc=run.task) as bar,
+        ProcessPoolExecutor(run.workers, mp_context=context) as pool,
+    ):
+        jobs = [pool.submit(write, run, origin, first + group, group) for group in missing]
+        try:
+            for job in as_completed(jobs):
+                returns.append(job.result())
+                bar.update(EPISODES)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return float(np.mean(returns))
+
+
+def place(run: Dmc, origin: dict[str, Scalar], shards: int) -> tuple[int, dict[int, float]]:
+    """The number of the run's first shard, and the mean returns of its shards that are there.
+
+    Raises:
+        DataError: the folder holds sequences of another length or task, or other shards stand in the way.
+    """
+    if not any(run.out.glob("shard-*.h5")):
+        return 0, {}
+    data = SequenceDataset(run.out)
+    if data.shapes["frames"][0] != run.frames:
+        raise DataError(f"{run.out} has sequences of {data.shapes['frames'][0]} frames, not {run.frames}")
+    first, last, done = None, 0, dict[int, float]()
+    for path in data.paths:
+        attributes, last = read_attributes(path), int(path.stem.removeprefix("shard-"))
+        if attributes["environment"] != origin["environment"]:
+            raise DataError(f"{path} shows {attributes['environment']}, not {origin['environment']}")
+        if all(attributes.get(name) == value for name, value in origin.items()):
+            group = int(attributes["first_episode"]) // EPISODES
+            first, done[group] = last - group, float(attributes["mean_return"])
+    if first is None:
+        return last + 1, {}
+    taken = [n for n in range(shards) if n not in done and shard_path(run.out, first + n).exists()]
+    if taken:
+        raise DataError(f"{shard_path(run.out, first + taken[0])} is of another run; choose another --seed")
+    return first, done
+
+
+def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float:
+    """Record one shard; answers the mean return of its episodes."""
+    torch.set_num_threads(1)
+    env = SuiteEnv(run.task)
+    try:
+        first = group * EPISODES
+        policy = _policy(run)
+        episodes = [record_episode(env, policy, run.seed, first + k) for k in range(EPISODES)]
+        parts = [part for episode in episodes for part in cut(episode, run.frames)]
+        sequences = Sequences(
+            frames=np.stack([part.frames for part in parts]),
+            actions=np.stack([part.actions for part in parts]),
+            keyframes=np.zeros((len(parts), run.frames), dtype=np.bool_),
+            states=np.stack([part.states for part in parts]),
+            rewards=np.stack([part.rewards for part in parts]),
+        )
+        mean_return = float(np.mean([episode.rewards.sum() for episode in episodes]))
+        attributes: dict[str, Scalar] = {
+            **origin,
+            "first_index": group * len(parts),
+            "first_episode": first,
+            "episodes": EPISODES,
+            "environment_steps": EPISODES * CONTROL_STEPS,
+            "mean_return": mean_return,
+            "camera": env.task.camera,
+            "action_repeat": env.task.action_repeat,
+            "episode_length": 1 + env.task.steps,
+            "observation": env.observation_size,
+            "bodies": ",".join(env.bodies),
+        }
+        write_shard(shard_path(run.out, number), sequences, attributes)
+        return mean_return
+    finally:
+        env.close()
+
+
+@cache
+def _policy(run: Dmc) -> Policy:
+    if run.model == RANDOM:
+        return random_policy
+    return load_policy(run.model, run.task, run.servo, run.noise, run.device)
+
+
+def main() -> None:
+    """Command line entry point."""
+    run = tyro.cli(
+        tyro.extras.subcommand_type_from_defaults({"dmc": Dmc(tyro.MISSING, tyro.MISSING)}),
+        prog="python -m planner.collect",
+        description=__doc__,
+    )
+    try:
+        found = collect(run)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    print(f"written: {run.out}; mean return {found:.1f}")
+
+
+if __name__ == "__main__":
+    main()
