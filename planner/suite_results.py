@@ -54,16 +54,23 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     ]
     for row in rows:
         low, high = row["return_ci95"]
-        of_simulator, of_random = row["of_simulator"], row["of_random"]
+        of_simulator = row["of_simulator"]
         lines.append(
             f"| {row['task']} | {row['arm']} | {row['episodes']} "
             f"| {row['return_mean']:.1f} ± {row['return_std']:.1f} ({low:.1f} to {high:.1f}) "
             f"| {'-' if of_simulator is None else f'{100 * of_simulator:.0f} %'} "
-            f"| {'-' if of_random is None else f'{of_random:.1f} ×'} "
+            f"| {_times(row['of_random'])} "
             f"| {row['steps_mean']:.0f} | {row['model_steps_mean']:,.0f} "
             f"| {row['seconds_per_decision_p50']:.3f} |"
         )
     return "\n".join(lines)
+
+
+def _times(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    # Where chance earns next to nothing, the ratio says no more than that.
+    return f"{ratio:.1f} ×" if ratio < 1000 else "> 1000 ×"
 
 
 def _returns(episodes: Sequence[dict[str, Any]]) -> NDArray[np.float64]:

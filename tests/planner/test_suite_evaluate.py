@@ -28,9 +28,10 @@ def test_rows_compare_every_arm_with_true_dynamics_and_chance():
     assert random["seconds_per_decision_p50"] == pytest.approx(0.2)
     alone = summarise("reacher-easy", {"learned": episodes([5]), "random": episodes([0])})[0]
     assert (alone["of_simulator"], alone["of_random"], alone["return_std"]) == (None, None, 0)
-    table = markdown_table([learned, alone]).splitlines()
+    table = markdown_table([learned, alone, learned | {"of_random": 4e9}]).splitlines()
     assert "80.0 ± 14.1 (70.0 to 90.0) | 80 % | 4.0 ×" in table[2]
     assert "| - | - |" in table[3]
+    assert "| > 1000 × |" in table[4]
 
 
 def test_bootstrap_interval_is_near_that_of_a_normal_mean():
