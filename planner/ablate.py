@@ -90,7 +90,7 @@ class Ablate:
     planners: str = "keyin"
     """Comma-separated planners of planner.evaluate; each variant is run with each."""
     task: str = "push"
-    servo: Literal["simulator"] = "simulator"
+    servo: Literal["simulator", "learned"] = "simulator"
     """Low level of planner.evaluate."""
     episodes: int = 100
     fresh: int | None = None
@@ -122,6 +122,7 @@ class Ablate:
             planners=self.planners,
             task=self.task,
             servo=self.servo,
+            compare=False,
             episodes=self.episodes,
             fresh=self.fresh,
             workers=self.workers,

@@ -23,6 +23,7 @@ PLANNERS = {
     "surprise": "the same with keyframes where a sequential model is surprised",
     "tap": "bottlenecks between start and goal, predicted whenever they come",
     "flat": "no subgoals: straight to the goal",
+    "flat-deep": "no subgoals, and four times the search: twice the horizon, twice the candidates",
     "random": "random actions",
     "oracle": "the true keyframes of a demonstration of the same task",
 }

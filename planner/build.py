@@ -10,6 +10,7 @@ from envs.push import PUCK_PIXELS, PushEnv
 from envs.simulator import PushSimulator
 from planner.costs import Approach, ColorSegmenter, ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
+from planner.learned import LearnedController, PlaceModel
 from planner.servo import Servo, ServoConfig
 from world_models.checkpoint import StoredModel, read_model
 from world_models.keyin.model import KeyIn
@@ -23,6 +24,9 @@ PUCK_SEGMENTER = ColorSegmenter(color=PUCK_PIXELS, tolerance=0.4, min_mass=10, m
 """Finds the puck; the limits hold for every picture the environment renders, half-hidden pucks included."""
 APPROACH_WEIGHT = 0.1
 """Pull of the finger toward the puck, per pixel of puck distance."""
+PUSH_BODIES = ("puck", "finger")
+PUSH_MEMORY = 4
+"""Frames that the learned servo looks at: as many as the model sees in training."""
 
 
 @dataclass(frozen=True)
@@ -209,5 +213,26 @@ def simulator_servo(env: PushEnv, config: ServoConfig | None = None, threads: in
     """The low level of KeyIn, section 10: a search over actions in the environment's own physics."""
     config = config or ServoConfig()
     simulator = PushSimulator(env, pool=config.cem.candidates, threads=threads)
-    distance = ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2])
-    return Servo(simulator, Approach(distance, APPROACH_WEIGHT), config)
+    return Servo(simulator, _push_cost(), config)
+
+
+def learned_servo(
+    name: str = "struct-vrnn-push", config: ServoConfig | None = None, device: str = "cpu"
+) -> LearnedController:
+    """The low level that works from pictures alone: the same search with the same cost in a learned model.
+
+    Raises:
+        ValueError: there is no such model, or it does not know puck and finger.
+        CheckpointError: its files are incomplete or differ from their manifest.
+    """
+    world = load_world_model(name, device).world
+    if world.config.bodies != PUSH_BODIES:
+        known = ", ".join(world.config.bodies) or "no bodies"
+        raise ValueError(f"{name} knows {known}; a model that pushes knows {', '.join(PUSH_BODIES)}")
+    model = PlaceModel(world)
+    return LearnedController(model, Servo(model, _push_cost(), config or ServoConfig()), PUSH_MEMORY)
+
+
+def _push_cost() -> Approach:
+    """Puck to goal, finger to puck; features are the pixels of puck and finger."""
+    return Approach(ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2]), APPROACH_WEIGHT)

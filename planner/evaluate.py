@@ -15,6 +15,7 @@ import tyro
 
 from envs import PUSH_IDS
 from envs.episodes import Episodes, draw_episodes, load_manifest
+from envs.push_scene import Variation
 from envs.push_tasks import find_task
 from planner import figures
 from planner.baselines import PLANNERS
@@ -24,7 +25,7 @@ from planner.results import markdown_table, summarise
 from planner.settings import Settings
 from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import markdown_table as suite_table
-from planner.worker import Worker, film_stem
+from planner.worker import LEARNED, NO_SERVO, SIMULATOR, Worker, film_stem
 from world_models.checkpoint import write_bytes
 
 MANIFESTS = {
@@ -34,9 +35,9 @@ MANIFESTS = {
     "push-tight": "push-tight-200",
 }
 """The frozen episodes of each task."""
-LEARNED = ("keyin", "jumpy", "surprise", "tap")
 
 SHIPPED = Settings()
+STANDARD = Variation()
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ class Push:
     """Push the puck round the wall."""
 
     planners: str = "keyin,flat,random,oracle"
-    """Comma-separated: keyin, jumpy, surprise, tap, flat, random, oracle."""
+    """Comma-separated: keyin, jumpy, surprise, tap, flat, flat-deep, random, oracle."""
     task: str = "push"
     """push, or harder: push-long, push-two-walls, push-tight."""
-    servo: Literal["simulator"] = "simulator"
-    """Low level: a search in the true dynamics."""
+    servo: Literal["simulator", "learned"] = "simulator"
+    """Low level: a search in the true dynamics, or in a learned model from pictures alone."""
+    compare: bool = True
+    """With the learned servo: also flat and flat-deep, and the planners with the true dynamics."""
+    variation: Variation = STANDARD
+    """How the world differs from what the models were trained on."""
     episodes: int = 400
     """How many of the frozen episodes, from the first."""
     fresh: int | None = None
@@ -62,6 +67,8 @@ class Push:
     """The same for the jumpy planner, ..."""
     surprise: str = "surprise-push"
     tap: str = "tap-push"
+    learned: str = "struct-vrnn-push"
+    """The same for the learned servo."""
     device: str = "cpu"
     settings: Settings = SHIPPED
     """How both levels search, and when subgoals are switched."""
@@ -78,6 +85,15 @@ class Push:
                 f"unknown planner {', '.join(unknown) or '(none)'}; choose from {', '.join(PLANNERS)}"
             )
         return list(dict.fromkeys(names))
+
+    def trials(self) -> list[tuple[str, str]]:
+        """Planners and their low levels, in the order of the table."""
+        names = self.names()
+        found = [(name, NO_SERVO if name == "random" else self.servo) for name in names]
+        if self.servo == LEARNED and self.compare:
+            found += [(name, LEARNED) for name in ("flat", "flat-deep")]
+            found += [(name, SIMULATOR) for name in names if name != "random"]
+        return list(dict.fromkeys(found))
 
     def select(self) -> Episodes:
         """The episodes asked for."""
@@ -99,7 +115,8 @@ class Push:
         wanted = set(self.names())
         if "tap" in wanted:
             wanted.add("keyin")
-        return {name: models[name] for name in LEARNED if name in wanted}
+        found = {name: models[name] for name in models if name in wanted}
+        return found | ({LEARNED: self.learned} if self.servo == LEARNED else {})
 
 
 _worker: Worker | None = None
@@ -107,51 +124,56 @@ _worker: Worker | None = None
 
 def _start_worker(run: Push, episodes: Episodes) -> None:
     global _worker
-    _worker = Worker(episodes, run.weights(), run.settings, run.seed, run.device, run.video)
+    _worker = Worker(episodes, run.weights(), run.settings, run.variation, run.seed, run.device, run.video)
 
 
-def _run_episode(planner: str, index: int) -> dict[str, Any]:
+def _run_episode(planner: str, servo: str, index: int) -> dict[str, Any]:
     assert _worker is not None, "the pool runs _start_worker first"
-    return _worker.episode(planner, index)
+    return _worker.episode(planner, servo, index)
 
 
 def evaluate(run: Push) -> dict[str, Any]:
     """Run all episodes of all planners and write JSON, table and plot; returns the JSON content."""
-    names, episodes = run.names(), run.select()
+    trials, episodes = run.trials(), run.select()
     journal = journal_path(run.out)
-    settings = {name: _settings(run, name) for name in names}
+    settings = {trial: _settings(run, *trial) for trial in trials}
     scenes = list(enumerate(episodes.scenes[: run.episodes]))
     wanted = {
-        (name, index): {"scene": scene.digest, "settings": settings[name]}
-        for name in names
+        (*trial, index): {"scene": scene.digest, "settings": settings[trial]}
+        for trial in trials
         for index, scene in scenes
     }
-    records = resume(journal, ("planner", "episode"), wanted)
+    records = resume(journal, ("planner", "servo", "episode"), wanted)
     missing = {key: wanted[key] for key in wanted if key not in records or not _is_filmed(run, *key)}
     done = len(wanted) - len(missing)
     records |= run_missing(journal, missing, done, run.workers, _start_worker, (run, episodes), _run_episode)
-    by_planner = {name: [records[name, index] for index in range(run.episodes)] for name in names}
-    rows = [summarise(name, run.servo if name != "random" else "none", by_planner[name]) for name in names]
+    by_trial = {trial: [records[*trial, index] for index in range(run.episodes)] for trial in trials}
+    rows = [summarise(*trial, found) for trial, found in by_trial.items()]
     manifest = {"name": episodes.name, "fingerprint": episodes.fingerprint, "seed": episodes.seed}
-    result = {"env": PUSH_IDS[run.task], "manifest": manifest, "settings": settings, "rows": rows}
+    named = {", ".join(trial): values for trial, values in settings.items()}
+    result = {"env": PUSH_IDS[run.task], "manifest": manifest, "settings": named, "rows": rows}
     write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
-    figures.final_positions(by_planner, run.out.with_suffix(".png"))
+    titles = {", ".join(trial): found for trial, found in by_trial.items()}
+    figures.final_positions(titles, run.out.with_suffix(".png"))
     return result
 
 
-def _is_filmed(run: Push, planner: str, index: int) -> bool:
+def _is_filmed(run: Push, planner: str, servo: str, index: int) -> bool:
     """Whether the episode's video is there, if videos are wanted."""
-    return run.video is None or film_stem(run.video, planner, index).with_suffix(".mp4").exists()
+    return run.video is None or film_stem(run.video, planner, servo, index).with_suffix(".mp4").exists()
 
 
-def _settings(run: Push, planner: str) -> dict[str, Any]:
+def _settings(run: Push, planner: str, servo: str) -> dict[str, Any]:
     """What an outcome of this planner depends on, beside its task (and the type of device)."""
-    settings: dict[str, Any] = {"seed": run.seed, "servo": run.servo, "search": run.settings.to_json()}
+    settings: dict[str, Any] = {"seed": run.seed, "search": run.settings.to_json()}
+    settings["variation"] = run.variation.model_dump(mode="json", exclude_defaults=True)
     weights = run.weights()
     if planner in weights:
         settings["weights_sha256"] = weights_digest(weights[planner])
     if planner == "tap":
         settings["pictures_sha256"] = weights_digest(weights["keyin"])
+    if servo == LEARNED:
+        settings["servo_sha256"] = weights_digest(weights[LEARNED])
     return settings
 
 

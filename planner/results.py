@@ -65,8 +65,9 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = [
         "| planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 | position error, mean ± sd "
-        "| whole keyframes | plans through wall | steps | simulated steps | s / plan | s / step |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| whole keyframes | plans through wall | steps | model steps | simulated steps "
+        "| s / plan | s / step |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         low, high = row["success_ci95"]
@@ -79,7 +80,7 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
             f"| {100 * row['strict_rate']:.1f} % "
             f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} "
             f"| {whole} | {through} | {row['steps_mean']:.1f} "
-            f"| {row['simulator_steps_mean']:,.0f} "
+            f"| {row['model_steps_mean']:,.0f} | {row['simulator_steps_mean']:,.0f} "
             f"| {row['seconds_per_plan_p50']:.3f} | {row['seconds_per_step_p50']:.3f} |"
         )
     return "\n".join(lines)

@@ -9,6 +9,11 @@ from planner.episode import EpisodeConfig
 from planner.hierarchy import HierarchyConfig
 from planner.servo import ServoConfig
 
+DEEP = ServoConfig(
+    horizon=16, cem=ServoConfig().cem.model_copy(update={"candidates": 2 * ServoConfig().cem.candidates})
+)
+"""Twice the horizon and twice the candidates: what might make up for missing subgoals."""
+
 
 class Settings(BaseModel):
     """What an outcome depends on beside task, planner, weights and seed. The defaults are what ships."""
@@ -18,7 +23,13 @@ class Settings(BaseModel):
     hierarchy: HierarchyConfig = HierarchyConfig()
     """The search for subgoals; the number of keyframes is the model's."""
     servo: ServoConfig = ServoConfig()
+    deep: ServoConfig = DEEP
+    """The search of ``flat-deep``."""
     episode: EpisodeConfig = EpisodeConfig()
+
+    def search(self, planner: str) -> ServoConfig:
+        """How the low level of a planner searches: all alike but ``flat-deep``."""
+        return self.deep if planner == "flat-deep" else self.servo
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, equal exactly for equal settings."""

@@ -9,7 +9,7 @@ import torch
 
 from envs.episodes import Episodes
 from envs.push import CAMERA, PushEnv
-from envs.push_scene import Scene
+from envs.push_scene import Scene, Variation
 from envs.rendering import Projection
 from planner import figures
 from planner.baselines import (
@@ -20,17 +20,28 @@ from planner.baselines import (
     oracle_subgoals,
     tap_subgoals,
 )
-from planner.build import PUCK_SEGMENTER, load_keyin, load_planner, load_tap, simulator_servo
+from planner.build import (
+    PUCK_SEGMENTER,
+    learned_servo,
+    load_keyin,
+    load_planner,
+    load_tap,
+    simulator_servo,
+)
 from planner.episode import Controller, Outcome, Positions, Subgoals, run_episode
+from planner.servo import ServoConfig
 from planner.settings import Settings
+
+SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
+"""Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""
 
 
 class Worker:
     """Runs single episodes of any planner.
 
     ``weights`` names a shipped model or a model folder for each learned planner that is used (``tap`` also
-    needs ``keyin``, whose pictures it works on); ``video`` is a folder for an MP4 and a plan strip of every
-    episode.
+    needs ``keyin``, whose pictures it works on) and, under ``learned``, for the learned servo; ``video`` is a
+    folder for an MP4 and a plan strip of every episode.
     """
 
     def __init__(
@@ -38,19 +49,23 @@ class Worker:
         episodes: Episodes,
         weights: dict[str, str],
         settings: Settings,
+        variation: Variation,
         seed: int,
         device: str,
         video: Path | None,
     ) -> None:
         torch.set_num_threads(1)
         self._episodes, self._settings, self._seed, self._video = episodes, settings, seed, video
-        self._env = PushEnv(task=episodes.task)
+        self._env = PushEnv(variation, task=episodes.task)
         self._project = Projection(self._env.model, CAMERA, 64)
-        self._servo = simulator_servo(self._env, settings.servo)
+        self._weights, self._device = weights, device
+        self._controllers: dict[tuple[str, ServoConfig], Controller] = {}
         self._learned: dict[str, Subgoals] = {}
         self._imagined: dict[str, int] = {}
         self._keyframes: dict[str, int] = {}
         for name, model in weights.items():
+            if name == LEARNED:
+                continue
             if name == "tap":
                 pictures = load_keyin(weights["keyin"], device)
                 count = pictures.config.keyframes - 1
@@ -64,36 +79,36 @@ class Worker:
                 self._keyframes[name] = planner.config.keyframes
                 self._imagined[name] = search.candidates * search.iterations * planner.config.keyframes
 
-    def episode(self, planner: str, index: int) -> dict[str, Any]:
+    def episode(self, planner: str, servo: str, index: int) -> dict[str, Any]:
         """Run one episode and return its JSON record.
 
-        ``keyframes`` is the size of the planner's plans, the goal included; ``model_steps`` counts keyframes
-        imagined by learned models, ``simulator_steps`` control steps imagined by the servo.
+        ``keyframes`` is the size of the planner's plans, the goal included; ``model_steps`` counts what
+        learned models imagine, keyframes and control steps, ``simulator_steps`` control steps imagined in the
+        true dynamics.
         """
         scene = self._episodes.scenes[index]
         subgoals: Subgoals = no_subgoals
-        controller: Controller = SimulatorController(self._servo, self._env)
         if planner in self._learned:
             subgoals = self._learned[planner]
         elif planner == "oracle":
             subgoals = oracle_subgoals(self._env, scene)
-        elif planner == "random":
-            controller = RandomController()
+        search = self._settings.search(planner)
         outcome = run_episode(
             self._env,
             scene,
             subgoals,
-            controller,
+            self._controller(servo, search),
             PUCK_SEGMENTER,
             self._settings.episode,
             torch.Generator().manual_seed(self._seed * 1_000_003 + index),
             record=self._video is not None,
         )
         if self._video is not None:
-            self._film(scene, outcome, film_stem(self._video, planner, index))
-        searched = 0 if planner == "random" else self._settings.servo.imagined_steps
+            self._film(scene, outcome, film_stem(self._video, planner, servo, index))
+        imagined = search.imagined_steps * outcome.steps
         return {
             "planner": planner,
+            "servo": servo,
             "episode": index,
             "scene": scene.digest,
             "initial_distance": outcome.initial_distance,
@@ -105,11 +120,25 @@ class Worker:
             "planned": sum(len(whole) for whole in outcome.whole),
             "planned_whole": sum(sum(whole) for whole in outcome.whole),
             "plan_crosses_wall": bool(outcome.plans) and self._crosses(scene, outcome.plans[0]),
-            "model_steps": self._imagined.get(planner, 0) * len(outcome.plans),
-            "simulator_steps": searched * outcome.steps,
+            "model_steps": self._imagined.get(planner, 0) * len(outcome.plans)
+            + (imagined if servo == LEARNED else 0),
+            "simulator_steps": imagined if servo == SIMULATOR else 0,
             "plan_seconds": outcome.plan_seconds,
             "step_seconds": outcome.step_seconds,
         }
+
+    def _controller(self, servo: str, search: ServoConfig) -> Controller:
+        """The low level of that name; learned ones are not given the environment."""
+        if (servo, search) not in self._controllers:
+            controller: Controller
+            if servo == NO_SERVO:
+                controller = RandomController()
+            elif servo == LEARNED:
+                controller = learned_servo(self._weights[LEARNED], search, self._device)
+            else:
+                controller = SimulatorController(simulator_servo(self._env, search), self._env)
+            self._controllers[servo, search] = controller
+        return self._controllers[servo, search]
 
     def _crosses(self, scene: Scene, centres: Positions) -> bool:
         """Whether straight lines from start over the planned puck positions to the goal cut a wall."""
@@ -125,9 +154,9 @@ class Worker:
         figures.strip([outcome.frames[0], *outcome.subgoals, info["goal"]], stem.with_suffix(".png"))
 
 
-def film_stem(folder: Path, planner: str, index: int) -> Path:
+def film_stem(folder: Path, planner: str, servo: str, index: int) -> Path:
     """Path of an episode's video and strip, without their suffixes."""
-    return folder / f"{planner}-{index:03d}"
+    return folder / f"{planner}-{servo}-{index:03d}"
 
 
 def _cut(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bool:

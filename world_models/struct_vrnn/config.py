@@ -23,7 +23,11 @@ class StructVRNNConfig(BaseModel):
         widths: channels of the convolutions at full, half and quarter size. 0 at full size leaves these out:
             the first convolution halves the picture at once and the last one paints four pixels at a time.
         extra_layers: size-preserving convolutions at every scale beside the one that changes the size.
-        keypoints: K; a frame is described by F = 3K numbers.
+        keypoints: K; a frame is described by F = 3 (K + J) numbers.
+        bodies: names of J things whose places are read off the keypoints by a small network that learns them
+            from recordings. The dynamics carry them like keypoints, so that costs can be stated in them.
+        body_scale: their scale, which no picture gives: how much their errors count in the dynamics, beside
+            keypoints, whose largest has scale 1.
         blob_width: standard deviation of a rendered keypoint, in cells of the map.
         latent: Z, numbers that are drawn per frame.
         hidden: H, units of the recurrent network.
@@ -43,6 +47,8 @@ class StructVRNNConfig(BaseModel):
     widths: tuple[Count, Positive, Positive] = (32, 64, 128)
     extra_layers: Positive = 1
     keypoints: Positive = 64
+    bodies: tuple[str, ...] = ()
+    body_scale: Annotated[float, Field(gt=0)] = 3.0
     blob_width: Annotated[float, Field(gt=0)] = 1.5
     latent: Positive = 128
     hidden: Positive = 512
@@ -51,7 +57,12 @@ class StructVRNNConfig(BaseModel):
 
     @property
     def features(self) -> int:
-        """F: numbers per frame, (x, y, scale) of every keypoint."""
+        """F: numbers per frame, (x, y, scale) of every keypoint, then of every body."""
+        return self.detected + 3 * len(self.bodies)
+
+    @property
+    def detected(self) -> int:
+        """Numbers per frame that are found in a picture, those of keypoints."""
         return 3 * self.keypoints
 
     @property
@@ -68,4 +79,6 @@ class StructVRNNConfig(BaseModel):
     def _fits(self) -> "StructVRNNConfig":
         if self.image_size % 4:
             raise ValueError(f"image_size {self.image_size} must be a multiple of 4")
+        if self.bodies and self.representation == "vector":
+            raise ValueError("a vector has no places to read bodies off; leave out bodies or use keypoints")
         return self

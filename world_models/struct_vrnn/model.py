@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
+from world_models.struct_vrnn.bodies import BodyReader
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
 from world_models.struct_vrnn.foresight import foresee
-from world_models.struct_vrnn.vision import Reference, Vision
+from world_models.struct_vrnn.vision import Reference, Vision, to_pixels
 
 FAINT = 0.02
 """Scale below which a keypoint's coordinates no longer mean anything."""
@@ -55,6 +56,7 @@ class StructVRNN(nn.Module):
         super().__init__()
         self.config = config
         self.vision = Vision(config)
+        self.reader = BodyReader(config) if config.bodies else None
         self.dynamics = Dynamics(config)
 
     @classmethod
@@ -103,7 +105,16 @@ class StructVRNN(nn.Module):
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Features of single frames: (x, y, scale) of every keypoint, coordinates in -1..1, y down."""
-        return self.vision.detect(frames).features
+        return self.describe(self.vision.detect(frames).features)
+
+    def describe(self, detected: Float[Tensor, "*B D"]) -> Float[Tensor, "*B F"]:
+        """All features, from those of the detector: bodies are added that are read off the keypoints."""
+        return detected if self.reader is None else torch.cat([detected, self.reader(detected)], -1)
+
+    def places(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B J 2"]:
+        """Pixels of the bodies (x to the right, y down, pixel centres are integers)."""
+        coordinates = features[..., self.config.detected :].unflatten(-1, (-1, 3))[..., :2]
+        return to_pixels(coordinates, self.config.image_size)
 
     def reference(self, frames: Float[Tensor, "B C H W"]) -> Reference:
         """What :meth:`decode` needs of a frame that shows the scene."""
@@ -111,7 +122,7 @@ class StructVRNN(nn.Module):
 
     def decode(self, features: Float[Tensor, "B F"], reference: Reference) -> Float[Tensor, "B C H W"]:
         """Pictures of features in the scene of a reference frame, in [0, 1]."""
-        return self.vision.generate(features, reference).clamp(0.0, 1.0)
+        return self.vision.generate(features[..., : self.config.detected], reference).clamp(0.0, 1.0)
 
     def weigh(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
         """Features as the dynamics see them: coordinates times scale.

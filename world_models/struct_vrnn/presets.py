@@ -56,16 +56,45 @@ PUSH = StructVRNNRecipe(
         actions=2,
         widths=(0, 16, 32),
         keypoints=16,
+        bodies=("puck", "finger"),
         blob_width=0.75,
         latent=8,
         hidden=256,
+        posterior_width=256,
     ),
     held_out=1000,
     vision=VisionStage(steps=6000, batch=8, rarity=True),
     dynamics=DynamicsStage(
-        steps=12000, batch=64, observed=4, predicted=12, samples=4, beta=1e-4, own_future=1.0
+        steps=20000, batch=64, observed=4, predicted=12, samples=4, beta=1e-4, own_future=1.0
     ),
 )
+
+
+def _control(tasks: tuple[str, ...], actions: int, bodies: tuple[str, ...]) -> StructVRNNRecipe:
+    """A model to control the tasks of one DM Control domain with: it knows the domain's tracked bodies."""
+    model = PUSH.model.model_copy(update={"tasks": tasks, "actions": actions, "bodies": bodies})
+    return StructVRNNRecipe(
+        model=model,
+        held_out=100,
+        vision=VisionStage(steps=5000, batch=8, rarity=True),
+        dynamics=PUSH.dynamics.model_copy(update={"steps": 6000, "predicted": 12}),
+    )
+
+
+CONTROL = {
+    "acrobot": _control(("acrobot-swingup",), 1, ("elbow", "tip")),
+    "cartpole": _control(("cartpole-balance",), 1, ("cart", "pole_tip")),
+    "cheetah": _control(
+        ("cheetah-run",), 6, ("head", "torso", "back_knee", "back_foot", "front_knee", "front_foot")
+    ),
+    "reacher": _control(("reacher-easy",), 2, ("wrist", "finger", "target")),
+    "walker": _control(
+        ("walker-stand", "walker-walk"),
+        6,
+        ("head", "hips", "right_knee", "left_knee", "right_foot", "left_foot"),
+    ),
+}
+"""A model per DM Control domain, by its name."""
 
 
 def _paper(
@@ -144,6 +173,10 @@ STRUCT_VRNN_PRESETS: dict[str, tuple[str, Path, StructVRNNRecipe]] = {
     ),
     "struct-vrnn-agents": ("Struct-VRNN on five players and a ball", Path("data/agents"), AGENTS),
     "struct-vrnn-push": ("Struct-VRNN on pushing at the rate of control", Path("data/push-play"), PUSH),
+    **{
+        f"struct-vrnn-{domain}": (f"Struct-VRNN to control the {domain} with", Path("data/rounds"), recipe)
+        for domain, recipe in CONTROL.items()
+    },
     "struct-vrnn-dmc-paper": ("Table S1, column DMCS", Path("data/dmc"), DMC_PAPER),
     "struct-vrnn-basketball-paper": (
         "Table S1, column Basketball",

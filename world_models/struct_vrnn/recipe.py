@@ -15,6 +15,7 @@ class VisionStage(FitConfig):
     """Pictures <-> features. ``batch`` counts sequences.
 
     Attributes:
+        sequences: the most sequences of a task that are looked at, the first ones: they are held in memory.
         frames: random frames per sequence and step: what the separation loss takes for a trajectory.
         separation: weight of the separation loss (eq. 5), summed over pairs of keypoints. Small, because two
             keypoints that rest have the same trajectory too, and are driven to jump about to tell them apart.
@@ -30,6 +31,7 @@ class VisionStage(FitConfig):
             the data has; 0 is unsupervised.
     """
 
+    sequences: Positive = 19_000
     frames: Positive = 4
     separation: Weight = 0.001
     separation_width: Annotated[float, Field(gt=0)] = 0.02
@@ -38,6 +40,10 @@ class VisionStage(FitConfig):
     foreign: Share = 0.5
     rarity: bool = False
     supervision: Weight = 0.0
+
+
+class BodiesStage(FitConfig):
+    """Keypoints -> bodies; ``batch`` counts frames."""
 
 
 class DynamicsStage(FitConfig):
@@ -66,6 +72,7 @@ class StructVRNNRecipe(BaseModel):
 
     Attributes:
         held_out: sequences of every task, at the end, that are not learned from.
+        bodies: without effect on a model that knows no bodies.
         joint: train detector and dynamics at once, as in the paper, for as many steps as the detector has.
             No gradient flows from the dynamics into the detector either way, so training one after the other
             on cached features gives a model of the same kind in a fraction of the time.
@@ -76,5 +83,6 @@ class StructVRNNRecipe(BaseModel):
     model: StructVRNNConfig
     held_out: Count
     vision: VisionStage
+    bodies: BodiesStage = BodiesStage(steps=4000, batch=1024)
     dynamics: DynamicsStage
     joint: bool = False

@@ -21,7 +21,7 @@ from world_models.data import DataError
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.run import FEATURES, VISION
 from world_models.struct_vrnn.sequences import TaskData
-from world_models.struct_vrnn.training import cache_features
+from world_models.struct_vrnn.training import cache_features, describe
 from world_models.trainer import Session
 
 CHUNK = 250
@@ -137,7 +137,7 @@ def cached_features(
             f"{folder} describes {len(features)} sequences of {task.name}, {task.sequences.folder} has "
             f"{len(task.sequences)}; delete what does not belong together"
         )
-    return features
+    return describe(model, features)
 
 
 def _same(vision: Path, run: Path) -> bool:

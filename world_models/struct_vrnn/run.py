@@ -13,7 +13,14 @@ from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import StructVRNNRecipe
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
-from world_models.struct_vrnn.training import cache_features, train_dynamics, train_jointly, train_vision
+from world_models.struct_vrnn.training import (
+    cache_features,
+    describe,
+    train_bodies,
+    train_dynamics,
+    train_jointly,
+    train_vision,
+)
 from world_models.trainer import Session
 
 VISION = "vision.safetensors"
@@ -63,11 +70,17 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
     session = Session(run.out, run.seed, torch.device(run.device))
     with session.initial_weights():
         model = StructVRNN(recipe.model).to(session.device)
+    if recipe.joint and recipe.model.bodies:
+        raise ValueError(
+            "a joint run has no detector to read bodies off before the dynamics; leave out bodies"
+        )
     if recipe.joint:
         train_jointly(model, tasks, recipe, session)
     else:
         train_vision(model, tasks, recipe, session)
-        features = cache_features(model.vision, tasks, (run.base or run.out) / FEATURES, session)
+        detected = cache_features(model.vision, tasks, (run.base or run.out) / FEATURES, session)
+        train_bodies(model, tasks, detected, recipe.bodies, session)
+        features = [describe(model, part) for part in detected]
         train_dynamics(model, tasks, features, recipe.dynamics, session)
     folder = run.out / "model"
     write_model(folder, recipe.model, model, "")

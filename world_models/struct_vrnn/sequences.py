@@ -87,14 +87,15 @@ class Known:
         return color_rarity(to_tensor(np.concatenate(some)))
 
 
-def read_known(tasks: Sequence[TaskData]) -> Known:
-    """Read all sequences that may be learned from."""
+def read_known(tasks: Sequence[TaskData], most: int) -> Known:
+    """Read the first sequences that may be learned from, at most so many of each task."""
     frames, positions = [], []
     for task in tasks:
-        pictures = np.empty((task.known, *task.sequences.shapes["frames"]), np.uint8)
+        count = min(task.known, most)
+        pictures = np.empty((count, *task.sequences.shapes["frames"]), np.uint8)
         places = np.empty((*pictures.shape[:2], len(task.bodies), 2), np.float32)
-        for first in tqdm(range(0, task.known, READ), desc=f"{task.name or 'read frames':>12.12}"):
-            batch = task.sequences[first : min(first + READ, task.known)]
+        for first in tqdm(range(0, count, READ), desc=f"{task.name or 'read frames':>12.12}"):
+            batch = task.sequences[first : min(first + READ, count)]
             pictures[first : first + len(batch)] = batch.frames
             places[first : first + len(batch)] = task.positions(batch.states)
         frames.append(pictures)

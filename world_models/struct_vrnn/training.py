@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from world_models.checkpoint import save_array
+from world_models.data import DataError
 from world_models.frames import to_tensor
 from world_models.losses import Loss, color_index
 from world_models.precision import autocast
 from world_models.struct_vrnn.losses import Sampling, separation_loss, sequence_loss
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.recipe import DynamicsStage, StructVRNNRecipe, VisionStage
+from world_models.struct_vrnn.recipe import BodiesStage, DynamicsStage, StructVRNNRecipe, VisionStage
 from world_models.struct_vrnn.sequences import READ, Known, TaskData, draw_rows, read_known
 from world_models.struct_vrnn.vision import Vision, from_pixels
 from world_models.trainer import Session, fit
@@ -29,7 +30,9 @@ def train_vision(
     model: StructVRNN, tasks: Sequence[TaskData], recipe: StructVRNNRecipe, session: Session
 ) -> None:
     """Learn to describe single frames by features, and to draw frames from them."""
-    read = cache(lambda: read_known(tasks))  # not read at all if the stage is finished
+    read = cache(
+        lambda: read_known(tasks, recipe.vision.sequences)
+    )  # not read at all if the stage is finished
 
     def loss(step: int, generator: torch.Generator) -> Loss:
         return vision_loss(model.vision, read(), recipe.vision, session.device, generator)
@@ -117,6 +120,57 @@ def _cache_features(vision: Vision, task: TaskData, path: Path, session: Session
     return torch.from_numpy(np.load(path, allow_pickle=False))
 
 
+def train_bodies(
+    model: StructVRNN,
+    tasks: Sequence[TaskData],
+    detected: Sequence[Float[Tensor, "n T D"]],
+    stage: BodiesStage,
+    session: Session,
+) -> None:
+    """Learn to read where bodies are off the keypoints; nothing to do for a model that knows none.
+
+    Raises:
+        DataError: the data does not say where they are.
+    """
+    reader, names = model.reader, model.config.bodies
+    if reader is None:
+        return
+    for task in tasks:
+        if missing := [name for name in names if name not in task.bodies]:
+            known = ", ".join(task.bodies) or "no bodies"
+            raise DataError(f"{task.sequences.folder} knows {known}, not {', '.join(missing)}")
+    inputs = torch.cat([part[: task.known].flatten(0, 1) for task, part in zip(tasks, detected, strict=True)])
+    targets = torch.cat([_places(task, names, model.config.image_size) for task in tasks])
+    reader.set_scales(inputs)
+
+    def loss(step: int, generator: torch.Generator) -> Loss:
+        rows = torch.randint(len(inputs), (stage.batch,), generator=generator)
+        found = reader(inputs[rows].to(session.device)).unflatten(-1, (-1, 3))[..., :2]
+        # Distances, not squares: a few hidden bodies are not to bend all the rest.
+        error = (found - targets[rows].to(session.device)).square().sum(-1).add(1e-6).sqrt().mean()
+        return Loss(error, {"error": error})
+
+    fit("bodies", reader, loss, stage, session)
+
+
+def _places(task: TaskData, names: Sequence[str], size: int) -> Float[Tensor, "m J 2"]:
+    """Coordinates of the bodies in all frames that may be learned from."""
+    order = [task.bodies.index(name) for name in names]
+    parts = [
+        task.positions(part.states)[..., order, :] for part in task.sequences.batches(250, 0, task.known)
+    ]
+    return from_pixels(torch.from_numpy(np.concatenate(parts)).flatten(0, 1), size)
+
+
+@torch.no_grad()
+def describe(model: StructVRNN, detected: Float[Tensor, "n T D"]) -> Float[Tensor, "n T F"]:
+    """:meth:`StructVRNN.describe` for many sequences, in parts that fit into memory."""
+    if model.reader is None:
+        return detected
+    device = next(model.parameters()).device
+    return torch.cat([model.describe(part.to(device)).cpu() for part in detected.split(1000)])
+
+
 def train_dynamics(
     model: StructVRNN,
     tasks: Sequence[TaskData],
@@ -177,7 +231,7 @@ def train_jointly(
     model: StructVRNN, tasks: Sequence[TaskData], recipe: StructVRNNRecipe, session: Session
 ) -> None:
     """Both stages at once, as in the paper; the dynamics learn from detached features."""
-    read = cache(lambda: read_known(tasks))
+    read = cache(lambda: read_known(tasks, recipe.vision.sequences))
     actions = [model.pad(torch.from_numpy(_actions(task))) for task in tasks]
     stage = recipe.dynamics.model_copy(update={"steps": recipe.vision.steps, "batch": recipe.vision.batch})
     window = stage.observed + stage.predicted

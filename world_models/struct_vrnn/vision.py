@@ -150,9 +150,9 @@ class VectorCode(nn.Module):
         super().__init__()
         self.keypoints, self.side = config.keypoints, config.map_size
         cells = self.side**2
-        self.squeeze = nn.Linear(config.widths[2] * cells, config.features)
-        self.norm = nn.LayerNorm(config.features, elementwise_affine=False)
-        self.spread = nn.Linear(config.features, config.keypoints * cells)
+        self.squeeze = nn.Linear(config.widths[2] * cells, config.detected)
+        self.norm = nn.LayerNorm(config.detected, elementwise_affine=False)
+        self.spread = nn.Linear(config.detected, config.keypoints * cells)
 
     def detect(self, seen: Float[Tensor, "B G h w"]) -> Detection:
         features = self.norm(self.squeeze(seen.flatten(1)).float())

@@ -1,0 +1,83 @@
+"""Control from pictures alone: the servo imagines with a learned model (KeyIn, Algorithm 4).
+
+Nothing enters but the pictures so far and the robot's own past actions.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from planner.servo import Servo, ServoStep
+from world_models.interface import Context, Dynamics, Future
+from world_models.precision import autocast
+from world_models.struct_vrnn.dynamics import Belief
+from world_models.struct_vrnn.foresight import foresee
+from world_models.struct_vrnn.model import StructVRNN
+
+
+class SeeingDynamics(Dynamics[Any], Protocol):
+    """Dynamics that start from what was seen."""
+
+    def encode(self, context: Context) -> Any:
+        """Summarise the context into a state."""
+        ...
+
+
+@dataclass(frozen=True)
+class LearnedController:
+    """The low level on a learned model.
+
+    Attributes:
+        model: what encodes pictures and imagines; the servo's own.
+        servo: searches the model's action sequences.
+        memory: the most frames that are looked at, the last ones: what training has prepared the model for.
+    """
+
+    model: SeeingDynamics
+    servo: Servo
+    memory: int
+
+    def act(
+        self,
+        seen: Context,
+        subgoal: Float[Tensor, "1 C H W"],
+        warm_start: Float[Tensor, "1 L A"] | None,
+        generator: torch.Generator,
+    ) -> ServoStep:
+        """The next action after a search from the last frames."""
+        return self.servo.act(self.look(seen), subgoal, warm_start, [generator])
+
+    @torch.inference_mode()
+    def look(self, seen: Context) -> Any:
+        """The state after the last ``memory`` frames."""
+        first = max(0, seen.frames.shape[1] - self.memory)
+        return self.model.encode(Context(seen.frames[:, first:], seen.actions[:, first:]))
+
+
+class PlaceModel:
+    """A Struct-VRNN that knows bodies; features are their pixels ``[x, y, ...]``.
+
+    The costs of the pushing task are stated in these, in true dynamics
+    (:class:`envs.simulator.PushSimulator`) as in learned ones.
+    """
+
+    def __init__(self, world: StructVRNN) -> None:
+        self.world = world
+        self.decision_dim = world.decision_dim
+
+    @torch.inference_mode()
+    def encode(self, context: Context) -> Belief:
+        """See the frames."""
+        state = self.world.encode(context)
+        return Belief(state.hidden, state.features)
+
+    def imagine(self, state: Belief, decisions: Float[Tensor, "B L A"]) -> Future:
+        """Where the bodies get under the actions."""
+        with autocast(decisions.device):
+            weighed = foresee(self.world.dynamics, state, self.world.pad(decisions))
+        places = self.world.places(self.world.unweigh(weighed)).flatten(-2)
+        times = torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device)
+        return Future(places, times.expand(decisions.shape[:2]))
