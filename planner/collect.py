@@ -9,6 +9,7 @@ workers.
 
 import multiprocessing
 import os
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -134,7 +135,7 @@ def place(run: Dmc, origin: dict[str, Scalar], shards: int) -> tuple[int, dict[i
         attributes, last = read_attributes(path), int(path.stem.removeprefix("shard-"))
         if attributes["environment"] != origin["environment"]:
             raise DataError(f"{path} shows {attributes['environment']}, not {origin['environment']}")
-        if all(attributes.get(name) == value for name, value in origin.items()):
+        if _is_of(attributes, origin):
             group = int(attributes["first_episode"]) // EPISODES
             first, done[group] = last - group, float(attributes["mean_return"])
     if first is None:
@@ -145,8 +146,16 @@ def place(run: Dmc, origin: dict[str, Scalar], shards: int) -> tuple[int, dict[i
     return first, done
 
 
+def _is_of(attributes: Mapping[str, Scalar], origin: Mapping[str, Scalar]) -> bool:
+    return all(attributes.get(name) == value for name, value in origin.items())
+
+
 def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float:
-    """Record one shard; answers the mean return of its episodes."""
+    """Record one shard; answers the mean return of its episodes.
+
+    Raises:
+        DataError: another run has taken its place meanwhile.
+    """
     torch.set_num_threads(1)
     env = SuiteEnv(run.task)
     try:
@@ -175,7 +184,10 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
             "observation": env.observation_size,
             "bodies": ",".join(env.bodies),
         }
-        write_shard(shard_path(run.out, number), sequences, attributes)
+        path = shard_path(run.out, number)
+        if path.exists() and not _is_of(read_attributes(path), origin):
+            raise DataError(f"another run wrote {path} meanwhile; start this one again")
+        write_shard(path, sequences, attributes)
         return mean_return
     finally:
         env.close()

@@ -152,6 +152,9 @@ def test_what_does_not_belong_together_is_refused(in_process, tmp_path):
     collect.collect(run(tmp_path, seed=1, episodes=5))
     with pytest.raises(DataError, match=r"shard-00001.h5 is of another run; choose another --seed"):
         collect.collect(run(tmp_path, episodes=10))
+    late = run(tmp_path, seed=2, episodes=5)
+    with pytest.raises(DataError, match=r"another run wrote .*shard-00001.h5 meanwhile"):
+        collect.write(late, late.origin(), 1, 0)
     with pytest.raises(ValueError, match="--frames must be 2 to 500"):
         collect.collect(run(tmp_path, frames=501))
 
