@@ -75,7 +75,7 @@ class Outcome:
     """What happened in one episode. Distances are shortest paths in table units, durations in seconds.
 
     ``plans`` holds, for every plan made, where each of its subgoals shows the object, in pixels, and
-    ``whole`` whether it shows exactly one whole object.
+    ``whole`` whether it shows exactly one whole object. There are none where the goal shows no object.
     """
 
     initial_distance: float
@@ -87,9 +87,11 @@ class Outcome:
     plan_seconds: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)
     frames: list[Picture] = field(default_factory=list)
-    """Start, then the picture after every step, if asked for."""
-    subgoals: list[Picture] = field(default_factory=list)
-    """The planned subgoals of the first plan, if frames were asked for."""
+    """Start, then the picture after every step."""
+    strips: list[list[Picture]] = field(default_factory=list)
+    """For every plan made, its subgoals and then the goal."""
+    pursued: list[tuple[int, int]] = field(default_factory=list)
+    """For every step, which plan was in force, and which picture of its strip was the subgoal."""
 
 
 class _Route:
@@ -109,12 +111,17 @@ class _Route:
         centres = self._segmenter.blob(frames).centre
         seen = ~centres.isnan().any(dim=-1)
         seen[-1] = True
-        self._frames, self._centres = frames[seen], centres[seen]
+        self._frames, self._centres, self._places = frames[seen], centres[seen], seen.nonzero()[:, 0]
         self._next, self._steps = 0, 0
 
     @property
     def subgoal(self) -> Float[Tensor, "1 C H W"]:
         return self._frames[self._next : self._next + 1]
+
+    @property
+    def place(self) -> int:
+        """Which of the pictures it was given is the subgoal; those that show no object count."""
+        return int(self._places[self._next])
 
     @property
     def at_goal(self) -> bool:
@@ -145,8 +152,10 @@ class _Seen:
 
     def __init__(self, picture: Picture, actuators: int) -> None:
         self.context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, actuators))
+        self.pictures = [picture]
 
     def add(self, action: Float[Tensor, "1 A"], picture: Picture) -> None:
+        self.pictures.append(picture)
         frames, actions = self.context.frames, self.context.actions
         self.context = Context(
             torch.cat([frames, to_tensor(picture)[None, None]], 1),
@@ -162,9 +171,10 @@ def run_episode(
     segmenter: ColorSegmenter,
     config: EpisodeConfig,
     generator: torch.Generator,
-    record: bool = False,
 ) -> Outcome:
     """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
+
+    A goal picture that shows no object says nothing, and nothing is done.
 
     Decisions rest on pictures and past actions alone (subgoals are switched by the segmented puck), except
     where the controller has true dynamics; true positions only enter the returned distances.
@@ -172,7 +182,9 @@ def run_episode(
     picture, info = env.reset(options={"scene": scene})
     seen = _Seen(picture, env.action_space.shape[0])  # type: ignore[index]
     goal = to_tensor(info["goal"])[None]
-    outcome = Outcome(info["distance"], info["distance"], 0, scene.puck)
+    outcome = Outcome(info["distance"], info["distance"], 0, scene.puck, frames=seen.pictures)
+    if bool(segmenter.blob(goal).centre.isnan().any()):
+        return outcome
     route = _Route(segmenter, config, goal)
 
     def plan() -> None:
@@ -182,12 +194,9 @@ def run_episode(
         route.follow(frames)
         outcome.plans.append([(float(x), float(y)) for x, y in segmenter.blob(frames).centre])
         outcome.whole.append(segmenter.whole(frames).tolist())
-        if record and not outcome.subgoals:
-            outcome.subgoals = list(to_bytes(frames))
+        outcome.strips.append([*to_bytes(frames), info["goal"]])
 
     plan()
-    if record:
-        outcome.frames.append(picture)
     warm_start: Tensor | None = None
     for _ in range(scene.steps):
         puck = segmenter.blob(to_tensor(picture)[None]).centre[0]
@@ -198,6 +207,7 @@ def run_episode(
         if missed or (status == "switched" and config.replan == "always" and not route.at_goal):
             plan()
             route.advance(puck)
+        outcome.pursued.append((len(outcome.plans) - 1, route.place))
         begun = time.perf_counter()
         warm_start = warm_start if status == "continue" else None
         step = controller.act(seen.context, route.subgoal, warm_start, generator)
@@ -206,8 +216,6 @@ def run_episode(
         outcome.step_seconds.append(time.perf_counter() - begun)
         warm_start = step.warm_start
         outcome.steps += 1
-        if record:
-            outcome.frames.append(picture)
     x, y = env.positions()["puck"]
     outcome.final_puck = (float(x), float(y))
     outcome.distance = path_length(scene, np.array([x, y]))

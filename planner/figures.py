@@ -1,6 +1,7 @@
 """Pictures of results: where pucks ended up, plan strips, episode videos."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from envs.push import STRICT_SUCCESS, SUCCESS
+from planner.episode import Outcome
 
 Picture = NDArray[np.uint8]
 SCALE = 4
 """Pictures are 64 pixels wide; people want to see more."""
+SMALL_SCALE = 2
+"""The same beside a video's frames."""
 GAP = 4
+MARGIN = 16
+"""Pixels round the pictures beside a video's frames; video encoders want sizes that are multiples of it."""
+GOAL_SHARE = 0.25
+"""How much of the goal is seen through a video's frames."""
+FRAME_COLOUR = (230, 81, 0)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What a video shows beside a frame: subgoals in order, the goal the last of them, or nothing at all.
+
+    The one numbered ``framed`` has a coloured frame.
+    """
+
+    pictures: Sequence[Picture]
+    framed: int | None = None
 
 
 def strip(frames: Sequence[Picture], path: Path) -> None:
@@ -26,10 +46,18 @@ def strip(frames: Sequence[Picture], path: Path) -> None:
     Image.fromarray(np.concatenate(parts, axis=1)).save(path)
 
 
-def video(frames: Sequence[Picture], goal: Picture | None, path: Path, fps: int = 10) -> None:
-    """Write an episode as MP4; a goal picture is faintly laid over every frame and shown beside it."""
+def film(outcome: Outcome, goal: Picture, path: Path) -> None:
+    """Write an episode as MP4: beside every frame the plan in force, what is pursued from there on framed."""
+    strips = [Strip(outcome.strips[plan], place) for plan, place in outcome.pursued]
+    strips.append(strips[-1] if strips else Strip([goal]))
+    video(outcome.frames, strips, path)
+
+
+def video(frames: Sequence[Picture], strips: Sequence[Strip], path: Path, fps: int = 10) -> None:
+    """Write pictures as MP4, each beside its strip and with the strip's goal faintly laid over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    shown = [_enlarge(frame) if goal is None else _beside_goal(frame, goal) for frame in frames]
+    places = max(len(strip.pictures) for strip in strips)
+    shown = [compose(frame, strip, places) for frame, strip in zip(frames, strips, strict=True)]
     height, width = shown[0].shape[:2]
     writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, quality=8)
     writer.send(None)
@@ -68,11 +96,24 @@ def final_positions(records: Mapping[str, Sequence[dict[str, Any]]], path: Path)
     pyplot.close(figure)
 
 
-def _beside_goal(frame: Picture, goal: Picture) -> Picture:
-    frame, goal = _enlarge(frame), _enlarge(goal)
-    mixed = (0.75 * frame.astype(np.float32) + 0.25 * goal).round().astype(np.uint8)
-    return np.concatenate([mixed, goal], axis=1)
+def compose(frame: Picture, strip: Strip, places: int) -> Picture:
+    """A video's frame beside its strip, on white with room for ``places`` pictures."""
+    if strip.pictures:
+        mixed = (1 - GOAL_SHARE) * frame.astype(np.float32) + GOAL_SHARE * strip.pictures[-1]
+        frame = mixed.round().astype(np.uint8)
+    large = _enlarge(frame)
+    if not places:
+        return large
+    height, side = large.shape[0], SMALL_SCALE * frame.shape[1]
+    beside = np.full((height, MARGIN + places * (side + MARGIN), 3), 255, dtype=np.uint8)
+    top = (height - side) // 2
+    for place, picture in enumerate(strip.pictures):
+        left = MARGIN + place * (side + MARGIN)
+        if place == strip.framed:
+            beside[top - GAP : top + side + GAP, left - GAP : left + side + GAP] = FRAME_COLOUR
+        beside[top : top + side, left : left + side] = _enlarge(picture, SMALL_SCALE)
+    return np.concatenate([large, beside], axis=1)
 
 
-def _enlarge(frame: Picture) -> Picture:
-    return frame.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+def _enlarge(frame: Picture, scale: int = SCALE) -> Picture:
+    return frame.repeat(scale, axis=0).repeat(scale, axis=1)

@@ -84,8 +84,10 @@ class SuiteWorker:
         outcome = self._run(task, arm, index, goal)
         film = trial.film_path(task, arm)
         if film is not None and index == 0:
-            shown = self._goal(task, index) if trial.objective == "goal" else None
-            figures.video(outcome.frames, shown, film, fps=self._env(task).metadata["render_fps"])
+            shown = [self._goal(task, index)] if trial.objective == "goal" else []
+            strip = figures.Strip(shown, 0 if arm == "learned" else None)
+            strips = [strip] * len(outcome.frames)
+            figures.video(outcome.frames, strips, film, fps=self._env(task).metadata["render_fps"])
         imagined = 0 if arm == "random" else trial.search_of(arm).imagined_steps
         return {
             "task": task,

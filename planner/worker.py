@@ -101,7 +101,6 @@ class Worker:
             PUCK_SEGMENTER,
             self._settings.episode,
             torch.Generator().manual_seed(self._seed * 1_000_003 + index),
-            record=self._video is not None,
         )
         if self._video is not None:
             self._film(scene, outcome, film_stem(self._video, planner, servo, index))
@@ -150,8 +149,10 @@ class Worker:
 
     def _film(self, scene: Scene, outcome: Outcome, stem: Path) -> None:
         _, info = self._env.reset(options={"scene": scene})
-        figures.video(outcome.frames, info["goal"], stem.with_suffix(".mp4"))
-        figures.strip([outcome.frames[0], *outcome.subgoals, info["goal"]], stem.with_suffix(".png"))
+        goal = info["goal"]
+        figures.film(outcome, goal, stem.with_suffix(".mp4"))
+        planned = outcome.strips[0] if outcome.strips else [goal]
+        figures.strip([outcome.frames[0], *planned], stem.with_suffix(".png"))
 
 
 def film_stem(folder: Path, planner: str, servo: str, index: int) -> Path:

@@ -17,7 +17,7 @@ from envs.push import STRICT_SUCCESS, SUCCESS, PushEnv
 from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.episode import EpisodeConfig, run_episode
-from planner.figures import strip, video
+from planner.figures import film, strip
 from server.client import Client, PlanReply, ServerProblem
 from server.local import running_server
 from world_models.frames import to_tensor
@@ -59,11 +59,10 @@ def run(demo: Demo, url: str) -> None:
         PUCK_SEGMENTER,
         EpisodeConfig(),
         torch.Generator().manual_seed(demo.seed),
-        record=True,
     )
     env.close()
     strip([start, *reply.images, info["goal"]], demo.out / "plan.png")
-    video(outcome.frames, info["goal"], demo.out / "episode.mp4")
+    film(outcome, info["goal"], demo.out / "episode.mp4")
     grade = "strict success" if outcome.distance < STRICT_SUCCESS else "success"
     verdict = grade if outcome.distance < SUCCESS else "failure"
     print(

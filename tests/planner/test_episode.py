@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from envs.push import PushEnv
-from envs.push_scene import Scene, Wall, path_length
+from envs.push_scene import Scene, Variation, Wall, path_length
 from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.cem import CemConfig
@@ -40,10 +40,10 @@ class Still:
         return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1), torch.zeros(1, 3, 2))
 
 
-def run(env, subgoals, controller, config=None, record=False, scene=OPEN_TABLE, seed=0):
+def run(env, subgoals, controller, config=None, scene=OPEN_TABLE, seed=0):
     generator = torch.Generator().manual_seed(seed)
     config = config or EpisodeConfig()
-    return run_episode(env, scene, subgoals, controller, PUCK_SEGMENTER, config, generator, record)
+    return run_episode(env, scene, subgoals, controller, PUCK_SEGMENTER, config, generator)
 
 
 def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
@@ -119,14 +119,36 @@ def test_replanning_happens_when_a_subgoal_was_missed(push):
     assert len(calls) == 1
 
 
-def test_recorded_episode_has_a_picture_per_step_and_the_plan(push):
+def test_outcome_has_a_picture_per_step_and_the_plan(push):
     frames = torch.cat([picture_with_puck_at(push, OPEN_TABLE, (0.3, 0.0))])
     short = replace(OPEN_TABLE, steps=4)
-    outcome = run(push, lambda *_: frames, RandomController(), record=True, scene=short)
+    outcome = run(push, lambda *_: frames, RandomController(), scene=short)
     assert len(outcome.frames) == 5
-    assert np.array_equal(to_tensor(outcome.subgoals[0]), frames[0])
+    assert np.array_equal(to_tensor(outcome.strips[0][0]), frames[0])
     assert outcome.whole == [[True]]
     assert outcome.plans[0][0] == pytest.approx(PUCK_SEGMENTER.blob(frames).centre[0].tolist())
+
+
+def test_outcome_says_which_picture_of_which_plan_was_pursued(push):
+    far = [picture_with_puck_at(push, OPEN_TABLE, place) for place in [(0.7, 0.0), (-0.7, 0.0)]]
+    blank = torch.full((1, 3, 64, 64), 0.4)
+    config = EpisodeConfig(max_steps_per_subgoal=2)
+    frames = torch.cat([far[0], blank, far[1]])
+    outcome = run(push, lambda *_: frames, Still(), config, scene=replace(OPEN_TABLE, steps=6))
+    # The blank one is skipped, the goal comes last.
+    assert outcome.pursued == [(0, 0), (0, 0), (0, 2), (0, 2), (0, 3), (0, 3)]
+    replanned = config.model_copy(update={"replan": "missed"})
+    outcome = run(push, lambda *_: frames, Still(), replanned, scene=replace(OPEN_TABLE, steps=4))
+    assert outcome.pursued == [(0, 0), (0, 0), (1, 0), (1, 0)]
+    assert [len(strip) for strip in outcome.strips] == [4, 4]
+
+
+def test_nothing_is_done_about_a_goal_without_a_puck():
+    green = PushEnv(Variation(puck_color=(0.1, 0.7, 0.2)))
+    outcome = run(green, no_subgoals, SimulatorController(simulator_servo(green, SMALL), green))
+    green.close()
+    assert (outcome.steps, outcome.plans, len(outcome.frames)) == (0, [], 1)
+    assert outcome.distance == outcome.initial_distance and outcome.final_puck == OPEN_TABLE.puck
 
 
 def test_oracle_shows_the_puck_on_its_way_round_the_wall(push):
