@@ -225,11 +225,24 @@ def learned_servo(
         ValueError: there is no such model, or it does not know puck and finger.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    world = load_world_model(name, device).world
-    if world.config.bodies != PUSH_BODIES:
-        known = ", ".join(world.config.bodies) or "no bodies"
-        raise ValueError(f"{name} knows {known}; a model that pushes knows {', '.join(PUSH_BODIES)}")
-    model = PlaceModel(world)
+    return push_controller(load_world_model(name, device), config)
+
+
+def pushes(ready: ReadyWorldModel) -> bool:
+    """Whether a world model knows the bodies of the pushing task."""
+    return ready.world.config.bodies == PUSH_BODIES
+
+
+def push_controller(ready: ReadyWorldModel, config: ServoConfig | None = None) -> LearnedController:
+    """:func:`learned_servo` on a model that is loaded.
+
+    Raises:
+        ValueError: it does not know puck and finger.
+    """
+    if not pushes(ready):
+        known = ", ".join(ready.world.config.bodies) or "no bodies"
+        raise ValueError(f"{ready.name} knows {known}; a model that pushes knows {', '.join(PUSH_BODIES)}")
+    model = PlaceModel(ready.world)
     return LearnedController(model, Servo(model, _push_cost(), config or ServoConfig()), PUSH_MEMORY)
 
 

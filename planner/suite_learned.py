@@ -85,29 +85,44 @@ class KeypointModel:
 def reward_controller(
     model: str, task: str, config: ServoConfig = SUITE_SERVO, device: str = "cpu"
 ) -> LearnedController:
-    """The search for predicted reward; pictures and actions in, the next action out.
-
-    The subgoal it is given says nothing and may be any picture.
+    """:func:`control_by_reward` with a shipped model or the model folder of that path.
 
     Raises:
         ValueError: there is no such model, or it has no reward head for the task.
         CheckpointError: its files are damaged.
     """
-    ready = load_world_model(model, device)
-    dynamics = RewardModel(ready.world, find_head(ready, task).head)
-    return LearnedController(dynamics, Servo(dynamics, Return(), config), MEMORY)
+    return control_by_reward(load_world_model(model, device), task, config)
 
 
 def goal_controller(
     model: str, task: str, config: ServoConfig = SUITE_SERVO, device: str = "cpu"
 ) -> LearnedController:
+    """:func:`control_by_goal` with a shipped model or the model folder of that path. Raises likewise."""
+    return control_by_goal(load_world_model(model, device), task, config)
+
+
+def control_by_reward(
+    ready: ReadyWorldModel, task: str, config: ServoConfig = SUITE_SERVO
+) -> LearnedController:
+    """The search for predicted reward; pictures and actions in, the next action out.
+
+    The subgoal it is given says nothing and may be any picture.
+
+    Raises:
+        ValueError: the model has no reward head for the task.
+    """
+    dynamics = RewardModel(ready.world, find_head(ready, task).head)
+    return LearnedController(dynamics, Servo(dynamics, Return(), config), MEMORY)
+
+
+def control_by_goal(
+    ready: ReadyWorldModel, task: str, config: ServoConfig = SUITE_SERVO
+) -> LearnedController:
     """The search for what the subgoal's picture shows.
 
     Raises:
-        ValueError: there is no such model, or it has no reward head for the task, which knows its actuators.
-        CheckpointError: its files are damaged.
+        ValueError: the model has no reward head for the task, which knows its actuators.
     """
-    ready = load_world_model(model, device)
     dynamics = KeypointModel(ready.world, find_head(ready, task).head.config.actions)
     return LearnedController(dynamics, Servo(dynamics, KeypointDistance(ready.world.embed), config), MEMORY)
 
