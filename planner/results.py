@@ -22,7 +22,10 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
 
 
 def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One table row from the JSON records of a planner's episodes; distances in table units."""
+    """One table row from the JSON records of a planner's episodes; distances in table units.
+
+    ``goals_unseen`` counts goal pictures without an object, for which nothing was planned or done.
+    """
     distances = np.array([episode["distance"] for episode in episodes])
     successes = int((distances < SUCCESS).sum())
     plans = [seconds for episode in episodes for seconds in episode["plan_seconds"]]
@@ -43,7 +46,8 @@ def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> d
         "plans_through_wall": _through_wall(episodes),
         "model_steps_mean": float(np.mean([episode["model_steps"] for episode in episodes])),
         "simulator_steps_mean": float(np.mean([episode["simulator_steps"] for episode in episodes])),
-        "seconds_per_plan_p50": float(np.median(plans)),
+        "goals_unseen": sum(not episode["plan_seconds"] for episode in episodes),
+        "seconds_per_plan_p50": float(np.median(plans)) if plans else 0.0,
         "seconds_per_step_p50": float(np.median(steps)) if steps else 0.0,
     }
 

@@ -61,6 +61,8 @@ def test_rows_summarise_their_episodes():
     assert planless["plans_through_wall"] is planless["planned_whole_rate"] is None
     assert "| - | - |" in markdown_table([planless])
     assert "50.0 %" in markdown_table([row])
+    unseen = summarise("flat", "learned", [record(1.3) | {"plan_seconds": [], "step_seconds": []}])
+    assert (row["goals_unseen"], unseen["goals_unseen"], unseen["seconds_per_plan_p50"]) == (0, 1, 0.0)
 
 
 def test_evaluation_writes_its_results_and_resumes(tmp_path):
