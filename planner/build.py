@@ -10,7 +10,7 @@ from envs.push import PUCK_PIXELS, PushEnv
 from envs.simulator import PushSimulator
 from planner.costs import Approach, ColorSegmenter, ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
-from planner.learned import LearnedController, PlaceModel
+from planner.learned import PlaceController, PlaceModel
 from planner.servo import Servo, ServoConfig
 from world_models.checkpoint import StoredModel, read_model
 from world_models.keyin.model import KeyIn
@@ -218,7 +218,7 @@ def simulator_servo(env: PushEnv, config: ServoConfig | None = None, threads: in
 
 def learned_servo(
     name: str = "struct-vrnn-push", config: ServoConfig | None = None, device: str = "cpu"
-) -> LearnedController:
+) -> PlaceController:
     """The low level that works from pictures alone: the same search with the same cost in a learned model.
 
     Raises:
@@ -233,7 +233,7 @@ def pushes(ready: ReadyWorldModel) -> bool:
     return ready.world.config.bodies == PUSH_BODIES
 
 
-def push_controller(ready: ReadyWorldModel, config: ServoConfig | None = None) -> LearnedController:
+def push_controller(ready: ReadyWorldModel, config: ServoConfig | None = None) -> PlaceController:
     """:func:`learned_servo` on a model that is loaded.
 
     Raises:
@@ -243,7 +243,7 @@ def push_controller(ready: ReadyWorldModel, config: ServoConfig | None = None) -
         known = ", ".join(ready.world.config.bodies) or "no bodies"
         raise ValueError(f"{ready.name} knows {known}; a model that pushes knows {', '.join(PUSH_BODIES)}")
     model = PlaceModel(ready.world)
-    return LearnedController(model, Servo(model, _push_cost(), config or ServoConfig()), PUSH_MEMORY)
+    return PlaceController(model, Servo(model, _push_cost(), config or ServoConfig()), PUSH_MEMORY)
 
 
 def _push_cost() -> Approach:

@@ -81,3 +81,24 @@ class PlaceModel:
         places = self.world.places(self.world.unweigh(weighed)).flatten(-2)
         times = torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device)
         return Future(places, times.expand(decisions.shape[:2]))
+
+    def locate(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
+        """Where the bodies are in pictures."""
+        return self.world.places(self.world.embed(frames)).flatten(-2)
+
+
+@dataclass(frozen=True)
+class PlaceController(LearnedController):
+    """A learned low level that can say how far bodies are from where it expected them."""
+
+    model: PlaceModel
+
+    @torch.inference_mode()
+    def surprise(self, seen: Context) -> float:
+        """The largest distance, in pixels, of a body in the last picture from where the last action should
+        have brought it.
+        """
+        before = Context(seen.frames[:, :-1], seen.actions[:, :-1])
+        expected = self.model.imagine(self.look(before), seen.actions[:, -1:]).features[:, 0]
+        offsets = (expected - self.model.locate(seen.frames[:, -1])).unflatten(-1, (-1, 2))
+        return float(offsets.square().sum(-1).sqrt().max())
