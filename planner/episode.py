@@ -27,6 +27,7 @@ Subgoals = Callable[
 
 
 Positions = list[tuple[float, float]]
+Purpose = Literal["plan", "action"]
 
 
 class Controller(Protocol):
@@ -48,7 +49,7 @@ class Controller(Protocol):
             seen: every picture of the episode so far, and the actions between them.
             subgoal: where to go.
             warm_start: that of the previous step, or None after a change of subgoal.
-            generator: randomness of the search.
+            generator: randomness of the search, fresh: its initial seed says all about it.
         """
         ...
 
@@ -163,6 +164,19 @@ class _Seen:
         )
 
 
+def search_seed(seed: int, step: int, purpose: Purpose) -> int:
+    """Seed of the search for the plan, or for the action, at a step of the episode of that seed.
+
+    It is the first 64-bit word that :class:`numpy.random.SeedSequence` makes of (seed, step, 0 for plans or 1
+    for actions), without its lowest bit, so that it is an int64.
+
+    Raises:
+        ValueError: seed or step is negative.
+    """
+    sequence = np.random.SeedSequence((seed, step, int(purpose == "action")))
+    return int(sequence.generate_state(1, np.uint64)[0]) >> 1
+
+
 def run_episode(
     env: PushEnv,
     scene: Scene,
@@ -170,14 +184,16 @@ def run_episode(
     controller: Controller,
     segmenter: ColorSegmenter,
     config: EpisodeConfig,
-    generator: torch.Generator,
+    seed: int,
 ) -> Outcome:
     """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
 
     A goal picture that shows no object says nothing, and nothing is done.
 
     Decisions rest on pictures and past actions alone (subgoals are switched by the segmented puck), except
-    where the controller has true dynamics; true positions only enter the returned distances.
+    where the controller has true dynamics; true positions only enter the returned distances. Subgoals are
+    pictures of 8 bits, as they travel over a wire, and every search has a seed of its own
+    (:func:`search_seed`): a step depends on the episode so far through pictures and warm start alone.
     """
     picture, info = env.reset(options={"scene": scene})
     seen = _Seen(picture, env.action_space.shape[0])  # type: ignore[index]
@@ -187,9 +203,13 @@ def run_episode(
         return outcome
     route = _Route(segmenter, config, goal)
 
+    def randomness(purpose: Purpose) -> torch.Generator:
+        return torch.Generator().manual_seed(search_seed(seed, outcome.steps, purpose))
+
     def plan() -> None:
         begun = time.perf_counter()
-        frames = subgoals(to_tensor(picture)[None], goal, generator)
+        frames = subgoals(to_tensor(picture)[None], goal, randomness("plan"))
+        frames = to_tensor(to_bytes(frames))
         outcome.plan_seconds.append(time.perf_counter() - begun)
         route.follow(frames)
         outcome.plans.append([(float(x), float(y)) for x, y in segmenter.blob(frames).centre])
@@ -210,7 +230,7 @@ def run_episode(
         outcome.pursued.append((len(outcome.plans) - 1, route.place))
         begun = time.perf_counter()
         warm_start = warm_start if status == "continue" else None
-        step = controller.act(seen.context, route.subgoal, warm_start, generator)
+        step = controller.act(seen.context, route.subgoal, warm_start, randomness("action"))
         picture, *_ = env.step(step.action[0].double().numpy())
         seen.add(step.action, picture)
         outcome.step_seconds.append(time.perf_counter() - begun)

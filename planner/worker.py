@@ -100,7 +100,7 @@ class Worker:
             self._controller(servo, search),
             PUCK_SEGMENTER,
             self._settings.episode,
-            torch.Generator().manual_seed(self._seed * 1_000_003 + index),
+            self._seed * 1_000_003 + index,
         )
         if self._video is not None:
             self._film(scene, outcome, film_stem(self._video, planner, servo, index))

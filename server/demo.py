@@ -58,7 +58,7 @@ def run(demo: Demo, url: str) -> None:
         SimulatorController(simulator_servo(env), env),
         PUCK_SEGMENTER,
         EpisodeConfig(),
-        torch.Generator().manual_seed(demo.seed),
+        demo.seed,
     )
     env.close()
     strip([start, *reply.images, info["goal"]], demo.out / "plan.png")

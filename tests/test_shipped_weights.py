@@ -95,7 +95,7 @@ def test_frozen_episodes_end_at_the_goal(ready, push):
             controller,
             PUCK_SEGMENTER,
             EpisodeConfig(),
-            torch.Generator().manual_seed(index),
+            index,
         )
         for index, scene in enumerate(load_manifest("push-400").scenes[:10])
     ]

@@ -9,9 +9,9 @@ from envs.push_scene import Scene, Variation, Wall, path_length
 from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.cem import CemConfig
-from planner.episode import EpisodeConfig, run_episode
+from planner.episode import EpisodeConfig, run_episode, search_seed
 from planner.servo import ServoConfig, ServoStep
-from world_models.frames import to_tensor
+from world_models.frames import to_bytes, to_tensor
 
 OPEN_TABLE = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
 SMALL = ServoConfig(horizon=5, cem=CemConfig(candidates=40, iterations=2, elite_fraction=0.1, bound=1.0))
@@ -41,9 +41,8 @@ class Still:
 
 
 def run(env, subgoals, controller, config=None, scene=OPEN_TABLE, seed=0):
-    generator = torch.Generator().manual_seed(seed)
     config = config or EpisodeConfig()
-    return run_episode(env, scene, subgoals, controller, PUCK_SEGMENTER, config, generator)
+    return run_episode(env, scene, subgoals, controller, PUCK_SEGMENTER, config, seed)
 
 
 def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
@@ -60,6 +59,30 @@ def test_same_seed_same_episode(push):
     one, two, other = (run(push, no_subgoals, servo, scene=scene, seed=seed) for seed in (1, 1, 2))
     assert one.final_puck == two.final_puck
     assert one.final_puck != other.final_puck
+
+
+def test_every_search_has_a_seed_of_its_own_and_subgoals_have_8_bits(push):
+    seeds, shown = [], []
+    far = picture_with_puck_at(push, OPEN_TABLE, (0.7, 0.0)) * 0.999
+
+    def subgoals(now, goal, generator):
+        seeds.append(("plan", generator.initial_seed()))
+        return far
+
+    class Noting(Still):
+        def act(self, seen, subgoal, warm_start, generator):
+            torch.rand(len(seeds), generator=generator)  # what one search draws is nothing to the next
+            seeds.append(("action", generator.initial_seed()))
+            shown.append(subgoal)
+            return super().act(seen, subgoal, warm_start, generator)
+
+    config = EpisodeConfig(max_steps_per_subgoal=2, replan="missed")
+    run(push, subgoals, Noting(), config, scene=replace(OPEN_TABLE, steps=4), seed=9)
+    expected = [("plan", 0), ("action", 0), ("action", 1), ("plan", 2), ("action", 2), ("action", 3)]
+    assert seeds == [(purpose, search_seed(9, step, purpose)) for purpose, step in expected]
+    assert len(set(seeds)) == len(seeds) and search_seed(10, 0, "plan") != seeds[0][1]
+    assert not torch.equal(shown[0], far)
+    assert torch.equal(shown[0], to_tensor(to_bytes(far)))
 
 
 def test_missed_subgoals_are_given_up_after_their_steps_but_the_goal_is_not(push):
