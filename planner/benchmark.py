@@ -25,10 +25,12 @@ from envs.episodes import load_manifest
 from envs.push import PushEnv
 from envs.push_scene import JOINTS
 from envs.simulator import PushSimulator, SimulatorState
-from planner.build import load_planner, simulator_servo
+from planner.build import available_world_models, learned_servo, load_planner, simulator_servo
+from planner.learned import LearnedController
 from planner.rollout_benchmark import markdown as rollout_table
 from planner.rollout_benchmark import rollouts
 from planner.servo import Servo
+from planner.suite_learned import MEMORY, reward_controller
 from server.client import Client
 from server.local import running_server
 from world_models.checkpoint import write_bytes
@@ -36,6 +38,11 @@ from world_models.frames import to_tensor
 from world_models.interface import Context, Dynamics, Future
 
 Figures = dict[str, Any]
+PARTS = ("matmul", "plan", "http", "servo", "learned servo", "dmc", "render")
+"""Measurements that are rows of the first table, where they were made."""
+PUSH_WORLD = "struct-vrnn-push"
+SUITE_MODEL, SUITE_TASK = "struct-vrnn-dmc", "walker-walk"
+"""The task has the most actuators of those that ship."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class Benchmark:
     """What to measure."""
 
     model: str = "keyin-push"
+    world: str | None = None
+    """Model folder of the learned servo; None takes struct-vrnn-push, if that is shipped."""
     threads: int = 1
     """Threads of torch and of the physics pool."""
     repeats: int = 30
@@ -167,6 +176,37 @@ def _raw_rollout_ms(settings: Benchmark, env: PushEnv, tried: list[NDArray[np.fl
     return median_ms(roll_out, settings.repeats)[0]
 
 
+def learned_step(settings: Benchmark, env: PushEnv, world: str) -> Figures:
+    """One step of the servo that works from pictures: seeing the last frames, and the search."""
+    controller = learned_servo(world)
+    picture, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
+    pictures, still = [picture], np.zeros(controller.model.decision_dim)
+    while len(pictures) < controller.memory:
+        pictures.append(env.step(still)[0])
+    frames = to_tensor(np.stack(pictures))[None]
+    return _decision(settings, controller, frames, to_tensor(info["goal"])[None])
+
+
+def suite_decision(settings: Benchmark) -> Figures:
+    """One decision of control by predicted reward; its time does not depend on the pictures."""
+    controller = reward_controller(SUITE_MODEL, SUITE_TASK)
+    frames = torch.rand(1, MEMORY, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return _decision(settings, controller, frames, frames[:, -1])
+
+
+def _decision(settings: Benchmark, controller: LearnedController, frames: Tensor, subgoal: Tensor) -> Figures:
+    """Times of a decision after ``frames [1 T C H W]`` between which nothing was done, warmly started."""
+    seen = Context(frames, torch.zeros(1, frames.shape[1] - 1, controller.model.decision_dim))
+
+    def act(warm_start: Tensor | None) -> Tensor:
+        return controller.act(seen, subgoal, warm_start, torch.Generator().manual_seed(0)).warm_start
+
+    warm_start = act(None)
+    p50, p95 = median_ms(lambda: act(warm_start), settings.repeats)
+    imagined = controller.servo.config.imagined_steps
+    return {"step_ms_p50": p50, "step_ms_p95": p95, "imagined_steps_per_second": 1e3 * imagined / p50}
+
+
 def rendering(settings: Benchmark, env: PushEnv) -> Figures:
     """Pictures per second on one core."""
     env.reset(seed=0)
@@ -178,11 +218,14 @@ def benchmark(settings: Benchmark) -> Figures:
     """Run all measurements and write them to ``settings.out``."""
     torch.set_num_threads(settings.threads)
     env = PushEnv()
+    world = settings.world or next((name for name in available_world_models() if name == PUSH_WORLD), None)
     parts: dict[str, Callable[[], Figures]] = {
         "matmul": lambda: matmul(settings),
         "plan": lambda: planning(settings, env),
         "http": lambda: serving(settings, env),
         "servo": lambda: servo(settings, env),
+        **({"learned servo": lambda: learned_step(settings, env, world)} if world else {}),
+        "dmc": lambda: suite_decision(settings),
         "render": lambda: rendering(settings, env),
         "rollouts": rollouts,
     }
@@ -204,8 +247,8 @@ def markdown(result: Figures) -> str:
         f"torch {machine['torch']}, n = {result['repeats']}) | value |",
         "|---|---|",
     ]
-    for part in ("matmul", "plan", "http", "servo", "render"):
-        figures = result[part].items()
+    for part in PARTS:
+        figures = result.get(part, {}).items()
         lines += [f"| {part}: {name.replace('_', ' ')} | {value:,.4g} |" for name, value in figures]
     if "rollouts" in result:
         lines += ["", rollout_table(result["rollouts"])]

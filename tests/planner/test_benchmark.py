@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from envs.push import PushEnv
+from planner import benchmark
+from planner.benchmark import Benchmark, learned_step, suite_decision
+from planner.servo import ServoConfig
+from planner.suite_learned import SUITE_SERVO
+from world_models.checkpoint import write_model
+from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.presets import DEBUG
+
+ONCE = Benchmark(repeats=1)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A small model, without training, that knows puck and finger."""
+    config = DEBUG.model.model_copy(update={"image_size": 64, "bodies": ("puck", "finger")})
+    with torch.random.fork_rng():
+        torch.set_rng_state(torch.Generator().manual_seed(0).get_state())
+        write_model(tmp_path / "world", config, StructVRNN(config), "")
+    return str(tmp_path / "world")
+
+
+def test_a_learned_step_has_its_time_and_the_speed_of_its_imagination(world):
+    env = PushEnv()
+    figures = learned_step(ONCE, env, world)
+    env.close()
+    assert 0 < figures["step_ms_p50"] <= figures["step_ms_p95"]
+    imagined = figures["imagined_steps_per_second"] * figures["step_ms_p50"] / 1e3
+    assert imagined == pytest.approx(ServoConfig().imagined_steps)
+
+
+def test_a_decision_by_predicted_reward_is_of_the_shipped_search():
+    figures = suite_decision(ONCE)
+    imagined = figures["imagined_steps_per_second"] * figures["step_ms_p50"] / 1e3
+    assert imagined == pytest.approx(SUITE_SERVO.imagined_steps)
+
+
+@pytest.mark.parametrize(
+    ("shipped", "named", "measured"),
+    [((), None, None), ((benchmark.PUSH_WORLD,), None, benchmark.PUSH_WORLD), ((), "here", "here")],
+)
+def test_the_learned_servo_is_measured_where_there_is_a_model(
+    tmp_path, monkeypatch, shipped, named, measured
+):
+    for part in ("matmul", "planning", "serving", "servo", "suite_decision", "rendering", "rollouts"):
+        monkeypatch.setattr(benchmark, part, lambda *_: {"ms": 1.0})
+    monkeypatch.setattr(benchmark, "learned_step", lambda settings, env, world: {"world": world})
+    monkeypatch.setattr(benchmark, "available_world_models", lambda: ("struct-vrnn-dmc", *shipped))
+    result = benchmark.benchmark(Benchmark(world=named, out=tmp_path / "b.json"))
+    assert result.get("learned servo", {}).get("world") == measured
+    assert set(benchmark.PARTS) - {"learned servo"} <= set(result)
