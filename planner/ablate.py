@@ -17,6 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from planner.evaluate import Push, evaluate
+from planner.results import count_or_dash
 from planner.settings import PAPER, PAPER_SERVO, Settings
 from world_models.checkpoint import write_bytes
 
@@ -156,6 +157,7 @@ def _row(variant: Variant, row: dict[str, Any]) -> dict[str, Any]:
         "strict_rate",
         "position_error_mean",
         "steps_mean",
+        "model_steps_mean",
         "simulator_steps_mean",
         "seconds_per_step_p50",
     )
@@ -163,6 +165,7 @@ def _row(variant: Variant, row: dict[str, Any]) -> dict[str, Any]:
         "name": variant.name,
         "what": variant.what,
         "planner": row["planner"],
+        "servo": row["servo"],
         "n": row["episodes"],
         **{name: row[name] for name in copied},
         "settings": variant.settings.to_json(),
@@ -170,20 +173,21 @@ def _row(variant: Variant, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table; a dash stands for what older results do not hold."""
     lines = [
-        "| variant | what is changed | planner | n | success < 0.30 (95 % CI) | strict < 0.15 "
-        "| position error | steps | simulator steps | s / step |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| variant | what is changed | planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 "
+        "| position error | steps | model steps | simulated steps | s / step |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         low, high = np.multiply(100, row["success_ci95"])
         lines.append(
-            f"| {row['name']} | {row['what']} | {row['planner']} | {row['n']} "
+            f"| {row['name']} | {row['what']} | {row['planner']} | {row.get('servo', '-')} | {row['n']} "
             f"| {100 * row['success_rate']:.1f} % ({low:.1f} to {high:.1f}) "
             f"| {100 * row['strict_rate']:.1f} % "
             f"| {row['position_error_mean']:.3f} | {row['steps_mean']:.1f} "
-            f"| {row['simulator_steps_mean']:,.0f} | {row['seconds_per_step_p50']:.3f} |"
+            f"| {count_or_dash(row, 'model_steps_mean')} | {row['simulator_steps_mean']:,.0f} "
+            f"| {row['seconds_per_step_p50']:.3f} |"
         )
     return "\n".join(lines)
 

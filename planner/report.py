@@ -17,6 +17,8 @@ import tyro
 from planner.ablate import markdown as ablation_table
 from planner.benchmark import markdown as bench_table
 from planner.results import markdown_table as evaluation_table
+from planner.robustness import markdown as robustness_table
+from planner.suite_results import markdown_table as suite_table
 from world_models.checkpoint import read_model, write_bytes, write_card
 from world_models.keyframe_results import markdown_table as keyframe_table
 from world_models.struct_vrnn.reward_table import markdown_table as reward_table
@@ -25,6 +27,7 @@ from world_models.struct_vrnn.tracking_table import markdown_tables as tracking_
 CARD_TABLES = MappingProxyType(
     {
         "planner.evaluate": ("closed-loop", "In closed loop"),
+        "planner.evaluate dmc": ("control", "Control of the DM Control tasks"),
         "world_models.evaluate rewards": ("rewards", "Rewards of held-out sequences, beside the other arms"),
         "world_models.evaluate struct-vrnn-dmc": ("tracking", "Tracking and pictures, beside the other arms"),
     }
@@ -65,8 +68,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "planner.evaluate": Kind(
             frozenset({"planner", "servo", "episodes"}), lambda result: evaluation_table(result["rows"])
         ),
+        "planner.evaluate dmc": Kind(
+            frozenset({"task", "arm", "return_mean"}), lambda result: suite_table(result["rows"])
+        ),
         "planner.ablate": Kind(
             frozenset({"planner", "name", "what"}), lambda result: ablation_table(result["rows"])
+        ),
+        "planner.robustness": Kind(
+            frozenset({"planner", "variation"}), lambda result: robustness_table(result["rows"])
         ),
         "world_models.evaluate keyframes": Kind(frozenset({"dataset", "method", "f1"}), keyframe_table),
         "world_models.evaluate rewards": Kind(frozenset({"arm", "task", "mse_over_null"}), reward_table),

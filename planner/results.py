@@ -1,6 +1,6 @@
 """From episode outcomes to the rows of a results table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -65,8 +65,13 @@ def _through_wall(episodes: Sequence[dict[str, Any]]) -> int | None:
     return sum(episode["plan_crosses_wall"] for episode in episodes)
 
 
+def count_or_dash(row: Mapping[str, Any], name: str) -> str:
+    """A figure of a row as a whole number, a dash if the row does not have it."""
+    return f"{row[name]:,.0f}" if name in row else "-"
+
+
 def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table; a dash stands for model steps that older results do not hold."""
     lines = [
         "| planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 | position error, mean ± sd "
         "| whole keyframes | plans through wall | steps | model steps | simulated steps "
@@ -84,7 +89,7 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
             f"| {100 * row['strict_rate']:.1f} % "
             f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} "
             f"| {whole} | {through} | {row['steps_mean']:.1f} "
-            f"| {row['model_steps_mean']:,.0f} | {row['simulator_steps_mean']:,.0f} "
+            f"| {count_or_dash(row, 'model_steps_mean')} | {row['simulator_steps_mean']:,.0f} "
             f"| {row['seconds_per_plan_p50']:.3f} | {row['seconds_per_step_p50']:.3f} |"
         )
     return "\n".join(lines)

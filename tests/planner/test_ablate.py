@@ -28,12 +28,14 @@ def differences(one: Any, other: Any, path: str = "") -> set[str]:
 def outcome(job: Push) -> dict[str, Any]:
     """What an evaluation would return, without running one."""
     row = {
+        "servo": job.servo,
         "episodes": job.episodes,
         "success_rate": 0.5,
         "success_ci95": [0.4, 0.6],
         "strict_rate": 0.25,
         "position_error_mean": 0.3,
         "steps_mean": 30.0,
+        "model_steps_mean": 3600.0,
         "simulator_steps_mean": 30.0 * job.settings.servo.imagined_steps,
         "seconds_per_step_p50": 0.01,
     }
@@ -76,7 +78,8 @@ def test_each_variant_is_evaluated_with_its_settings_and_gets_its_rows(tmp_path:
     assert result["rows"][0]["simulator_steps_mean"] == 200 * 3 * 8 * 30
     assert result["rows"][0]["n"] == 3
     table = markdown(result["rows"])
-    assert "| paper | " in table and "50.0 % (40.0 to 60.0)" in table and "144,000" in table
+    assert "| paper | " in table and "50.0 % (40.0 to 60.0)" in table and "| 3,600 | 144,000 |" in table
+    assert "| keyin | simulator | 3 |" in table
 
 
 def test_what_was_run_is_kept_when_a_later_variant_fails(tmp_path: Path) -> None:

@@ -14,13 +14,16 @@ from world_models.keyin import KeyInConfig
 README = (
     "before\n<!-- push-400 -->\nold\n<!-- /push-400 -->\nbetween\n<!-- bench -->\n<!-- /bench -->\nafter\n"
 )
-PLACES = README + "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in ("ablation", "keyframes"))
+PLACES = README + "".join(
+    f"<!-- {name} -->\n<!-- /{name} -->\n" for name in ("ablation", "keyframes", "dmc", "robustness")
+)
 RATES = {
     "success_rate": 0.95,
     "success_ci95": [0.92, 0.97],
     "strict_rate": 0.94,
     "position_error_mean": 0.1,
     "steps_mean": 41.0,
+    "model_steps_mean": 3600.0,
     "simulator_steps_mean": 42000.0,
     "seconds_per_step_p50": 0.07,
 }
@@ -34,13 +37,30 @@ ROW = {
     "keyframes": 6,
     "planned_whole_rate": 0.99,
     "plans_through_wall": 0,
-    "model_steps_mean": 3600.0,
     "seconds_per_plan_p50": 0.2,
 }
 MANIFEST = {"name": "push-400", "fingerprint": "ab" * 32, "seed": 400}
 RESULT = {"env": "waymark/Push-v0", "manifest": MANIFEST, "settings": {}, "rows": [ROW]}
-ABLATED = {"name": "paper", "what": "as published", "planner": "keyin", "n": 100, **RATES, "settings": {}}
+LOW_LEVEL = {"planner": "keyin", "servo": "learned", "n": 100}
+ABLATED = {"name": "paper", "what": "as published", **LOW_LEVEL, **RATES, "settings": {}}
 ABLATION = {"env": "waymark/Push-v0", "task": "push", "manifest": MANIFEST, "rows": [ABLATED]}
+CHANGES = {"goals_unseen": 2, "success_change": -0.05, "position_error_change": 0.01, "changed": {}}
+VARIED = {"variation": "light-0.8", "what": "less light", **LOW_LEVEL, **RATES, **CHANGES}
+ROBUSTNESS = {**ABLATION, "rows": [VARIED]}
+CONTROLLED = {
+    "task": "reacher-easy",
+    "arm": "learned",
+    "episodes": 20,
+    "return_mean": 80.0,
+    "return_std": 14.0,
+    "return_ci95": [70.0, 90.0],
+    "of_simulator": 0.8,
+    "of_random": 4.0,
+    "steps_mean": 250.0,
+    "model_steps_mean": 384000.0,
+    "seconds_per_decision_p50": 0.05,
+}
+DMC = {"objective": "reward", "manifest": {**MANIFEST, "name": "dmc-20"}, "rows": [CONTROLLED]}
 SCORES = {"f1": 0.96, "precision": 0.95, "recall": 0.97, "f1_pm1": 0.99}
 KEYFRAMES = [{"dataset": "brownian", "method": "keyin", "seed": 0, "n": 1000, **SCORES}]
 BENCH = {
@@ -56,7 +76,7 @@ def folder(tmp_path, monkeypatch):
     """A folder with a README to fill, in which commands are run."""
     monkeypatch.chdir(tmp_path)
     Path("README.md").write_text(PLACES)
-    contents = {"r": RESULT, "a": ABLATION, "k": KEYFRAMES, "b": BENCH}
+    contents = {"r": RESULT, "a": ABLATION, "k": KEYFRAMES, "b": BENCH, "d": DMC, "v": ROBUSTNESS}
     for name, content in contents.items():
         Path(f"{name}.json").write_text(json.dumps(content))
     return tmp_path
@@ -75,12 +95,29 @@ def test_tables_are_replaced_and_the_rest_is_left_alone(folder):
 
 
 def test_every_measurement_is_shown_as_its_maker_shows_it(folder):
-    report.report(Report(("push-400=r.json", "ablation=a.json", "keyframes=k.json", "bench=b.json")))
+    tables = ("push-400=r.json", "ablation=a.json", "keyframes=k.json", "bench=b.json", "dmc=d.json")
+    report.report(Report((*tables, "robustness=v.json")))
     text = Path("README.md").read_text()
-    assert "<!-- ablation -->\n| variant |" in text and "| paper | as published | keyin | 100 |" in text
+    assert "<!-- ablation -->\n| variant |" in text
+    assert "| paper | as published | keyin | learned | 100 |" in text
+    assert "| light-0.8 | less light | keyin | learned | 100 | 95.0 % (92.0 to 97.0) | 94.0 % |" in text
+    assert "| reacher-easy | learned | 20 | 80.0 ± 14.0 (70.0 to 90.0) | 80 % | 4.0 × |" in text
     assert f"<!-- keyframes -->\n{keyframe_table(KEYFRAMES)}\n<!-- /keyframes -->" in text
     assert f"<!-- bench -->\n{benchmark.markdown(BENCH)}\n<!-- /bench -->" in text
-    assert text.count("Episodes: ") == 2
+    assert text.count("Episodes: ") == 4
+
+
+def test_rows_that_are_older_than_a_column_have_a_dash_in_it(folder):
+    old = [
+        {name: row[name] for name in row if name not in ("servo", "model_steps_mean")}
+        for row in (ABLATED, ROW)
+    ]
+    Path("a.json").write_text(json.dumps({**ABLATION, "rows": [old[0]]}))
+    Path("r.json").write_text(json.dumps({**RESULT, "rows": [{**old[1], "servo": "simulator"}]}))
+    report.report(Report(("push-400=r.json", "ablation=a.json")))
+    text = Path("README.md").read_text()
+    assert "| 41.0 | - | 42,000 |" in text.split("<!-- /push-400 -->")[0]
+    assert "| keyin | - | 100 |" in text and text.count("| 41.0 | - | 42,000 |") == 2
 
 
 def test_files_of_one_name_become_one_table_that_names_them(folder):
@@ -120,7 +157,7 @@ def test_cards_get_the_first_closed_loop_table_and_stay_whole(folder):
         (("push-400=r.json", "push-400=a.json"), "given twice"),
         (("push-400=gone.json",), "no file gone.json"),
         (("push-400=README.md",), "README.md is no JSON"),
-        (("push-400=other.json",), "known are those of planner.evaluate, planner.ablate"),
+        (("push-400=other.json",), "known are those of planner.evaluate, planner.evaluate dmc"),
         (("push-400=empty.json",), "empty.json holds no known measurement"),
         (("push-400=old.json",), "old.json lacks 'planned_whole_rate'; measure again"),
         (("push-400=r.json", "push-fresh=r.json"), "'<!-- push-fresh -->'.* there are: push-400, bench"),
@@ -166,7 +203,7 @@ def test_kinds_of_measurement_are_told_apart(folder):
     for name, figure in (("w", "mse_over_null"), ("t", "trajectory_error")):
         rows = [{"arm": "struct-vrnn", "task": "cartpole-balance", figure: 0.5}]
         Path(f"{name}.json").write_text(json.dumps({"rows": rows}))
-    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rakwtb"]
+    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rdavkwtb"]
     assert makers == list(report.KINDS)
 
 
