@@ -21,11 +21,13 @@ from planner import figures
 from planner.baselines import PLANNERS
 from planner.build import weights_digest
 from planner.journal import journal_path, resume, run_missing
+from planner.remote import check_settings, find_model
 from planner.results import markdown_table, summarise
 from planner.settings import Settings
 from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import markdown_table as suite_table
 from planner.worker import LEARNED, NO_SERVO, SIMULATOR, Worker, film_stem
+from server.client import Client
 from world_models.checkpoint import write_bytes
 
 MANIFESTS = {
@@ -51,7 +53,7 @@ class Push:
     servo: Literal["simulator", "learned"] = "simulator"
     """Low level: a search in the true dynamics, or in a learned model from pictures alone."""
     compare: bool = True
-    """With the learned servo: also flat and flat-deep, and the planners with the true dynamics."""
+    """With the learned servo: also flat with it, and the planners with the true dynamics."""
     variation: Variation = STANDARD
     """How the world differs from what the models were trained on."""
     episodes: int = 400
@@ -70,6 +72,8 @@ class Push:
     learned: str = "struct-vrnn-push"
     """The same for the learned servo."""
     device: str = "cpu"
+    server: str | None = None
+    """URL of a server whose models plan and act in place of those here; model names are then its names."""
     settings: Settings = SHIPPED
     """How both levels search, and when subgoals are switched."""
     out: Path = Path("results.json")
@@ -91,7 +95,7 @@ class Push:
         names = self.names()
         found = [(name, NO_SERVO if name == "random" else self.servo) for name in names]
         if self.servo == LEARNED and self.compare:
-            found += [(name, LEARNED) for name in ("flat", "flat-deep")]
+            found.append(("flat", LEARNED))
             found += [(name, SIMULATOR) for name in names if name != "random"]
         return list(dict.fromkeys(found))
 
@@ -118,13 +122,33 @@ class Push:
         found = {name: models[name] for name in models if name in wanted}
         return found | ({LEARNED: self.learned} if self.servo == LEARNED else {})
 
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the weights by learned planner."""
+        weights = self.weights()
+        if self.server is None:
+            return {name: weights_digest(model) for name, model in weights.items()}
+        if "tap" in weights:
+            raise ValueError("servers do not plan as tap does; leave out tap or --server")
+        check_settings(self.settings)
+        with Client(self.server) as service:
+            if not service.ready():
+                raise ValueError(f"no server is ready at {self.server}; start one with python -m server")
+            kinds = {name: "world-model" if name == LEARNED else "planner" for name in weights}
+            return {
+                name: find_model(service, model, kinds[name]).weights_sha256
+                for name, model in weights.items()
+            }
+
 
 _worker: Worker | None = None
 
 
 def _start_worker(run: Push, episodes: Episodes) -> None:
     global _worker
-    _worker = Worker(episodes, run.weights(), run.settings, run.variation, run.seed, run.device, run.video)
+    service = None if run.server is None else Client(run.server)
+    _worker = Worker(
+        episodes, run.weights(), run.settings, run.variation, run.seed, run.device, run.video, service
+    )
 
 
 def _run_episode(planner: str, servo: str, index: int) -> dict[str, Any]:
@@ -136,7 +160,8 @@ def evaluate(run: Push) -> dict[str, Any]:
     """Run all episodes of all planners and write JSON, table and plot; returns the JSON content."""
     trials, episodes = run.trials(), run.select()
     journal = journal_path(run.out)
-    settings = {trial: _settings(run, *trial) for trial in trials}
+    digests = run.digests()
+    settings = {trial: _settings(run, digests, *trial) for trial in trials}
     scenes = list(enumerate(episodes.scenes[: run.episodes]))
     wanted = {
         (*trial, index): {"scene": scene.digest, "settings": settings[trial]}
@@ -163,17 +188,16 @@ def _is_filmed(run: Push, planner: str, servo: str, index: int) -> bool:
     return run.video is None or film_stem(run.video, planner, servo, index).with_suffix(".mp4").exists()
 
 
-def _settings(run: Push, planner: str, servo: str) -> dict[str, Any]:
+def _settings(run: Push, digests: dict[str, str], planner: str, servo: str) -> dict[str, Any]:
     """What an outcome of this planner depends on, beside its task (and the type of device)."""
     settings: dict[str, Any] = {"seed": run.seed, "search": run.settings.to_json()}
     settings["variation"] = run.variation.model_dump(mode="json", exclude_defaults=True)
-    weights = run.weights()
-    if planner in weights:
-        settings["weights_sha256"] = weights_digest(weights[planner])
+    if planner in digests:
+        settings["weights_sha256"] = digests[planner]
     if planner == "tap":
-        settings["pictures_sha256"] = weights_digest(weights["keyin"])
+        settings["pictures_sha256"] = digests["keyin"]
     if servo == LEARNED:
-        settings["servo_sha256"] = weights_digest(weights[LEARNED])
+        settings["servo_sha256"] = digests[LEARNED]
     return settings
 
 

@@ -23,7 +23,7 @@ MEMORY = 8
 SUITE_SERVO = ServoConfig(
     horizon=12,
     cem=CemConfig(
-        candidates=64, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0, kept_fraction=0.3
+        candidates=24, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0, kept_fraction=0.3
     ),
 )
 """The search that the DM Control tasks start from."""
