@@ -8,10 +8,10 @@ from typing import Any
 
 from envs.suite_episodes import SuiteEpisodes, load_starts
 from envs.suite_tasks import TASKS, find_task
-from planner.build import ReadyWorldModel, load_world_model
+from planner.build import load_world_model
 from planner.journal import journal_path, resume, run_missing
 from planner.servo import ServoConfig
-from planner.suite_learned import SUITE_SERVO, find_head
+from planner.suite_learned import SUITE_SERVO, find_head, model_for
 from planner.suite_results import summarise
 from planner.suite_worker import Objective, SuiteTrial, SuiteWorker
 from world_models.checkpoint import write_bytes
@@ -44,8 +44,8 @@ class Dmc:
     workers: int = os.cpu_count() or 1
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
-    model: str = "struct-vrnn-dmc"
-    """Shipped model or model folder of the learned arm."""
+    model: str = "struct-vrnn-{domain}"
+    """Shipped model or model folder of the learned arm; {domain} stands for acrobot, cartpole, ..."""
     device: str = "cpu"
     settings: ServoConfig = SUITE_SERVO
     """The search, the same for the learned and the simulator arm: an equal budget. Steps along the
@@ -102,8 +102,7 @@ def evaluate_suite(run: Dmc) -> dict[str, Any]:
     """Run all episodes of all tasks and arms and write JSON; returns its content."""
     tasks, arms, episodes, trial = run.tasks(), run.arm_names(), load_starts(), run.trial()
     _check(run, episodes)
-    model = load_world_model(run.model, "cpu") if "learned" in arms else None
-    settings = {(task, arm): _settings(run, task, arm, model) for task in tasks for arm in arms}
+    settings = {(task, arm): _settings(run, task, arm) for task in tasks for arm in arms}
     # The slowest come first: the last to finish should be short.
     wanted = {
         (task, arm, index): {
@@ -142,12 +141,13 @@ def _check(run: Dmc, episodes: SuiteEpisodes) -> None:
         raise ValueError(f"{episodes.name} has {count} episodes of every task; ask for fewer")
 
 
-def _settings(run: Dmc, task: str, arm: str, model: ReadyWorldModel | None) -> dict[str, Any]:
+def _settings(run: Dmc, task: str, arm: str) -> dict[str, Any]:
     """What an outcome of this arm depends on, beside its task and start (and the type of device)."""
     settings: dict[str, Any] = {"seed": run.seed, "steps": run.trial().length(task)}
     if arm != "random":
         settings["search"] = run.trial().search_of(arm).model_dump(mode="json")
-    if arm == "learned" and model is not None:
+    if arm == "learned":
+        model = load_world_model(model_for(run.model, task), "cpu")
         head = find_head(model, task)
         settings |= {
             "objective": run.objective,

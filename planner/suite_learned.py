@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from envs.suite_tasks import find_task
 from planner.build import ReadyHead, ReadyWorldModel, load_world_model
 from planner.cem import CemConfig
 from planner.learned import LearnedController
@@ -80,6 +81,11 @@ class KeypointModel:
         with autocast(decisions.device):
             features = foresee(self.world.dynamics, state, self.world.pad(decisions))
         return Future(self.world.unweigh(features), _steps(decisions))
+
+
+def model_for(pattern: str, task: str) -> str:
+    """The name of a task's model: ``{domain}`` in the pattern stands for the task's domain."""
+    return pattern.replace("{domain}", find_task(task).domain)
 
 
 def reward_controller(

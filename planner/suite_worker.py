@@ -24,7 +24,7 @@ from planner.suite_episode import (
     UniformController,
     run_suite_episode,
 )
-from planner.suite_learned import goal_controller, reward_controller
+from planner.suite_learned import goal_controller, model_for, reward_controller
 from world_models.checkpoint import write_bytes
 
 Objective = Literal["reward", "goal"]
@@ -144,4 +144,4 @@ class SuiteWorker:
         if arm == "simulator":
             return SuiteSimulatorController(self._env(task), trial.search_of(arm))
         make = reward_controller if trial.objective == "reward" else goal_controller
-        return make(trial.model, task, trial.search_of(arm), trial.device)
+        return make(model_for(trial.model, task), task, trial.search_of(arm), trial.device)
