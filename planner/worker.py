@@ -29,6 +29,7 @@ from planner.build import (
     simulator_servo,
 )
 from planner.episode import Controller, Outcome, Positions, Subgoals, run_episode
+from planner.remote import RemoteController, Service, find_model, remote_subgoals
 from planner.servo import ServoConfig
 from planner.settings import Settings
 
@@ -41,7 +42,8 @@ class Worker:
 
     ``weights`` names a shipped model or a model folder for each learned planner that is used (``tap`` also
     needs ``keyin``, whose pictures it works on) and, under ``learned``, for the learned servo; ``video`` is a
-    folder for an MP4 and a plan strip of every episode.
+    folder for an MP4 and a plan strip of every episode. With a ``service`` the learned models are those of a
+    server, and their names are its names.
     """
 
     def __init__(
@@ -53,12 +55,13 @@ class Worker:
         seed: int,
         device: str,
         video: Path | None,
+        service: Service | None = None,
     ) -> None:
         torch.set_num_threads(1)
         self._episodes, self._settings, self._seed, self._video = episodes, settings, seed, video
         self._env = PushEnv(variation, task=episodes.task)
         self._project = Projection(self._env.model, CAMERA, 64)
-        self._weights, self._device = weights, device
+        self._weights, self._device, self._service = weights, device, service
         self._controllers: dict[tuple[str, ServoConfig], Controller] = {}
         self._learned: dict[str, Subgoals] = {}
         self._imagined: dict[str, int] = {}
@@ -66,7 +69,12 @@ class Worker:
         for name, model in weights.items():
             if name == LEARNED:
                 continue
-            if name == "tap":
+            if service is not None:
+                search = settings.hierarchy.cem
+                self._learned[name] = remote_subgoals(service, model, search)
+                self._keyframes[name] = find_model(service, model, "planner").keyframes
+                self._imagined[name] = search.candidates * search.iterations * self._keyframes[name]
+            elif name == "tap":
                 pictures = load_keyin(weights["keyin"], device)
                 count = pictures.config.keyframes - 1
                 tap = load_tap(model, device)
@@ -132,6 +140,8 @@ class Worker:
             controller: Controller
             if servo == NO_SERVO:
                 controller = RandomController()
+            elif servo == LEARNED and self._service is not None:
+                controller = RemoteController(self._service, self._weights[LEARNED], search)
             elif servo == LEARNED:
                 controller = learned_servo(self._weights[LEARNED], search, self._device)
             else:

@@ -9,6 +9,7 @@ import httpx2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from server.action_schemas import ActionResponse, Objective
 from server.codecs import from_base64, to_base64
 from server.model_schemas import ModelInfo, ModelList
 from server.plan_schemas import PlanResponse
@@ -63,6 +64,20 @@ class PredictionReply:
     context: Float[np.ndarray, "T K 3"]
     keypoints: Float[np.ndarray, "N L K 3"]
     images: UInt8[np.ndarray, "N L H W 3"] | None
+
+
+@dataclass(frozen=True)
+class ActionReply:
+    """The next action, the warm start to send with the next request, and all actions of the chosen sequence.
+
+    ``images`` are the pictures expected after each of these, if wanted.
+    """
+
+    response: ActionResponse
+    action: Float[np.ndarray, "A"]
+    warm_start: Float[np.ndarray, "L A"]
+    actions: Float[np.ndarray, "L A"]
+    images: UInt8[np.ndarray, "L H W 3"] | None
 
 
 class Client:
@@ -175,6 +190,57 @@ class Client:
             _values(response.context),
             np.stack([_values(sample.keypoints) for sample in response.samples]),
             np.array(pictures) if render else None,
+        )
+
+    def act(
+        self,
+        frames: Frames,
+        subgoal: Picture | None = None,
+        *,
+        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        plan: str | None = None,
+        index: int | None = None,
+        objective: Objective = "push",
+        task: str | None = None,
+        warm_start: Float[np.ndarray, "L A"] | None = None,
+        seed: int | None = None,
+        candidates: int | None = None,
+        iterations: int | None = None,
+        horizon: int | None = None,
+        render: bool = False,
+        model: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> ActionReply:
+        """Choose the next action, toward ``subgoal`` or toward the picture ``index`` of the plan of that id.
+
+        Raises as :meth:`plan` does.
+        """
+        response = self._post(
+            "/v1/actions",
+            ActionResponse,
+            model=model,
+            objective=objective,
+            task=task,
+            frames=_pictures(frames),
+            past_actions=_numbers(past_actions),
+            subgoal=None if subgoal is None else to_base64(subgoal),
+            plan=plan,
+            index=index,
+            warm_start=_numbers(warm_start),
+            seed=seed,
+            candidates=candidates,
+            iterations=iterations,
+            horizon=horizon,
+            render=render,
+            deadline_ms=deadline_ms,
+        )
+        images = [from_base64(step.image) for step in response.expected if step.image is not None]
+        return ActionReply(
+            response,
+            np.array(response.action, np.float32),
+            np.array(response.warm_start, np.float32),
+            np.array([step.action for step in response.expected], np.float32),
+            np.stack(images) if images else None,
         )
 
     def models(self) -> list[ModelInfo]:

@@ -109,6 +109,11 @@ def decode_frames(texts: Sequence[str], size: int) -> UInt8[np.ndarray, "T H W 3
     return np.stack([decode_picture(name, data, size) for name, data in zip(names, files, strict=True)])
 
 
+def decode_text(name: str, text: str, size: int) -> Picture:
+    """Pixels of the picture in a request's field, in base64. Raises InvalidRequest, InvalidPicture."""
+    return decode_picture(name, _file(name, text), size)
+
+
 def to_base64(picture: Picture) -> str:
     """A PNG in base64; little compression, because pictures are small and time is short."""
     buffer = io.BytesIO()

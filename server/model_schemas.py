@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from server.action_schemas import Objective
 from server.schemas import ModelRef, Range, Schema
 
 
@@ -32,6 +33,9 @@ class PlannerInfo(ModelRef):
 
     kind: Literal["planner"] = "planner"
 
+    weights_sha256: str
+    """SHA-256 of the weights alone."""
+
     image_size: int = Field(examples=[64])
     """Width and height of its pictures, in pixels."""
 
@@ -52,6 +56,21 @@ class TaskInfo(Schema):
 
     reward_head: str | None
     """SHA-256 of the manifest of the head that predicts its rewards, null if there is none."""
+
+
+class ControlInfo(Schema):
+    """An objective of ``POST /v1/actions`` that a world model can act for, and what is used for fields that a
+    request leaves out.
+    """
+
+    objective: Objective
+
+    frames: int = Field(examples=[4])
+    """Frames that are looked at, the last ones; more may be sent."""
+
+    candidates: int
+    iterations: int
+    horizon: int
 
 
 class WorldDefaults(Schema):
@@ -75,6 +94,12 @@ class WorldLimits(Schema):
     prediction_work: int
     """Largest samples x steps of ``POST /v1/predictions``."""
     edits: Range
+    candidates: Range
+    iterations: Range
+    """Iterations of ``POST /v1/actions``."""
+    horizon: Range
+    action_work: int
+    """Largest ``candidates`` x ``iterations`` x ``horizon`` of ``POST /v1/actions``."""
     deadline_ms: Range
     seed: Range
     body_bytes: int
@@ -84,6 +109,9 @@ class WorldModelInfo(ModelRef):
     """A model that finds keypoints and predicts how they move and what rewards this brings."""
 
     kind: Literal["world-model"] = "world-model"
+
+    weights_sha256: str
+    """SHA-256 of the weights alone."""
 
     image_size: int = Field(examples=[64])
     """Width and height of its pictures, in pixels."""
@@ -98,6 +126,10 @@ class WorldModelInfo(ModelRef):
     """Whether samples can be drawn, or there is the mean prediction alone."""
 
     tasks: list[TaskInfo]
+
+    control: list[ControlInfo]
+    """What actions can be asked for; none of models that cannot act."""
+
     defaults: WorldDefaults
     limits: WorldLimits
 

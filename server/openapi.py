@@ -8,9 +8,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server import world_schemas as worlds
+from server.action_schemas import ActionRequest
+from server.action_tasks import example_action, objectives
 from server.codecs import to_base64
 from server.plan_schemas import PlanOptions, PlanRequest
-from server.plan_tasks import example_picture
+from server.plan_tasks import square_picture
 from server.problems import MEDIA_TYPE, Kind, all_kinds
 from server.schemas import Problem
 from server.service import ModelService
@@ -27,8 +29,16 @@ _ERRORS = {
     ("/v1/rewards", "post"): {404, 413, 415, 422, 500, 503},
     ("/v1/keypoints", "post"): {404, 413, 415, 422, 500, 503},
     ("/v1/predictions", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/actions", "post"): {404, 413, 415, 422, 500, 503},
 }
-_REQUESTS = (PlanRequest, PlanOptions, worlds.RewardRequest, worlds.KeypointRequest, worlds.PredictionRequest)
+_REQUESTS = (
+    PlanRequest,
+    PlanOptions,
+    worlds.RewardRequest,
+    worlds.KeypointRequest,
+    worlds.PredictionRequest,
+    ActionRequest,
+)
 
 
 def describe(app: FastAPI, service: ModelService) -> dict[str, Any]:
@@ -97,6 +107,7 @@ def _bodies(service: ModelService) -> dict[str, Any]:
         "/v1/rewards": _json_body(worlds.RewardRequest, rewards),
         "/v1/keypoints": _json_body(worlds.KeypointRequest, keypoints),
         "/v1/predictions": _json_body(worlds.PredictionRequest, predictions),
+        "/v1/actions": _json_body(ActionRequest, _action_example(service)),
     }
 
 
@@ -127,10 +138,24 @@ def _world_examples(service: ModelService) -> list[dict[str, Any] | None]:
     return examples
 
 
+def _action_example(service: ModelService) -> dict[str, Any] | None:
+    """An example for actions; None where no model can act."""
+    for model in [model for model in service.world_models if objectives(model)][:1]:
+        task = example_action(model)
+        example = {"model": model.name, "objective": task.objective, "seed": 7}
+        context = {
+            "frames": [to_base64(frame) for frame in task.seen.frames],
+            "past_actions": task.seen.actions.tolist(),
+        }
+        subgoal = {} if task.subgoal is None else {"subgoal": to_base64(task.subgoal)}
+        return example | context | subgoal | ({} if task.task is None else {"task": task.task})
+    return None
+
+
 def _plan_body(service: ModelService) -> dict[str, Any]:
     json_form: dict[str, Any] = {"schema": {"$ref": _REF.format(model="PlanRequest")}}
     for model in service.planners[:1]:
-        picture = to_base64(example_picture(model))
+        picture = to_base64(square_picture(model.image_size, model.segmenter))
         json_form["example"] = {"model": model.name, "start": picture, "goal": picture, "seed": 7}
     file_part = {"type": "string", "contentMediaType": "image/png"}
     parts = {

@@ -1,6 +1,7 @@
 """``POST /v1/plans``."""
 
 import asyncio
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -9,8 +10,9 @@ from planner.build import ReadyPlanner
 from server import plan_schemas as schemas
 from server.codecs import PlanUpload, decode_picture, read_form, read_json, to_base64
 from server.exchange import JSON, Exchange, Exchanging, model_ref
-from server.plan_tasks import PlanOutcome, PlanTask, Point, plan_task
+from server.plan_tasks import PlanOutcome, PlanTask, plan_task
 from server.problems import UnsupportedMediaType
+from server.schemas import digest
 
 router = APIRouter()
 
@@ -27,9 +29,13 @@ async def create_plan(exchange: Exchanging) -> Response:
     deadline_ms = exchange.deadline_ms(upload.options.deadline_ms)
     model = exchange.service.choose(upload.options.model, exchange.service.planners)
     task = await asyncio.to_thread(_task, upload, model)
-    return await exchange.answer(
-        task, deadline_ms, lambda outcome: _content(task, outcome), schemas.PlanResponse, work="plan_ms"
-    )
+
+    def content(outcome: PlanOutcome) -> schemas.PlanContent:
+        plan = _content(task, outcome)
+        exchange.service.plans.keep(digest(plan), outcome.pictures)
+        return plan
+
+    return await exchange.answer(task, deadline_ms, content, schemas.PlanResponse, work="plan_ms")
 
 
 async def _read(exchange: Exchange) -> PlanUpload:
@@ -62,13 +68,13 @@ def _content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
         iterations=task.iterations,
         iterations_run=len(outcome.history),
         stop_reason=outcome.stop_reason,
-        start=schemas.Scene(object_position=_position(outcome.start_position)),
-        goal=schemas.Scene(object_position=_position(outcome.goal_position)),
+        start=schemas.Scene(object_position=to_position(outcome.start_position)),
+        goal=schemas.Scene(object_position=to_position(outcome.goal_position)),
         subgoals=[
             schemas.Subgoal(
                 index=index,
                 step=step,
-                object_position=_position(position),
+                object_position=to_position(position),
                 whole=whole,
                 image=to_base64(picture),
             )
@@ -79,5 +85,6 @@ def _content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
     )
 
 
-def _position(point: Point | None) -> schemas.Position | None:
+def to_position(point: Sequence[float] | None) -> schemas.Position | None:
+    """A place in a picture as it travels."""
     return None if point is None else schemas.Position(x=point[0], y=point[1])

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Base64Picture, ModelRef, Options, Schema
 
@@ -107,3 +107,9 @@ class PlanResponse(PlanContent):
 
     request_id: str
     timings: PlanTimings
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no such properties
+    @property
+    def id(self) -> str:
+        """What ``POST /v1/actions`` knows the plan by: the digest."""
+        return self.digest

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from planner.build import ReadyPlanner
+from planner.costs import ColorSegmenter
 from planner.hierarchy import Plan, StopReason
 from server.tasks import Picture, Stop, TooMuchWork, drawn
 from world_models.frames import to_bytes, to_tensor
@@ -21,11 +22,11 @@ Point = tuple[float, float]
 
 
 class NoObject(ValueError):
-    """The goal picture does not show the object that is to be moved."""
+    """A picture of where to go does not show the object that is to be moved."""
 
-    def __init__(self, pixels: int, needed: float) -> None:
+    def __init__(self, picture: str, pixels: int, needed: float) -> None:
         super().__init__(
-            f"No puck was found in the goal picture: {pixels} pixels have its colour, "
+            f"No puck was found in {picture}: {pixels} pixels have its colour, "
             f"at least {needed:g} are needed."
         )
 
@@ -66,7 +67,7 @@ class PlanTask:
         seen = self.model.segmenter.blob(torch.cat([start, goal]))
         start_position, goal_position = _points(seen.centre)
         if goal_position is None:
-            raise NoObject(int(seen.mass[1]), self.model.segmenter.min_mass)
+            raise NoObject("the goal picture", int(seen.mass[1]), self.model.segmenter.min_mass)
         plan = self.model.planner.plan(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
             goal,
@@ -93,19 +94,18 @@ def plan_task(
     samples = search.candidates if samples is None else samples
     iterations = search.iterations if iterations is None else iterations
     if samples * iterations > MAX_WORK:
-        raise TooMuchWork(("samples", samples), ("iterations", iterations), "candidates", MAX_WORK)
+        raise TooMuchWork(("samples", samples), ("iterations", iterations), unit="candidates", limit=MAX_WORK)
     return PlanTask(model, start, goal, drawn(seed), samples, iterations)
 
 
 def example_plan(model: ReadyPlanner) -> PlanTask:
     """A small problem that every planner can work on."""
-    picture = example_picture(model)
+    picture = square_picture(model.image_size, model.segmenter)
     return plan_task(model, picture, picture, seed=0, samples=None, iterations=None)
 
 
-def example_picture(model: ReadyPlanner) -> Picture:
+def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
     """A black picture with a square of the object's colour and of a mass that counts as whole."""
-    size, segmenter = model.image_size, model.segmenter
     side = round(math.sqrt((segmenter.min_mass + segmenter.max_mass) / 2))
     low = (size - side) // 2
     picture = np.zeros((size, size, 3), np.uint8)

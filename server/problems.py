@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from server.codecs import InvalidPicture, InvalidRequest, ascii_json
 from server.engine import DeadlinePassed, QueueFull, ShuttingDown
+from server.plan_store import UnknownPlan
 from server.plan_tasks import NoObject
 from server.schemas import FieldError
 from server.service import UnknownModel, WrongModel
@@ -57,7 +58,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     InvalidRequest: INVALID_REQUEST,
     TooMuchWork: Kind(422, "too-much-work", "The request asks for too much work"),
     InvalidPicture: Kind(422, "invalid-picture", "A picture cannot be used"),
-    NoObject: Kind(422, "no-object", "The goal picture shows no puck"),
+    NoObject: Kind(422, "no-object", "The picture of where to go shows no puck"),
+    UnknownPlan: Kind(404, "unknown-plan", "There is no such plan"),
     UnknownModel: Kind(404, "unknown-model", "There is no such model"),
     WrongModel: Kind(422, "wrong-model", "The model cannot answer this"),
     UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body has an unsupported media type"),

@@ -5,8 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from planner.build import ReadyPlanner, ReadyWorldModel
+from server import action_routes, action_schemas, plan_routes, plan_schemas, world_routes, world_schemas
 from server import model_schemas as models
-from server import plan_routes, plan_schemas, world_routes, world_schemas
+from server.action_requests import MAX_IMAGINED
+from server.action_schemas import Objective
+from server.action_tasks import MEMORIES, SEARCHES, objectives
 from server.exchange import default_deadline_ms, model_ref
 from server.plan_tasks import MAX_WORK
 from server.problems import NotReady
@@ -55,12 +58,14 @@ async def list_models(service: Service) -> models.ModelList:
 
 router.include_router(plan_routes.router)
 router.include_router(world_routes.router)
+router.include_router(action_routes.router)
 
 
 def _planner(model: ReadyPlanner, settings: Settings) -> models.PlannerInfo:
     search = model.planner.config
     return models.PlannerInfo(
         **dict(model_ref(model)),
+        weights_sha256=model.weights_sha256,
         image_size=model.image_size,
         keyframes=search.keyframes,
         defaults=models.SearchDefaults(
@@ -83,11 +88,13 @@ def _world_model(model: ReadyWorldModel, settings: Settings) -> models.WorldMode
     config = model.world.config
     return models.WorldModelInfo(
         **dict(model_ref(model)),
+        weights_sha256=model.weights_sha256,
         image_size=model.image_size,
         keypoints=config.keypoints,
         actions=config.actions,
         stochastic=config.stochastic,
         tasks=[_task(model, name) for name in config.tasks],
+        control=[_control(objective) for objective in objectives(model)],
         defaults=models.WorldDefaults(deadline_ms=default_deadline_ms(settings)),
         limits=models.WorldLimits(
             frames=Range(min=1, max=world_schemas.MAX_FRAMES),
@@ -97,6 +104,10 @@ def _world_model(model: ReadyWorldModel, settings: Settings) -> models.WorldMode
             samples=Range(min=1, max=world_schemas.MAX_SAMPLES),
             prediction_work=MAX_FUTURE_FRAMES,
             edits=Range(min=0, max=world_schemas.MAX_EDITS),
+            candidates=Range(min=action_schemas.MIN_CANDIDATES, max=action_schemas.MAX_CANDIDATES),
+            iterations=Range(min=1, max=plan_schemas.MAX_ITERATIONS),
+            horizon=Range(min=1, max=world_schemas.MAX_STEPS),
+            action_work=MAX_IMAGINED,
             deadline_ms=Range(min=1, max=settings.max_deadline_ms),
             seed=Range(min=0, max=MAX_SEED),
             body_bytes=settings.max_body_bytes,
@@ -109,3 +120,14 @@ def _task(model: ReadyWorldModel, name: str) -> models.TaskInfo:
     if ready is None:
         return models.TaskInfo(name=name, actions=None, reward_head=None)
     return models.TaskInfo(name=name, actions=ready.head.config.actions, reward_head=ready.sha256)
+
+
+def _control(objective: Objective) -> models.ControlInfo:
+    search = SEARCHES[objective]
+    return models.ControlInfo(
+        objective=objective,
+        frames=MEMORIES[objective],
+        candidates=search.cem.candidates,
+        iterations=search.cem.iterations,
+        horizon=search.horizon,
+    )

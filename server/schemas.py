@@ -59,6 +59,16 @@ class Timings(Schema):
     total_ms: float
 
 
+class Answer(Schema):
+    """What every reply ends with that needed the engine."""
+
+    digest: str
+    """SHA-256 of the fields before this one as JSON with sorted keys, without spaces."""
+
+    request_id: str
+    timings: Timings
+
+
 class Status(Schema):
     """A word on how the server is."""
 

@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import torch
 
-from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel
+from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel, pushes
 from planner.hierarchy import Interruption, never
+from server.action_tasks import example_action, objectives
 from server.engine import Engine, Job, ShuttingDown
+from server.plan_store import PlanStore
 from server.plan_tasks import example_plan
 from server.settings import Settings
 from server.tasks import Task, Unfinished
@@ -46,6 +48,7 @@ class ModelService:
         self.settings = settings
         self.models: dict[str, ReadyPlanner | ReadyWorldModel] = {}
         self.engine = Engine(settings.queue_size, lambda: torch.set_num_threads(settings.threads))
+        self.plans = PlanStore()
         self._load = load
         self._warm_up: Future[None] | None = None
 
@@ -63,6 +66,11 @@ class ModelService:
     def reward_models(self) -> list[ReadyWorldModel]:
         """World models that predict rewards."""
         return [model for model in self.world_models if model.heads]
+
+    @property
+    def pushing_models(self) -> list[ReadyWorldModel]:
+        """World models that know the puck and the finger that pushes it."""
+        return [model for model in self.world_models if pushes(model)]
 
     def start(self) -> None:
         """Load all models, then warm them up in the background. Raises what loading raises."""
@@ -139,6 +147,8 @@ class ModelService:
             example_plan(planner).run(self.settings.device, never)
         for model in self.world_models:
             example_prediction(model).run(self.settings.device, never)
+            if objectives(model):
+                example_action(model).run(self.settings.device, never)
 
 
 class _Pacer:

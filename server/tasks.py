@@ -1,5 +1,6 @@
 """What the engine is given to do for a request, whatever the endpoint."""
 
+import math
 import secrets
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -38,11 +39,12 @@ class Unfinished(Exception):
 class TooMuchWork(ValueError):
     """The request asks for more than one request may take."""
 
-    def __init__(self, first: tuple[str, int], second: tuple[str, int], unit: str, limit: int) -> None:
-        (name, count), (other, times) = first, second
+    def __init__(self, *factors: tuple[str, int], unit: str, limit: int) -> None:
+        product = " x ".join(f"{count} {name}" for name, count in factors)
+        total = math.prod(count for _, count in factors)
+        *names, last = (name for name, _ in factors)
         super().__init__(
-            f"{count} {name} x {times} {other} = {count * times} {unit}; "
-            f"one request may take {limit}. Lower {name} or {other}."
+            f"{product} = {total} {unit}; one request may take {limit}. Lower {', '.join(names)} or {last}."
         )
 
 

@@ -21,20 +21,22 @@ MAX_FUTURE_FRAMES = 1_000
 def reward_task(request: schemas.RewardRequest, model: ReadyWorldModel) -> RewardTask:
     """Raises InvalidRequest, InvalidPicture, TooMuchWork."""
     if request.task not in model.heads:
-        raise _invalid("task", f"There is no such task here; {_tasks(model)}.")
+        raise invalid("task", f"There is no such task here; {task_sizes(model)}.")
     ready = model.heads[request.task]
     width = ready.head.config.actions
     steps = len(request.actions[0])
     if any(len(sequence) != steps for sequence in request.actions):
-        raise _invalid("actions", "All action sequences of a request must have the same number of steps.")
+        raise invalid("actions", "All action sequences of a request must have the same number of steps.")
     if len(request.actions) * steps > MAX_REWARDS:
-        raise TooMuchWork(("sequences", len(request.actions)), ("steps", steps), "rewards", MAX_REWARDS)
-    message = f"Actions of this task have {width} numbers; {_tasks(model)}."
-    _check_width("past_actions", request.past_actions, width, message)
+        raise TooMuchWork(
+            ("sequences", len(request.actions)), ("steps", steps), unit="rewards", limit=MAX_REWARDS
+        )
+    message = f"Actions of this task have {width} numbers; {task_sizes(model)}."
+    check_width("past_actions", request.past_actions, width, message)
     for index, sequence in enumerate(request.actions):
-        _check_width(f"actions.{index}", sequence, width, message)
+        check_width(f"actions.{index}", sequence, width, message)
     return RewardTask(
-        model, request.task, ready, _seen(request, model, width), np.array(request.actions, np.float32)
+        model, request.task, ready, seen(request, model, width), np.array(request.actions, np.float32)
     )
 
 
@@ -46,15 +48,17 @@ def keypoint_task(request: schemas.KeypointRequest, model: ReadyWorldModel) -> K
 def prediction_task(request: schemas.PredictionRequest, model: ReadyWorldModel) -> PredictionTask:
     """Raises InvalidRequest, InvalidPicture, TooMuchWork."""
     if request.samples is not None and not model.world.config.stochastic:
-        raise _invalid("samples", "This model is deterministic: leave out samples for its only prediction.")
+        raise invalid("samples", "This model is deterministic: leave out samples for its only prediction.")
     actions = _actions(request, model)
     samples = 1 if request.samples is None else request.samples
     if samples * len(actions) > MAX_FUTURE_FRAMES:
-        raise TooMuchWork(("samples", samples), ("steps", len(actions)), "frames", MAX_FUTURE_FRAMES)
+        raise TooMuchWork(
+            ("samples", samples), ("steps", len(actions)), unit="frames", limit=MAX_FUTURE_FRAMES
+        )
     edits = [_edit(index, edit, request, model) for index, edit in enumerate(request.edits)]
     seed = None if request.samples is None else drawn(request.seed)
-    seen = _seen(request, model, actions.shape[1])
-    return PredictionTask(model, seen, edits, actions, samples, seed, request.render)
+    context = seen(request, model, actions.shape[1])
+    return PredictionTask(model, context, edits, actions, samples, seed, request.render)
 
 
 def _actions(request: schemas.PredictionRequest, model: ReadyWorldModel) -> Float[np.ndarray, "L A"]:
@@ -63,56 +67,62 @@ def _actions(request: schemas.PredictionRequest, model: ReadyWorldModel) -> Floa
     if not most:
         for name in ("actions", "past_actions"):
             if getattr(request, name):
-                raise _invalid(name, "This model takes no actions; say how many frames to predict in steps.")
+                raise invalid(name, "This model takes no actions; say how many frames to predict in steps.")
         if request.steps is None:
-            raise _invalid("steps", f"Say how many frames to predict: 1 to {schemas.MAX_STEPS}.")
+            raise invalid("steps", f"Say how many frames to predict: 1 to {schemas.MAX_STEPS}.")
         return np.zeros((request.steps, 0), np.float32)
     if request.steps is not None:
-        raise _invalid("steps", "This model takes actions and predicts one frame for each; leave out steps.")
+        raise invalid("steps", "This model takes actions and predicts one frame for each; leave out steps.")
     if request.actions is None:
-        raise _invalid("actions", "This model needs the actions from the last frame on.")
+        raise invalid("actions", "This model needs the actions from the last frame on.")
     width = len(request.actions[0])
-    sizes = f"; {_tasks(model)}" if model.heads else ""
+    sizes = f"; {task_sizes(model)}" if model.heads else ""
     if width > most:
-        raise _invalid("actions", f"Actions of this model have 1 to {most} numbers{sizes}.")
+        raise invalid("actions", f"Actions of this model have 1 to {most} numbers{sizes}.")
     message = f"All actions of a request must have as many numbers as the first{sizes}."
-    _check_width("actions", request.actions, width, message)
-    _check_width("past_actions", request.past_actions, width, message)
+    check_width("actions", request.actions, width, message)
+    check_width("past_actions", request.past_actions, width, message)
     return np.array(request.actions, np.float32)
 
 
 def _edit(index: int, edit: schemas.Edit, request: schemas.PredictionRequest, model: ReadyWorldModel) -> Edit:
     keypoints, frames = model.world.config.keypoints, len(request.frames)
     if edit.keypoint >= keypoints:
-        raise _invalid(f"edits.{index}.keypoint", f"This model has the keypoints 0 to {keypoints - 1}.")
+        raise invalid(f"edits.{index}.keypoint", f"This model has the keypoints 0 to {keypoints - 1}.")
     if edit.frame is not None and edit.frame >= frames:
-        raise _invalid(f"edits.{index}.frame", f"This request has the frames 0 to {frames - 1}.")
+        raise invalid(f"edits.{index}.frame", f"This request has the frames 0 to {frames - 1}.")
     if edit.dx is not None and edit.dy is not None:
         return Edit(edit.frame, edit.keypoint, (edit.dx, edit.dy), relative=True)
     assert edit.x is not None and edit.y is not None  # the schema has seen to it
     return Edit(edit.frame, edit.keypoint, (edit.x, edit.y), relative=False)
 
 
-def _seen(request: schemas.ContextRequest, model: ReadyWorldModel, width: int) -> Seen:
-    """What was seen; the actions between frames may be missing only where there are none to be known."""
+def seen(request: schemas.ContextRequest, model: ReadyWorldModel, width: int) -> Seen:
+    """What was seen; the actions between frames may be missing only where there are none to be known.
+
+    Raises InvalidRequest, InvalidPicture.
+    """
     between, given = len(request.frames) - 1, len(request.past_actions)
     if model.world.decision_dim and given != between:
         message = f"{len(request.frames)} frames have {between} actions between them, not {given}."
-        raise _invalid("past_actions", message)
+        raise invalid("past_actions", message)
     past = np.array(request.past_actions, np.float32).reshape(between, width)
     return Seen(decode_frames(request.frames, model.image_size), past)
 
 
-def _check_width(field: str, actions: Sequence[Sequence[float]], width: int, message: str) -> None:
+def check_width(field: str, actions: Sequence[Sequence[float]], width: int, message: str) -> None:
+    """Raises InvalidRequest, with the message, if an action does not have ``width`` numbers."""
     for index, action in enumerate(actions):
         if len(action) != width:
-            raise _invalid(f"{field}.{index}", message)
+            raise invalid(f"{field}.{index}", message)
 
 
-def _tasks(model: ReadyWorldModel) -> str:
+def task_sizes(model: ReadyWorldModel) -> str:
+    """The tasks of a model and their action sizes, in words."""
     sizes = (f"{task} {ready.head.config.actions}" for task, ready in model.heads.items())
     return f"tasks and their action sizes: {', '.join(sizes)}"
 
 
-def _invalid(field: str, message: str) -> InvalidRequest:
+def invalid(field: str, message: str) -> InvalidRequest:
+    """What to raise when one field is wrong."""
     return InvalidRequest([FieldError(field=field, message=message)])

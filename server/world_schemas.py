@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.schemas import MAX_SEED, Base64Picture, ModelRef, Options, Schema, Timings
+from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Options, Schema
 
 MAX_FRAMES = 20
 MAX_STEPS = 50
@@ -165,21 +165,13 @@ class PredictionContent(Schema):
     samples: list[Sample]
 
 
-class _Answer(Schema):
-    digest: str
-    """SHA-256 of the fields before this one as JSON with sorted keys, without spaces."""
-
-    request_id: str
-    timings: Timings
-
-
-class RewardResponse(_Answer, RewardContent):
+class RewardResponse(Answer, RewardContent):
     """Rewards and how they came about."""
 
 
-class KeypointResponse(_Answer, KeypointContent):
+class KeypointResponse(Answer, KeypointContent):
     """Keypoints and how they came about."""
 
 
-class PredictionResponse(_Answer, PredictionContent):
+class PredictionResponse(Answer, PredictionContent):
     """Predictions and how they came about."""

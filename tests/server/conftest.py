@@ -40,6 +40,7 @@ WORLDS = {
     "tiny-dmc": {"tasks": tuple(ACTUATORS), "actions": 6},
     "tiny-agents": {"image_size": 16},
     "tiny-rnn": {"stochastic": False, "actions": 2},
+    "tiny-push": {"bodies": ("puck", "finger"), "actions": 2},
 }
 """World models of a service by name: what differs from :data:`TINY`."""
 

@@ -86,7 +86,7 @@ def test_world_models_answer_with_arrays(worlds: ModelService, serve: Callable[.
     past, actions = np.full((2, 6), 0.5), np.zeros((4, 5, 6))
     service = ModelService(Settings(models=tuple(worlds.models)), lambda name, device: worlds.models[name])
     with serve(service) as url, Client(url) as client:
-        assert [model.kind for model in client.models()] == ["world-model"] * 3
+        assert [model.kind for model in client.models()] == ["world-model"] * 4
         rewards = client.rewards("cheetah-run", frames, actions, past_actions=past)
         assert rewards.rewards.shape == (4, 5) and rewards.rewards.dtype == np.float32
         found = client.keypoints(frames, model="tiny-dmc")

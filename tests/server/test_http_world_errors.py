@@ -177,12 +177,16 @@ def test_models_that_cannot_answer(
     with TestClient(create_app(service.settings, service)) as http:
         for path, order, able in (
             ("plans", body | {"model": "tiny-rnn"}, "tiny-rnn cannot answer this; models that can: toy."),
-            ("keypoints", {"frames": [frame()], "model": "toy"}, "can: tiny-dmc, tiny-agents, tiny-rnn."),
+            (
+                "keypoints",
+                {"frames": [frame()], "model": "toy"},
+                "can: tiny-dmc, tiny-agents, tiny-rnn, tiny-push.",
+            ),
         ):
             assert_problem(post(http, path, order), 422, "wrong-model", able)
         assert post(http, "plans", body).json()["model"]["name"] == "toy"
         kinds = [model["kind"] for model in http.get("/v1/models").json()["models"]]
-        assert kinds == ["world-model"] * 3 + ["planner"]
+        assert kinds == ["world-model"] * 4 + ["planner"]
 
 
 def test_deadline_that_passes_in_the_work(world_http: TestClient) -> None:

@@ -260,7 +260,7 @@ def test_models_say_what_they_are(world_http: TestClient, worlds: ModelService) 
 
 def test_every_example_of_the_description_works(world_http: TestClient) -> None:
     document = world_http.get("/openapi.json").json()
-    for path in ("/v1/rewards", "/v1/keypoints", "/v1/predictions"):
+    for path in ("/v1/rewards", "/v1/keypoints", "/v1/predictions", "/v1/actions"):
         operation = document["paths"][path]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]
         assert world_http.post(path, json=example).is_success

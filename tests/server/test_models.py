@@ -28,7 +28,7 @@ def shipped(world_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.
 def test_world_models_that_ship_are_loaded_unless_others_are_named(
     shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Settings().models == ("keyin-push", "tiny-dmc", "tiny-agents", "tiny-rnn")
+    assert Settings().models == ("keyin-push", "tiny-dmc", "tiny-agents", "tiny-push", "tiny-rnn")
     monkeypatch.setenv("WAYMARK_MODELS", "tiny-rnn, tiny-dmc")
     assert Settings().models == ("tiny-rnn", "tiny-dmc")
 
@@ -50,7 +50,9 @@ def test_heads_are_found_where_they_ship_and_where_a_run_leaves_them(shipped: Pa
 
 
 def test_what_cannot_be_served_is_refused(shipped: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no model 'none'; shipped: other, tiny-agents, tiny-dmc, tiny-rnn"):
+    with pytest.raises(
+        ValueError, match="no model 'none'; shipped: other, tiny-agents, tiny-dmc, tiny-push, tiny-rnn"
+    ):
         load_ready("none")
     shutil.copytree(shipped / "tiny-dmc-rewards", shipped / "tiny-rnn-rewards")
     with pytest.raises(CheckpointError, match="reads the states of a model with weights"):

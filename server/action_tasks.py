@@ -1,0 +1,136 @@
+"""The next action: what the engine does with a Struct-VRNN that controls something."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from planner.build import PUCK_SEGMENTER, PUSH_BODIES, PUSH_MEMORY, ReadyWorldModel, push_controller, pushes
+from planner.learned import LearnedController
+from planner.servo import ServoConfig
+from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
+from server.action_schemas import Objective
+from server.plan_tasks import NoObject, Point, square_picture
+from server.tasks import Picture, Stop, go_on
+from server.world_tasks import Seen
+from world_models.frames import to_bytes, to_tensor
+from world_models.interface import Context
+from world_models.precision import autocast
+from world_models.struct_vrnn.dynamics import Belief
+from world_models.struct_vrnn.foresight import foresee
+
+SEARCHES: dict[Objective, ServoConfig] = {"push": ServoConfig(), "reward": SUITE_SERVO, "goal": SUITE_SERVO}
+"""How requests search that do not say."""
+MEMORIES: dict[Objective, int] = {"push": PUSH_MEMORY, "reward": MEMORY, "goal": MEMORY}
+"""Frames that are looked at, the last ones."""
+
+
+@dataclass(frozen=True)
+class ActionOutcome:
+    """The action, the warm start of the next step, and the chosen sequence with what is expected of it.
+
+    ``places`` are those of the bodies of the pushing task in pixels (x right, y down), None with other
+    objectives; ``rewards`` are None unless they were the objective; ``cost`` is None if none was finite.
+    """
+
+    action: Float[np.ndarray, "A"]
+    warm_start: Float[np.ndarray, "L A"]
+    decisions: Float[np.ndarray, "L A"]
+    cost: float | None
+    subgoal_position: Point | None
+    places: Float[np.ndarray, "L J 2"] | None
+    rewards: Float[np.ndarray, "L"] | None
+    pictures: UInt8[np.ndarray, "L H W 3"] | None
+
+
+@dataclass(frozen=True)
+class ActionTask:
+    """A next action to find; ``task`` is None with the objective ``push``, ``subgoal`` with ``reward``."""
+
+    model: ReadyWorldModel
+    objective: Objective
+    task: str | None
+    config: ServoConfig
+    seen: Seen
+    subgoal: Picture | None
+    warm_start: Float[np.ndarray, "L A"] | None
+    seed: int
+    render: bool
+
+    @torch.inference_mode()
+    def run(self, device: str, stop: Stop) -> ActionOutcome:
+        """Search and, if wanted, draw. Raises NoObject, Unfinished."""
+        frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
+        subgoal = torch.zeros_like(frames[:1])
+        if self.subgoal is not None:
+            subgoal = to_tensor(self.subgoal, device)[None]
+        position = _find_puck(subgoal) if self.objective == "push" else None
+        controller = self._controller()
+        state = controller.look(Context(frames[None], past[None]))
+        warm_start = None if self.warm_start is None else torch.from_numpy(self.warm_start).to(device)[None]
+        generator = torch.Generator().manual_seed(self.seed)
+        step = controller.servo.act(state, subgoal, warm_start, [generator])
+        cost, future = step.cost.item(), controller.model.imagine(state, step.decisions)
+        return ActionOutcome(
+            action=_numbers(step.action[0]),
+            warm_start=_numbers(step.warm_start[0]),
+            decisions=_numbers(step.decisions[0]),
+            cost=cost if math.isfinite(cost) else None,
+            subgoal_position=position,
+            places=_numbers(future.features[0].unflatten(-1, (-1, 2))) if self.objective == "push" else None,
+            rewards=_numbers(future.features[0, :, 0]) if self.objective == "reward" else None,
+            pictures=self._draw(frames[-1:], state, step.decisions, stop) if self.render else None,
+        )
+
+    def _controller(self) -> LearnedController:
+        if self.task is None:
+            return push_controller(self.model, self.config)
+        control = control_by_reward if self.objective == "reward" else control_by_goal
+        return control(self.model, self.task, self.config)
+
+    def _draw(
+        self, scene: Float[Tensor, "1 C H W"], state: Any, decisions: Float[Tensor, "1 L A"], stop: Stop
+    ) -> UInt8[np.ndarray, "L H W 3"]:
+        """Pictures of the chosen sequence in the scene of the last frame."""
+        go_on(stop)
+        world = self.model.world
+        with autocast(decisions.device):
+            weighed = foresee(world.dynamics, Belief(state.hidden, state.features), world.pad(decisions))
+        features = world.unweigh(weighed)[0]
+        return to_bytes(world.decode(features, world.reference(scene).repeat(len(features))))
+
+
+def objectives(model: ReadyWorldModel) -> list[Objective]:
+    """What the model can be asked to act for."""
+    found: list[Objective] = ["push"] if pushes(model) else []
+    return [*found, "reward", "goal"] if model.heads else found
+
+
+def example_action(model: ReadyWorldModel) -> ActionTask:
+    """A small step that a model with an objective can work on."""
+    objective = objectives(model)[0]
+    task, width = None, len(PUSH_BODIES)
+    if objective != "push":
+        task, ready = next(iter(model.heads.items()))
+        width = ready.head.config.actions
+    frame = square_picture(model.image_size, PUCK_SEGMENTER)
+    seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
+    subgoal = frame if objective == "push" else None
+    return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render=True)
+
+
+def _find_puck(subgoal: Float[Tensor, "1 C H W"]) -> Point:
+    """Where the subgoal shows the puck. Raises NoObject."""
+    blob = PUCK_SEGMENTER.blob(subgoal)
+    x, y = blob.centre[0].tolist()
+    if math.isnan(x):
+        raise NoObject("the subgoal", int(blob.mass[0]), PUCK_SEGMENTER.min_mass)
+    return x, y
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    return values.float().cpu().numpy()
