@@ -25,7 +25,8 @@ Subgoals = Callable[
 ]
 """(picture of now, picture of the goal, randomness) -> subgoals on the way; the goal is not among them."""
 
-
+Surprise = Callable[[Context], float]
+"""Everything seen so far -> pixels between the last picture and what was expected of the last action."""
 Positions = list[tuple[float, float]]
 Purpose = Literal["plan", "action"]
 
@@ -64,11 +65,14 @@ class EpisodeConfig(BaseModel):
     subgoal_radius: float = Field(default=4.0, gt=0)
     """The paper gives none, the authors' code 5. With 2.5 the servo at times hovers beside a near subgoal."""
     goal_radius: float = Field(default=1.0, gt=0)
-    replan: Literal["never", "missed", "always"] = "never"
-    """Plan afresh from the current picture when a subgoal was given up, or (always) reached as well.
+    replan: Literal["never", "missed", "surprised", "always"] = "never"
+    """Plan afresh from the current picture when a subgoal was given up; or also when the last action had a
+    surprising outcome; or (always) when a subgoal was given up or reached.
 
-    Where the last subgoal was reached there is nothing left to plan: the goal is next.
+    On the way to the goal there is nothing left to plan, unless the last subgoal was given up.
     """
+    surprise: float = Field(default=4.0, gt=0)
+    """An outcome surprises if it is farther than this from what the servo's model expected."""
 
 
 @dataclass
@@ -148,6 +152,15 @@ class _Route:
         return distance if np.isfinite(distance) else np.inf
 
 
+_REASONS = {
+    "never": (),
+    "missed": ("missed",),
+    "surprised": ("missed", "surprised"),
+    "always": ("missed", "switched"),
+}
+"""What calls for a new plan."""
+
+
 class _Seen:
     """Pictures and actions of the running episode."""
 
@@ -185,6 +198,7 @@ def run_episode(
     segmenter: ColorSegmenter,
     config: EpisodeConfig,
     seed: int,
+    surprise: Surprise | None = None,
 ) -> Outcome:
     """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
 
@@ -194,49 +208,93 @@ def run_episode(
     where the controller has true dynamics; true positions only enter the returned distances. Subgoals are
     pictures of 8 bits, as they travel over a wire, and every search has a seed of its own
     (:func:`search_seed`): a step depends on the episode so far through pictures and warm start alone.
+
+    Raises:
+        ValueError: new plans are wanted after surprises, and nothing says what is one.
     """
+    if config.replan == "surprised" and surprise is None:
+        raise ValueError("only a learned servo is surprised; replan never, missed or always")
     picture, info = env.reset(options={"scene": scene})
     seen = _Seen(picture, env.action_space.shape[0])  # type: ignore[index]
-    goal = to_tensor(info["goal"])[None]
     outcome = Outcome(info["distance"], info["distance"], 0, scene.puck, frames=seen.pictures)
-    if bool(segmenter.blob(goal).centre.isnan().any()):
+    if bool(segmenter.blob(to_tensor(info["goal"])[None]).centre.isnan().any()):
         return outcome
-    route = _Route(segmenter, config, goal)
-
-    def randomness(purpose: Purpose) -> torch.Generator:
-        return torch.Generator().manual_seed(search_seed(seed, outcome.steps, purpose))
-
-    def plan() -> None:
-        begun = time.perf_counter()
-        frames = subgoals(to_tensor(picture)[None], goal, randomness("plan"))
-        frames = to_tensor(to_bytes(frames))
-        outcome.plan_seconds.append(time.perf_counter() - begun)
-        route.follow(frames)
-        outcome.plans.append([(float(x), float(y)) for x, y in segmenter.blob(frames).centre])
-        outcome.whole.append(segmenter.whole(frames).tolist())
-        outcome.strips.append([*to_bytes(frames), info["goal"]])
-
-    plan()
-    warm_start: Tensor | None = None
+    pilot = _Pilot(subgoals, controller, segmenter, config, info["goal"], outcome, seed, surprise)
     for _ in range(scene.steps):
-        puck = segmenter.blob(to_tensor(picture)[None]).centre[0]
-        status = route.advance(puck)
-        if status == "done":
+        if pilot.finds_itself_done(seen):
             break
-        missed = status == "missed" and config.replan != "never"
-        if missed or (status == "switched" and config.replan == "always" and not route.at_goal):
-            plan()
-            route.advance(puck)
-        outcome.pursued.append((len(outcome.plans) - 1, route.place))
         begun = time.perf_counter()
-        warm_start = warm_start if status == "continue" else None
-        step = controller.act(seen.context, route.subgoal, warm_start, randomness("action"))
-        picture, *_ = env.step(step.action[0].double().numpy())
-        seen.add(step.action, picture)
+        action = pilot.act(seen)
+        picture, *_ = env.step(action[0].double().numpy())
+        seen.add(action, picture)
         outcome.step_seconds.append(time.perf_counter() - begun)
-        warm_start = step.warm_start
         outcome.steps += 1
     x, y = env.positions()["puck"]
     outcome.final_puck = (float(x), float(y))
     outcome.distance = path_length(scene, np.array([x, y]))
     return outcome
+
+
+class _Pilot:
+    """Decides what to do next, from what is seen; notes plans in the outcome."""
+
+    def __init__(
+        self,
+        subgoals: Subgoals,
+        controller: Controller,
+        segmenter: ColorSegmenter,
+        config: EpisodeConfig,
+        goal: Picture,
+        outcome: Outcome,
+        seed: int,
+        surprise: Surprise | None,
+    ) -> None:
+        self._subgoals, self._controller, self._segmenter = subgoals, controller, segmenter
+        self._config, self._outcome, self._seed, self._surprise = config, outcome, seed, surprise
+        self._goal_picture, self._goal = goal, to_tensor(goal)[None]
+        self._route = _Route(segmenter, config, self._goal)
+        self._warm_start: Tensor | None = None
+
+    def finds_itself_done(self, seen: "_Seen") -> bool:
+        """Switch subgoals and plan as the rules say; whether the goal is reached."""
+        if not self._outcome.plans:
+            self._plan(seen)
+        now = seen.context.frames[:, -1]
+        puck = self._segmenter.blob(now).centre[0]
+        status: str = self._route.advance(puck)
+        if status == "done":
+            return True
+        if status == "continue" and self._surprised(seen):
+            status = "surprised"
+        if status in _REASONS[self._config.replan] and (status == "missed" or not self._route.at_goal):
+            self._plan(seen)
+            self._route.advance(puck)
+        if status != "continue":
+            self._warm_start = None
+        return False
+
+    def act(self, seen: "_Seen") -> Float[Tensor, "1 A"]:
+        """The next action."""
+        self._outcome.pursued.append((len(self._outcome.plans) - 1, self._route.place))
+        randomness = self._randomness("action")
+        step = self._controller.act(seen.context, self._route.subgoal, self._warm_start, randomness)
+        self._warm_start = step.warm_start
+        return step.action
+
+    def _plan(self, seen: "_Seen") -> None:
+        outcome, begun = self._outcome, time.perf_counter()
+        frames = self._subgoals(seen.context.frames[:, -1], self._goal, self._randomness("plan"))
+        frames = to_tensor(to_bytes(frames))
+        outcome.plan_seconds.append(time.perf_counter() - begun)
+        self._route.follow(frames)
+        outcome.plans.append([(float(x), float(y)) for x, y in self._segmenter.blob(frames).centre])
+        outcome.whole.append(self._segmenter.whole(frames).tolist())
+        outcome.strips.append([*to_bytes(frames), self._goal_picture])
+
+    def _surprised(self, seen: "_Seen") -> bool:
+        """Whether the last action had a surprising outcome, if that matters."""
+        asked = self._config.replan == "surprised" and not self._route.at_goal and self._outcome.steps > 0
+        return asked and self._surprise is not None and self._surprise(seen.context) > self._config.surprise
+
+    def _randomness(self, purpose: Purpose) -> torch.Generator:
+        return torch.Generator().manual_seed(search_seed(self._seed, self._outcome.steps, purpose))

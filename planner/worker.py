@@ -29,6 +29,7 @@ from planner.build import (
     simulator_servo,
 )
 from planner.episode import Controller, Outcome, Positions, Subgoals, run_episode
+from planner.learned import PlaceController
 from planner.remote import RemoteController, Service, find_model, remote_subgoals
 from planner.servo import ServoConfig
 from planner.settings import Settings
@@ -101,14 +102,16 @@ class Worker:
         elif planner == "oracle":
             subgoals = oracle_subgoals(self._env, scene)
         search = self._settings.search(planner)
+        controller = self._controller(servo, search)
         outcome = run_episode(
             self._env,
             scene,
             subgoals,
-            self._controller(servo, search),
+            controller,
             PUCK_SEGMENTER,
             self._settings.episode,
             self._seed * 1_000_003 + index,
+            surprise=controller.surprise if isinstance(controller, PlaceController) else None,
         )
         if self._video is not None:
             self._film(scene, outcome, film_stem(self._video, planner, servo, index))
