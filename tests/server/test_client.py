@@ -95,9 +95,14 @@ def test_world_models_answer_with_arrays(worlds: ModelService, serve: Callable[.
             frames, past_actions=past, actions=actions[0], samples=2, seed=1, edits=[edit]
         )
         mean = client.predictions(frames[:1, ::4, ::4], steps=3, model="tiny-agents", render=False)
+        acted = client.act(
+            frames, task="cheetah-run", objective="reward", past_actions=past, horizon=3, render=True
+        )
         with pytest.raises(ServerProblem, match="tasks and their action sizes: cartpole-balance 1"):
             client.rewards("none", frames, actions, past_actions=past)
     assert drawn.context - found.keypoints == pytest.approx(np.eye(36)[27].reshape(3, 4, 3) * 2, abs=1e-4)
     assert drawn.keypoints.shape == (2, 5, 4, 3)
     assert drawn.images is not None and drawn.images.shape == (2, 5, 64, 64, 3)
+    assert acted.action.shape == (6,) and acted.warm_start.shape == acted.actions.shape == (3, 6)
+    assert acted.images is not None and acted.images.shape == (3, 64, 64, 3)
     assert mean.response.mean and mean.images is None and mean.keypoints.shape == (1, 3, 4, 3)
