@@ -101,6 +101,8 @@ class Ablate:
     """Seed of the searches; the episodes do not depend on it."""
     model: str = "keyin-push"
     """Shipped model or model folder of the keyin planner; the other learned planners are those shipped."""
+    learned: str = "struct-vrnn-push"
+    """The same for the learned servo."""
     out: Path = Path("ablation.json")
 
     def select(self) -> list[Variant]:
@@ -129,6 +131,7 @@ class Ablate:
             workers=self.workers,
             seed=self.seed,
             model=self.model,
+            learned=self.learned,
             settings=variant.settings,
             out=self.out.with_name(self.out.name + ".variants") / f"{variant.name}.json",
         )

@@ -85,7 +85,7 @@ def read_trials(path: Path) -> list[Trial]:
     trials = []
     for row in result["rows"]:
         for index, scene in enumerate(episodes.scenes[: row["episodes"]]):
-            record = records.get((row["planner"], index))
+            record = records.get((row["planner"], row["servo"], index))
             if record is None or record["scene"] != scene.digest:
                 raise ValueError(
                     f"{_journal(path)} lacks episode {index} of {row['planner']}; "
@@ -95,7 +95,7 @@ def read_trials(path: Path) -> list[Trial]:
                 Trial(
                     file=path.stem,
                     task=episodes.task,
-                    planner=row["planner"],
+                    planner=_name(row),
                     keyframes=record.get("keyframes"),
                     scene=scene.digest,
                     way=record["initial_distance"],
@@ -107,6 +107,11 @@ def read_trials(path: Path) -> list[Trial]:
                 )
             )
     return trials
+
+
+def _name(row: dict[str, Any]) -> str:
+    """The planner, with its low level where that is not the usual one."""
+    return f"{row['planner']}, learned servo" if row["servo"] == "learned" else str(row["planner"])
 
 
 def _journal(path: Path) -> Path:
@@ -132,8 +137,8 @@ def _episodes(measured: Measurement) -> Episodes:
     return episodes
 
 
-def _records(path: Path, settings: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
-    """The journal's outcomes with these settings by planner; an evaluation may have left others in it."""
+def _records(path: Path, settings: dict[str, Any]) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """The journal's outcomes with these settings; an evaluation may have left others in it."""
     if not _journal(path).is_file():
         raise ValueError(f"there is no file {_journal(path)}; it is written beside {path} and belongs to it")
     records = {}
@@ -142,8 +147,9 @@ def _records(path: Path, settings: dict[str, Any]) -> dict[tuple[str, int], dict
             record = json.loads(line)
         except ValueError:
             continue  # the last line of a killed run may be torn
-        if record["settings"] == settings.get(record["planner"]):
-            records[record["planner"], record["episode"]] = record
+        trial = record["planner"], record["servo"]
+        if record["settings"] == settings.get(", ".join(trial)):
+            records[*trial, record["episode"]] = record
     return records
 
 

@@ -22,7 +22,7 @@ def write(tmp_path):
 
     def write(name, episodes, outcomes, keyframes=6, weights=WEIGHTS, steps=1000.0):
         sizes = {"keyin": keyframes, "jumpy": keyframes}
-        settings = {p: {"seed": 0, "weights_sha256": weights.get(p)} for p in outcomes}
+        settings = {f"{p}, simulator": {"seed": 0, "weights_sha256": weights.get(p)} for p in outcomes}
         rows = [{"planner": p, "servo": "simulator", "episodes": len(s)} for p, s in outcomes.items()]
         manifest = {"name": episodes.name, "fingerprint": episodes.fingerprint, "seed": episodes.seed}
         result = {"env": PUSH_IDS[episodes.task], "manifest": manifest, "settings": settings, "rows": rows}
@@ -35,7 +35,8 @@ def write(tmp_path):
                 "distance": 0.29 if success else 0.30,
                 "keyframes": sizes.get(planner),
                 "simulator_steps": steps * (1 + index),
-                "settings": settings[planner],
+                "servo": "simulator",
+                "settings": settings[f"{planner}, simulator"],
             }
             for planner, successes in outcomes.items()
             for index, (scene, success) in enumerate(zip(episodes.scenes, successes, strict=False))
