@@ -5,6 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.interface import Context
 from world_models.losses import color_rarity
@@ -99,6 +100,8 @@ def test_a_model_with_bodies_trains_and_loads(tmp_path):
         StructVRNNRun(data=tmp_path / "data", out=tmp_path / "run", recipe=recipe), "c"
     )
     assert StructVRNN.load(folder).config.bodies == ("puck", "finger")
+    (header,) = (line for line in read_model(folder).card.splitlines() if "seen |" in line)
+    assert header == "| task | body | seen | 1 ahead | 4 ahead |"  # seven frames, of which three are seen
     joint = recipe.model_copy(update={"joint": True})
     with pytest.raises(ValueError, match="leave out bodies"):
         train_struct_vrnn(StructVRNNRun(data=tmp_path / "data", out=tmp_path / "joint", recipe=joint), "c")
