@@ -21,7 +21,7 @@ import tyro
 from tqdm import tqdm
 
 from envs.suite import SuiteEnv
-from envs.suite_tasks import CONTROL_STEPS, find_task
+from envs.suite_tasks import find_task
 from planner.build import load_world_model
 from planner.servo import ServoConfig
 from planner.suite_learned import SUITE_SERVO, find_head
@@ -56,6 +56,8 @@ class Dmc:
     """How many episodes; rounded up to whole shards of 5."""
     frames: int = 25
     """Length of a sequence. Where it does not divide an episode, the last two sequences overlap."""
+    steps: int | None = None
+    """End episodes after so many steps: more of the beginning of a task that is soon lost."""
     noise: float = 0.3
     """Standard deviation of what is added to the model's actions, which are in [-1, 1]."""
     servo: ServoConfig = SUITE_SERVO
@@ -73,14 +75,19 @@ class Dmc:
         task = find_task(self.task)
         if min(self.episodes, self.workers) < 1 or min(self.noise, self.seed) < 0:
             raise ValueError("--episodes and --workers must be at least 1, --noise and --seed at least 0")
-        if not 2 <= self.frames <= task.steps:
-            raise ValueError(f"--frames must be 2 to {task.steps}, the length of an episode of {task.name}")
+        length = task.steps if self.steps is None else self.steps
+        if not 2 <= length <= task.steps:
+            raise ValueError(f"--steps must be 2 to {task.steps}, the length of an episode of {task.name}")
+        if not 2 <= self.frames <= length:
+            raise ValueError(f"--frames must be 2 to {length}, the length of an episode of {task.name}")
         origin: dict[str, Scalar] = {
             "environment": task.id,
             "seed": self.seed,
             "version": VERSION,
             "model": self.model,
         }
+        if self.steps is not None:
+            origin["episode_steps"] = self.steps
         if self.model == RANDOM:
             return origin
         ready = load_world_model(self.model, self.device)
@@ -97,7 +104,8 @@ def collect(run: Dmc) -> float:
 
     Raises:
         DataError: the folder holds data that does not go with it.
-        ValueError: there is no such task or model, or a number is out of range.
+        ValueError: there is no such task or model, a number is out of range, or an episode diverges
+            however often it is drawn again.
     """
     origin, shards = run.origin(), -(-run.episodes // EPISODES)
     first, done = place(run, origin, shards)
@@ -161,7 +169,7 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
     try:
         first = group * EPISODES
         policy = _policy(run)
-        episodes = [record_episode(env, policy, run.seed, first + k) for k in range(EPISODES)]
+        episodes = [record_episode(env, policy, run.seed, first + k, run.steps) for k in range(EPISODES)]
         parts = [part for episode in episodes for part in cut(episode, run.frames)]
         sequences = Sequences(
             frames=np.stack([part.frames for part in parts]),
@@ -176,11 +184,11 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
             "first_index": group * len(parts),
             "first_episode": first,
             "episodes": EPISODES,
-            "environment_steps": EPISODES * CONTROL_STEPS,
+            "environment_steps": sum(len(e.frames) for e in episodes) * env.task.action_repeat,
             "mean_return": mean_return,
             "camera": env.task.camera,
             "action_repeat": env.task.action_repeat,
-            "episode_length": 1 + env.task.steps,
+            "episode_length": 1 + len(episodes[0].frames),
             "observation": env.observation_size,
             "bodies": ",".join(env.bodies),
         }

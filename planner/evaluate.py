@@ -97,6 +97,8 @@ class Push:
         if self.servo == LEARNED and self.compare:
             found.append(("flat", LEARNED))
             found += [(name, SIMULATOR) for name in names if name != "random"]
+        if self.settings.episode.replan == "surprised" and any(servo != LEARNED for _, servo in found):
+            raise ValueError("only the learned servo is surprised; add --servo learned --no-compare")
         return list(dict.fromkeys(found))
 
     def select(self) -> Episodes:
@@ -198,6 +200,8 @@ def _settings(run: Push, digests: dict[str, str], planner: str, servo: str) -> d
         settings["pictures_sha256"] = digests["keyin"]
     if servo == LEARNED:
         settings["servo_sha256"] = digests[LEARNED]
+    if run.server is not None:
+        settings["over_http"] = True
     return settings
 
 

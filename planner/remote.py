@@ -4,81 +4,30 @@ For the same seeds they are the decisions of the models in process, bit for bit:
 numbers as JSON, both without loss.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
-import numpy as np
+import httpx2
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from planner.build import PUSH_MEMORY
 from planner.cem import CemConfig
 from planner.episode import Subgoals
 from planner.hierarchy import HierarchyConfig
+from planner.service import Refusal, Service
 from planner.servo import ServoConfig, ServoStep
 from planner.settings import Settings
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 
-Picture = UInt8[np.ndarray, "H W 3"]
+R = TypeVar("R")
 
-
-class PlanReply(Protocol):
-    """A plan; ``response.stop_reason`` says whether the search went through."""
-
-    @property
-    def response(self) -> Any: ...
-    @property
-    def images(self) -> UInt8[np.ndarray, "L H W 3"]: ...
-
-
-class ActionReply(Protocol):
-    """The next action, the warm start of the step after it, and all actions chosen."""
-
-    @property
-    def response(self) -> Any: ...
-    @property
-    def action(self) -> Float[np.ndarray, "A"]: ...
-    @property
-    def warm_start(self) -> Float[np.ndarray, "L A"]: ...
-    @property
-    def actions(self) -> Float[np.ndarray, "L A"]: ...
-
-
-class Service(Protocol):
-    """A client of the server, such as :class:`server.client.Client`."""
-
-    def ready(self) -> bool:
-        """Whether requests may be sent."""
-        ...
-
-    def models(self) -> Sequence[Any]:
-        """The models of the server, each with ``name``, ``kind`` and ``weights_sha256``."""
-        ...
-
-    def plan(
-        self, start: Picture, goal: Picture, *, model: str, seed: int, samples: int, iterations: int
-    ) -> PlanReply:
-        """A plan from one picture to another."""
-        ...
-
-    def act(
-        self,
-        frames: UInt8[np.ndarray, "T H W 3"],
-        subgoal: Picture,
-        *,
-        past_actions: Float[np.ndarray, "T-1 A"],
-        warm_start: Float[np.ndarray, "L A"] | None,
-        seed: int,
-        candidates: int,
-        iterations: int,
-        horizon: int,
-        model: str,
-    ) -> ActionReply:
-        """The next action toward a subgoal."""
-        ...
+PATIENCE = 600.0
+"""Seconds that a busy server is waited for before a request is given up."""
 
 
 @dataclass(frozen=True)
@@ -102,18 +51,24 @@ class RemoteController:
         warm_start: Float[Tensor, "1 L A"] | None,
         generator: torch.Generator,
     ) -> ServoStep:
-        """The next action after the server's search, with the seed of the generator."""
+        """The next action after the server's search, with the seed of the generator.
+
+        Raises:
+            ValueError: the server refuses or does not answer.
+        """
         first = max(0, seen.frames.shape[1] - PUSH_MEMORY)
-        reply = self.service.act(
-            to_bytes(seen.frames[0, first:]),
-            to_bytes(subgoal[0]),
-            past_actions=seen.actions[0, first:].numpy(),
-            warm_start=None if warm_start is None else warm_start[0].numpy(),
-            seed=generator.initial_seed(),
-            candidates=self.config.cem.candidates,
-            iterations=self.config.cem.iterations,
-            horizon=self.config.horizon,
-            model=self.model,
+        reply = _ask(
+            lambda: self.service.act(
+                to_bytes(seen.frames[0, first:]),
+                to_bytes(subgoal[0]),
+                past_actions=seen.actions[0, first:].numpy(),
+                warm_start=None if warm_start is None else warm_start[0].numpy(),
+                seed=generator.initial_seed(),
+                candidates=self.config.cem.candidates,
+                iterations=self.config.cem.iterations,
+                horizon=self.config.horizon,
+                model=self.model,
+            )
         )
         action, warm_start, decisions = (
             torch.from_numpy(part)[None] for part in (reply.action, reply.warm_start, reply.actions)
@@ -123,44 +78,71 @@ class RemoteController:
 
 
 def remote_subgoals(service: Service, model: str, search: CemConfig) -> Subgoals:
-    """The keyframes of a plan of the server, the last one left out: the goal picture stands in its place."""
+    """The keyframes of a plan of the server, the last one left out: the goal picture stands in its place.
+
+    They raise ValueError if the server refuses, does not answer or ends its search early.
+    """
 
     def subgoals(
         now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
     ) -> Float[Tensor, "K C H W"]:
-        reply = service.plan(
-            to_bytes(now[0]),
-            to_bytes(goal[0]),
-            model=model,
-            seed=generator.initial_seed(),
-            samples=search.candidates,
-            iterations=search.iterations,
+        reply = _ask(
+            lambda: service.plan(
+                to_bytes(now[0]),
+                to_bytes(goal[0]),
+                model=model,
+                seed=generator.initial_seed(),
+                samples=search.candidates,
+                iterations=search.iterations,
+            )
         )
         if reply.response.stop_reason != "iterations":
-            raise RuntimeError(f"the server ended its search early: {reply.response.stop_reason}")
+            raise ValueError(f"the server ended its search early: {reply.response.stop_reason}")
         return to_tensor(reply.images[:-1])
 
     return subgoals
 
 
 def find_model(service: Service, name: str, kind: str) -> Any:
-    """What the server says of its model of that name.
+    """What the server says of its model of that name: a ``planner``, or a ``world-model`` that pushes.
 
     Raises:
-        ValueError: it has none of that kind; the message names those it has.
+        ValueError: it has none of that kind, or does not answer; the message names those it has.
     """
-    able = [model for model in service.models() if model.kind == kind]
+    able = [model for model in _ask(service.models) if model.kind == kind]
+    wanted = kind
+    if kind == "world-model":
+        able = [model for model in able if any(way.objective == "push" for way in model.control)]
+        wanted += " that pushes called"
     for model in able:
         if model.name == name:
             return model
     known = ", ".join(model.name for model in able) or "none"
-    raise ValueError(f"the server has no {kind} {name!r}; it has {known}")
+    raise ValueError(f"the server has no {wanted} {name!r}; it has {known}")
+
+
+def _ask(request: Callable[[], R]) -> R:
+    """The answer to a request; it is sent again as long as the server says when to come back.
+
+    Raises:
+        ValueError: the server refuses, is busy for too long or does not answer.
+    """
+    given_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return request()
+        except Refusal as refusal:
+            pause = refusal.retry_after
+            if pause is None or time.monotonic() + pause > given_up:
+                raise ValueError(f"the server refuses: {refusal}") from refusal
+        except httpx2.HTTPError as error:
+            raise ValueError(f"the server does not answer: {error}") from error
+        time.sleep(pause)
 
 
 def check_settings(settings: Settings) -> None:
     """Raises ValueError if a server would decide otherwise: it cannot be told all there is to set."""
-    plain = _untold(ServoConfig())
-    if any(_untold(search) != plain for search in (settings.servo, settings.deep)):
+    if _untold(settings.servo) != _untold(ServoConfig()):
         raise ValueError("of its servo a server can be told horizon, cem.candidates and cem.iterations only")
     if _untold(settings.hierarchy) != _untold(HierarchyConfig()):
         raise ValueError("of its planner a server can be told cem.candidates and cem.iterations only")

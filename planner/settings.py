@@ -9,11 +9,6 @@ from planner.episode import EpisodeConfig
 from planner.hierarchy import HierarchyConfig
 from planner.servo import ServoConfig
 
-DEEP = ServoConfig(
-    horizon=16, cem=ServoConfig().cem.model_copy(update={"candidates": 2 * ServoConfig().cem.candidates})
-)
-"""Twice the horizon and twice the candidates: what might make up for missing subgoals."""
-
 
 class Settings(BaseModel):
     """What an outcome depends on beside task, planner, weights and seed. The defaults are what ships."""
@@ -23,13 +18,14 @@ class Settings(BaseModel):
     hierarchy: HierarchyConfig = HierarchyConfig()
     """The search for subgoals; the number of keyframes is the model's."""
     servo: ServoConfig = ServoConfig()
-    deep: ServoConfig = DEEP
-    """The search of ``flat-deep``."""
     episode: EpisodeConfig = EpisodeConfig()
 
     def search(self, planner: str) -> ServoConfig:
-        """How the low level of a planner searches: all alike but ``flat-deep``."""
-        return self.deep if planner == "flat-deep" else self.servo
+        """How the low level of a planner searches: all alike but ``flat-deep``, with four times the steps."""
+        if planner != "flat-deep":
+            return self.servo
+        cem = self.servo.cem.model_copy(update={"candidates": 2 * self.servo.cem.candidates})
+        return self.servo.model_copy(update={"horizon": 2 * self.servo.horizon, "cem": cem})
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, equal exactly for equal settings."""

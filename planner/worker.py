@@ -13,6 +13,7 @@ from envs.push_scene import Scene, Variation
 from envs.rendering import Projection
 from planner import figures
 from planner.baselines import (
+    TAP_DRAWS,
     RandomController,
     SimulatorController,
     keyin_subgoals,
@@ -30,7 +31,8 @@ from planner.build import (
 )
 from planner.episode import Controller, Outcome, Positions, Subgoals, run_episode
 from planner.learned import PlaceController
-from planner.remote import RemoteController, Service, find_model, remote_subgoals
+from planner.remote import RemoteController, find_model, remote_subgoals
+from planner.service import Service
 from planner.servo import ServoConfig
 from planner.settings import Settings
 
@@ -80,7 +82,7 @@ class Worker:
                 count = pictures.config.keyframes - 1
                 tap = load_tap(model, device)
                 self._learned[name] = tap_subgoals(tap, pictures, count, PUCK_SEGMENTER.whole)
-                self._imagined[name], self._keyframes[name] = count, count + 1
+                self._imagined[name], self._keyframes[name] = TAP_DRAWS * count, count + 1
             else:
                 planner = load_planner(model, device, settings.hierarchy).planner
                 self._learned[name] = keyin_subgoals(planner)
@@ -115,7 +117,9 @@ class Worker:
         )
         if self._video is not None:
             self._film(scene, outcome, film_stem(self._video, planner, servo, index))
-        imagined = search.imagined_steps * outcome.steps
+        # To be surprised, the servo has to imagine one more step than to act.
+        watched = int(self._settings.episode.replan == "surprised")
+        imagined = (search.imagined_steps + watched) * outcome.steps
         return {
             "planner": planner,
             "servo": servo,
@@ -163,9 +167,10 @@ class Worker:
     def _film(self, scene: Scene, outcome: Outcome, stem: Path) -> None:
         _, info = self._env.reset(options={"scene": scene})
         goal = info["goal"]
-        figures.film(outcome, goal, stem.with_suffix(".mp4"))
         planned = outcome.strips[0] if outcome.strips else [goal]
         figures.strip([outcome.frames[0], *planned], stem.with_suffix(".png"))
+        # Last: an episode with a film is not run again.
+        figures.film(outcome, goal, stem.with_suffix(".mp4"))
 
 
 def film_stem(folder: Path, planner: str, servo: str, index: int) -> Path:

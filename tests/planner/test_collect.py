@@ -87,6 +87,7 @@ def test_rewards_belong_to_the_action_that_led_to_the_frame():
     assert episode.states[:, 0].tolist() == [*range(1, STEPS + 1)]
     assert np.array_equal(episode.frames[:, 0, 0, 0], episode.states[:, 0])
     assert np.array_equal(episode.rewards[1:], episode.actions[:, 0])
+    assert len(record_episode(CountingEnv(), random_policy, 0, 0, steps=4).frames) == 4
 
 
 def test_an_episode_depends_on_seed_and_index_and_is_drawn_again_if_it_diverges():
@@ -94,7 +95,7 @@ def test_an_episode_depends_on_seed_and_index_and_is_drawn_again_if_it_diverges(
     assert np.array_equal(first.actions, again.actions) and (first.actions != other.actions).any()
     late = record_episode(CountingEnv(diverging=2), random_policy, 0, 0)
     assert len(late.frames) == STEPS and (late.actions != first.actions).any()
-    with pytest.raises(RuntimeError, match="episode 7 of seed 0 diverged 10 times"):
+    with pytest.raises(ValueError, match="episode 7 of seed 0 diverged 10 times; choose another --seed"):
         record_episode(CountingEnv(diverging=99), random_policy, 0, 7)
 
 

@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
 
 import pytest
 
+from planner.episode import EpisodeConfig
 from planner.evaluate import Push, evaluate
 from planner.results import markdown_table, summarise, wilson_interval
+from planner.servo import ServoConfig
+from planner.settings import Settings
 
 ROW_KEYS = {
     "planner",
@@ -102,3 +106,30 @@ def test_bad_settings_name_the_valid_ones(tmp_path, change, words):
     with pytest.raises(ValueError, match=words):
         evaluate(Push(**settings))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_learned_servo_is_compared_with_flat_and_with_true_dynamics():
+    run = Push(planners="keyin,flat,random", servo="learned")
+    assert run.trials() == [
+        ("keyin", "learned"),
+        ("flat", "learned"),
+        ("random", "none"),
+        ("keyin", "simulator"),
+        ("flat", "simulator"),
+    ]
+    assert replace(run, compare=False).trials() == run.trials()[:3]
+    assert replace(run, servo="simulator").trials() == [run.trials()[k] for k in (3, 4, 2)]
+
+
+def test_what_cannot_be_surprised_is_refused_before_the_first_episode():
+    settings = Settings(episode=EpisodeConfig(replan="surprised"))
+    with pytest.raises(ValueError, match="--servo learned --no-compare"):
+        Push(planners="keyin", servo="learned", settings=settings).trials()
+    alone = Push(planners="keyin", servo="learned", settings=settings, compare=False)
+    assert alone.trials() == [("keyin", "learned")]
+
+
+def test_flat_deep_searches_four_times_as_much():
+    settings = Settings(servo=ServoConfig(horizon=5))
+    assert settings.search("flat-deep").imagined_steps == 4 * settings.search("flat").imagined_steps
+    assert settings.search("flat-deep").horizon == 10

@@ -141,7 +141,7 @@ def test_another_seed_gives_another_model(data, finished, tmp_path):
 def test_a_folder_of_another_run_is_not_overwritten(data, finished):
     for update in ({"seed": 1}, {"recipe": change(TWO_TASKS, dynamics={"samples": 1})}):
         run = StructVRNNRun(data=data, out=finished, recipe=TWO_TASKS).model_copy(update=update)
-        with pytest.raises(ValueError, match="other settings; choose another --out"):
+        with pytest.raises(ValueError, match="other settings or data; choose another --out"):
             train_struct_vrnn(run, "command")
 
 

@@ -66,15 +66,11 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
     """
     recipe = run.recipe
     tasks = open_tasks(run.data, recipe.model, recipe.held_out)
-    _claim(run)
+    _claim(run, tasks)
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
     with session.initial_weights():
         model = StructVRNN(recipe.model).to(session.device)
-    if recipe.joint and recipe.model.bodies:
-        raise ValueError(
-            "a joint run has no detector to read bodies off before the dynamics; leave out bodies"
-        )
     figures = ""
     if recipe.joint:
         train_jointly(model, tasks, recipe, session)
@@ -91,14 +87,21 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
     return folder
 
 
-def _claim(run: StructVRNNRun) -> None:
+def _claim(run: StructVRNNRun, tasks: Sequence[TaskData]) -> None:
     """The folder must be new or hold this very run; what the base has is taken over."""
     if run.recipe.joint and run.base is not None:
         raise ValueError("a joint run trains its own detector; leave out --base")
-    settings = run.model_dump_json(include={"seed", "recipe"})
+    if run.recipe.joint and run.recipe.model.bodies:
+        raise ValueError(
+            "a joint run has no detector to read bodies off before the dynamics; leave out bodies"
+        )
+    settings = json.dumps(
+        run.model_dump(mode="json", include={"seed", "recipe"})
+        | {"sequences": {task.name: len(task.sequences) for task in tasks}}
+    )
     path = run.out / "run.json"
     if path.exists() and path.read_text() != settings:
-        raise ValueError(f"{run.out} holds a run with other settings; choose another --out")
+        raise ValueError(f"{run.out} holds a run with other settings or data; choose another --out")
     if run.base is not None and not (run.out / VISION).exists():
         _check_base(run.base, run.recipe)
         write_bytes(run.out / VISION, (run.base / VISION).read_bytes())
@@ -141,7 +144,7 @@ are never seen.
 
 - model: {model.model_dump_json()}
 - vision: {recipe.vision.model_dump_json()}
-- dynamics: {recipe.dynamics.model_dump_json()}
+- dynamics: {recipe.dynamics.model_dump_json()}{_reading(recipe)}
 
 ## Deviations from the paper
 The action that leads to a frame enters prior, posterior and decoder of that frame, not the recurrence alone.
@@ -153,7 +156,7 @@ what differs between sequences but rests within one has keypoints too. Detector 
 first, the dynamics on their cached features (no gradient flows back in the paper either). Scales are
 relative to the largest one, two coordinate channels are added to the inputs of detector and generator (as in
 the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
-sizes, weights and steps as above. Weights are rounded to half precision.
+sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}
 """
 
 
@@ -169,6 +172,18 @@ sequences:
 
 {table}
 """
+
+
+def _reading(recipe: StructVRNNRecipe) -> str:
+    return f"\n- bodies: {recipe.bodies.model_dump_json()}" if recipe.model.bodies else ""
+
+
+def _weighed(recipe: StructVRNNRecipe) -> str:
+    if not recipe.vision.rarity:
+        return ""
+    return (
+        "\nErrors of pictures are weighed by how rare the true colour is, so that small things get keypoints."
+    )
 
 
 def _fed(model: StructVRNNConfig) -> str:

@@ -117,7 +117,13 @@ def _cache_features(vision: Vision, task: TaskData, path: Path, session: Session
                 features = torch.cat([vision.detect(part).features for part in pictures.split(CHUNK)])
             parts.append(features.unflatten(0, frames.shape[:2]).float().cpu().numpy())
         save_array(path, np.concatenate(parts))
-    return torch.from_numpy(np.load(path, allow_pickle=False))
+    features = torch.from_numpy(np.load(path, allow_pickle=False))
+    if len(features) != len(task.sequences):
+        raise DataError(
+            f"{path} describes {len(features)} sequences, {task.sequences.folder} has {len(task.sequences)}; "
+            "choose another --out for other data"
+        )
+    return features
 
 
 def train_bodies(
