@@ -19,6 +19,7 @@ from envs import PUSH_IDS
 from envs.episodes import Episodes, draw_episodes, load_manifest
 from envs.push import SUCCESS
 from planner import curve_figures
+from planner.journal import journal_path
 from planner.report import Measurement, read_measurement
 from planner.results import wilson_interval
 from world_models.checkpoint import write_bytes
@@ -88,7 +89,7 @@ def read_trials(path: Path) -> list[Trial]:
             record = records.get((row["planner"], row["servo"], index))
             if record is None or record["scene"] != scene.digest:
                 raise ValueError(
-                    f"{_journal(path)} lacks episode {index} of {row['planner']}; "
+                    f"{journal_path(path)} lacks episode {index} of {row['planner']}; "
                     "`python -m planner.evaluate` runs what is missing"
                 )
             trials.append(
@@ -114,10 +115,6 @@ def _name(row: dict[str, Any]) -> str:
     return f"{row['planner']}, learned servo" if row["servo"] == "learned" else str(row["planner"])
 
 
-def _journal(path: Path) -> Path:
-    return path.with_name(path.name + ".episodes.jsonl")
-
-
 def _episodes(measured: Measurement) -> Episodes:
     """The episodes of a result, drawn again if they are fresh ones."""
     path, result = measured.path, measured.content
@@ -139,14 +136,17 @@ def _episodes(measured: Measurement) -> Episodes:
 
 def _records(path: Path, settings: dict[str, Any]) -> dict[tuple[str, str, int], dict[str, Any]]:
     """The journal's outcomes with these settings; an evaluation may have left others in it."""
-    if not _journal(path).is_file():
-        raise ValueError(f"there is no file {_journal(path)}; it is written beside {path} and belongs to it")
+    journal = journal_path(path)
+    if not journal.is_file():
+        raise ValueError(f"there is no file {journal}; it is written beside {path} and belongs to it")
     records = {}
-    for line in _journal(path).read_text().splitlines():
+    for line in journal.read_text().splitlines():
         try:
             record = json.loads(line)
         except ValueError:
             continue  # the last line of a killed run may be torn
+        if "servo" not in record:
+            continue  # lines did not name it while there was only one
         trial = record["planner"], record["servo"]
         if record["settings"] == settings.get(", ".join(trial)):
             records[*trial, record["episode"]] = record

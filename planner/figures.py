@@ -59,11 +59,13 @@ def video(frames: Sequence[Picture], strips: Sequence[Strip], path: Path, fps: i
     places = max(len(strip.pictures) for strip in strips)
     shown = [compose(frame, strip, places) for frame, strip in zip(frames, strips, strict=True)]
     height, width = shown[0].shape[:2]
-    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, quality=8)
+    part = path.with_suffix(".part.mp4")
+    writer = imageio_ffmpeg.write_frames(str(part), (width, height), fps=fps, quality=8)
     writer.send(None)
     for frame in shown:
         writer.send(np.ascontiguousarray(frame))
     writer.close()
+    part.replace(path)
 
 
 def final_positions(records: Mapping[str, Sequence[dict[str, Any]]], path: Path) -> None:

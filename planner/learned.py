@@ -57,6 +57,30 @@ class LearnedController:
         return self.model.encode(Context(seen.frames[:, first:], seen.actions[:, first:]))
 
 
+class KeypointModel:
+    """A Struct-VRNN that knows how many actuators its task has; features are keypoints, then bodies."""
+
+    def __init__(self, world: StructVRNN, actions: int) -> None:
+        self.world, self.decision_dim = world, actions
+
+    @torch.inference_mode()
+    def encode(self, context: Context) -> Belief:
+        """See the frames."""
+        state = self.world.encode(context)
+        return Belief(state.hidden, state.features)
+
+    def imagine(self, state: Belief, decisions: Float[Tensor, "B L A"]) -> Future:
+        """Features on the way that actions lead to."""
+        with autocast(decisions.device):
+            weighed = foresee(self.world.dynamics, state, self.world.pad(decisions))
+        return Future(self.world.unweigh(weighed), imagined_times(decisions))
+
+
+def imagined_times(decisions: Float[Tensor, "B L A"]) -> Float[Tensor, "B L"]:
+    """When the frames that decisions lead to are reached: 1, 2, ... control steps from the last seen one."""
+    return torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device).expand(decisions.shape[:2])
+
+
 class PlaceModel:
     """A Struct-VRNN that knows bodies; features are their pixels ``[x, y, ...]``.
 
@@ -67,20 +91,16 @@ class PlaceModel:
     def __init__(self, world: StructVRNN) -> None:
         self.world = world
         self.decision_dim = world.decision_dim
+        self._keypoints = KeypointModel(world, world.decision_dim)
 
-    @torch.inference_mode()
     def encode(self, context: Context) -> Belief:
         """See the frames."""
-        state = self.world.encode(context)
-        return Belief(state.hidden, state.features)
+        return self._keypoints.encode(context)
 
     def imagine(self, state: Belief, decisions: Float[Tensor, "B L A"]) -> Future:
         """Where the bodies get under the actions."""
-        with autocast(decisions.device):
-            weighed = foresee(self.world.dynamics, state, self.world.pad(decisions))
-        places = self.world.places(self.world.unweigh(weighed)).flatten(-2)
-        times = torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device)
-        return Future(places, times.expand(decisions.shape[:2]))
+        future = self._keypoints.imagine(state, decisions)
+        return Future(self.world.places(future.features).flatten(-2), future.times)
 
     def locate(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Where the bodies are in pictures."""

@@ -35,8 +35,10 @@ class SuiteOutcome:
 
     @property
     def best_frame(self) -> Picture:
-        """The picture of the highest reward, the last of them if it was paid more than once."""
-        _, step = max((reward, step) for step, reward in enumerate(self.rewards, 1))
+        """The picture of the highest reward, the last of them if it was paid more than once; of the start if
+        the first step diverged.
+        """
+        _, step = max(((reward, step) for step, reward in enumerate(self.rewards, 1)), default=(0.0, 0))
         return self.frames[step]
 
 

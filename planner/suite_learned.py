@@ -9,13 +9,13 @@ from torch import Tensor
 from envs.suite_tasks import find_task
 from planner.build import ReadyHead, ReadyWorldModel, load_world_model
 from planner.cem import CemConfig
-from planner.learned import LearnedController
+from planner.learned import KeypointModel, LearnedController, imagined_times
 from planner.servo import Servo, ServoConfig
 from planner.suite_costs import KeypointDistance, Return
 from world_models.interface import Context, Future
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief
-from world_models.struct_vrnn.foresight import foresee, foresee_rewards, foresee_states
+from world_models.struct_vrnn.foresight import foresee_rewards, foresee_states
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards import RewardHead
 
@@ -61,26 +61,7 @@ class RewardModel:
         with autocast(decisions.device):
             path = foresee_states(self.world.dynamics, belief, self.world.pad(decisions))
             rewards = foresee_rewards(self.head, path.carried, state.memory)
-        return Future(rewards[..., None], _steps(decisions))
-
-
-class KeypointModel:
-    """A Struct-VRNN that knows how many actuators its task has; features are keypoints."""
-
-    def __init__(self, world: StructVRNN, actions: int) -> None:
-        self.world, self.decision_dim = world, actions
-
-    @torch.inference_mode()
-    def encode(self, context: Context) -> Belief:
-        """See the frames."""
-        state = self.world.encode(context)
-        return Belief(state.hidden, state.features)
-
-    def imagine(self, state: Belief, decisions: Float[Tensor, "B L A"]) -> Future:
-        """Keypoints on the way that actions lead to."""
-        with autocast(decisions.device):
-            features = foresee(self.world.dynamics, state, self.world.pad(decisions))
-        return Future(self.world.unweigh(features), _steps(decisions))
+        return Future(rewards[..., None], imagined_times(decisions))
 
 
 def model_for(pattern: str, task: str) -> str:
@@ -143,7 +124,3 @@ def find_head(ready: ReadyWorldModel, task: str) -> ReadyHead:
         known = ", ".join(ready.heads) or "none"
         raise ValueError(f"{ready.name} has no reward head for {task!r}; it has some for {known}")
     return ready.heads[task]
-
-
-def _steps(decisions: Float[Tensor, "B L A"]) -> Float[Tensor, "B L"]:
-    return torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device).expand(decisions.shape[:2])

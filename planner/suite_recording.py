@@ -73,26 +73,32 @@ def explore(
     return act
 
 
-def record_episode(env: SuiteEnv, policy: Policy, seed: int, index: int) -> Recording:
+def record_episode(
+    env: SuiteEnv, policy: Policy, seed: int, index: int, steps: int | None = None
+) -> Recording:
     """Episode ``index`` of the environment's task with this seed, from the first picture with a reward on.
 
+    It ends after ``steps`` if that is less than the task's own length.
+
     Raises:
-        RuntimeError: the simulation diverges at every attempt.
+        ValueError: the simulation diverges at every attempt.
     """
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng([seed, crc32(env.task.name.encode()), index, attempt])
         env.start(int(rng.integers(SEEDS)))
         try:
-            return _record(env, policy(env, rng))
+            return _record(env, policy(env, rng), steps or env.task.steps)
         except PhysicsError:
             continue
-    raise RuntimeError(f"{env.task.name}: episode {index} of seed {seed} diverged {ATTEMPTS} times")
+    raise ValueError(
+        f"{env.task.name}: episode {index} of seed {seed} diverged {ATTEMPTS} times; choose another --seed"
+    )
 
 
-def _record(env: SuiteEnv, act: Act) -> Recording:
+def _record(env: SuiteEnv, act: Act, steps: int) -> Recording:
     picture, over = env.render(), False
-    frames, actions, states, rewards = [], [], [], []
-    while not over:
+    frames, actions, states, rewards = [], [], [], list[float]()
+    while not over and len(rewards) < steps:
         action = act(picture)
         reward, over = env.advance(action.astype(np.float64))
         picture = env.render()

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.build import PUCK_SEGMENTER, PUSH_BODIES, PUSH_MEMORY, ReadyWorldModel, push_controller, pushes
-from planner.learned import LearnedController
+from planner.build import PUCK_SEGMENTER, PUSH_MEMORY, ReadyWorldModel, push_controller, pushes
+from planner.learned import KeypointModel, LearnedController
 from planner.servo import ServoConfig
 from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
 from server.action_schemas import Objective
@@ -19,9 +19,7 @@ from server.tasks import Picture, Stop, go_on
 from server.world_tasks import Seen
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
-from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief
-from world_models.struct_vrnn.foresight import foresee
 
 SEARCHES: dict[Objective, ServoConfig] = {"push": ServoConfig(), "reward": SUITE_SERVO, "goal": SUITE_SERVO}
 """How requests search that do not say."""
@@ -98,9 +96,8 @@ class ActionTask:
         """Pictures of the chosen sequence in the scene of the last frame."""
         go_on(stop)
         world = self.model.world
-        with autocast(decisions.device):
-            weighed = foresee(world.dynamics, Belief(state.hidden, state.features), world.pad(decisions))
-        features = world.unweigh(weighed)[0]
+        model = KeypointModel(world, decisions.shape[-1])
+        features = model.imagine(Belief(state.hidden, state.features), decisions).features[0]
         return to_bytes(world.decode(features, world.reference(scene).repeat(len(features))))
 
 
@@ -113,7 +110,7 @@ def objectives(model: ReadyWorldModel) -> list[Objective]:
 def example_action(model: ReadyWorldModel) -> ActionTask:
     """A small step that a model with an objective can work on."""
     objective = objectives(model)[0]
-    task, width = None, len(PUSH_BODIES)
+    task, width = None, model.world.decision_dim
     if objective != "push":
         task, ready = next(iter(model.heads.items()))
         width = ready.head.config.actions

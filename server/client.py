@@ -9,6 +9,7 @@ import httpx2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from planner.service import Refusal
 from server.action_schemas import ActionResponse, Objective
 from server.codecs import from_base64, to_base64
 from server.model_schemas import ModelInfo, ModelList
@@ -21,15 +22,17 @@ R = TypeVar("R", bound=Schema)
 Frames = UInt8[np.ndarray, "T H W 3"]
 
 
-class ServerProblem(Exception):
+class ServerProblem(Refusal):
     """The server refused; ``problem`` says why, ``retry_after`` (seconds) when to come back, if it knows."""
 
     def __init__(self, problem: Problem, retry_after: float | None) -> None:
-        super().__init__(
-            f"{problem.title}: {problem.detail} ({problem.status}, request {problem.request_id})"
-        )
+        message = f"{problem.title}: {problem.detail} ({problem.status}, request {problem.request_id})"
+        super().__init__(message, retry_after)
         self.problem = problem
-        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type["ServerProblem"], tuple[Problem, float | None]]:
+        """Exceptions are unpickled with their message alone unless told otherwise."""
+        return ServerProblem, (self.problem, self.retry_after)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class KeypointTask:
     @torch.inference_mode()
     def run(self, device: str, stop: Stop) -> Float[np.ndarray, "T K 3"]:
         """Keypoints of every frame: x, y in pixels, scale."""
-        features = self.model.world.embed(to_tensor(self.frames, device))
-        return _in_pixels(features, self.model.image_size)
+        detected = self.model.world.vision.detect(to_tensor(self.frames, device)).features
+        return _in_pixels(detected, self.model.image_size)
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,14 @@ class PredictionTask:
         """Find keypoints, move them, imagine and, if wanted, draw. Raises Unfinished."""
         world, size = self.model.world, self.model.image_size
         frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
-        features = _edited(world.embed(frames), self.edits, size)
-        state = world.take_in(features[None], past[None])
+        detected = _edited(world.vision.detect(frames).features, self.edits, size)
+        state = world.take_in(world.describe(detected)[None], past[None])
         actions = torch.from_numpy(self.actions).to(device).expand(self.samples, -1, -1)
         parts = [part.features for part in _futures(world, state, actions, self._noise(device), stop)]
         futures = torch.cat(parts)[: self.samples]
         pictures = self._draw(frames[:1], futures, stop) if self.render else None
-        return PredictionOutcome(_in_pixels(features, size), _in_pixels(futures, size), pictures)
+        keypoints = futures[..., : world.config.detected]
+        return PredictionOutcome(_in_pixels(detected, size), _in_pixels(keypoints, size), pictures)
 
     def _noise(self, device: str) -> Float[Tensor, "N L Z"] | None:
         """Drawn sample by sample, so that the first ones stay when more are asked for."""
@@ -159,9 +160,9 @@ def _filled(rows: Float[Tensor, "B L D"]) -> Float[Tensor, "CHUNK L D"]:
     return torch.cat([rows, rows.new_zeros(CHUNK - len(rows), *rows.shape[1:])])
 
 
-def _edited(features: Float[Tensor, "T F"], edits: Sequence[Edit], size: int) -> Float[Tensor, "T F"]:
-    """Features after edits, one after the other; what is not moved keeps its bits."""
-    keypoints = features.unflatten(-1, (-1, 3)).clone()
+def _edited(detected: Float[Tensor, "T D"], edits: Sequence[Edit], size: int) -> Float[Tensor, "T D"]:
+    """Keypoints after edits, one after the other; what is not moved keeps its bits."""
+    keypoints = detected.unflatten(-1, (-1, 3)).clone()
     for edit in edits:
         rows = slice(None) if edit.frame is None else edit.frame
         place = keypoints.new_tensor(edit.place)
@@ -171,7 +172,7 @@ def _edited(features: Float[Tensor, "T F"], edits: Sequence[Edit], size: int) ->
     return keypoints.flatten(-2)
 
 
-def _in_pixels(features: Float[Tensor, "*B F"], size: int) -> Float[np.ndarray, "*B K 3"]:
-    keypoints = features.unflatten(-1, (-1, 3))
+def _in_pixels(detected: Float[Tensor, "*B D"], size: int) -> Float[np.ndarray, "*B K 3"]:
+    keypoints = detected.unflatten(-1, (-1, 3))
     pixels = torch.cat([to_pixels(keypoints[..., :2], size), keypoints[..., 2:]], -1)
     return pixels.float().cpu().numpy()

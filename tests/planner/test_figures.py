@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import imageio_ffmpeg
 import numpy as np
+import pytest
 
 from planner import figures
 from planner.episode import Outcome
@@ -52,7 +55,20 @@ def test_a_film_has_a_frame_per_picture_and_changes_strips_with_the_plan(tmp_pat
     assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 4
 
 
+def test_a_film_that_was_cut_short_does_not_count_as_filmed(tmp_path, monkeypatch):
+    def write(path, *args, **kwargs):
+        Path(path).write_bytes(b"begun")
+        yield
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imageio_ffmpeg, "write_frames", write)
+    with pytest.raises(KeyboardInterrupt):
+        figures.video([picture(60)], [Strip([])], tmp_path / "e.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["e.part.mp4"]
+
+
 def test_an_episode_that_never_began_is_filmed_beside_its_goal(tmp_path):
     outcome = Outcome(1.0, 1.0, 0, (0.0, 0.0), frames=[picture(60)])
     figures.film(outcome, picture(200), tmp_path / "e.mp4")
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "e.mp4"))[0] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["e.mp4"]

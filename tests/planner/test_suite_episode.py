@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dm_control.rl.control import PhysicsError
 
 from envs.suite import SuiteEnv
 from envs.suite_episodes import SuiteEpisodes, draw_starts, load_starts
@@ -78,6 +79,15 @@ def test_uniform_actions_fill_the_box():
 def test_best_frame_follows_the_highest_reward():
     frames = [np.full((2, 2, 3), k, dtype=np.uint8) for k in range(5)]
     assert SuiteOutcome([1.0, 4.0, 4.0, 2.0], frames=frames).best_frame[0, 0, 0] == 3
+
+
+def test_best_frame_is_the_start_if_the_first_step_diverges(reacher, monkeypatch):
+    def diverge(action):
+        raise PhysicsError
+
+    monkeypatch.setattr(reacher, "advance", diverge)
+    outcome = run(reacher, Noting())
+    assert outcome.rewards == [] and outcome.best_frame is outcome.frames[0]
 
 
 @pytest.mark.parametrize("task", TASKS)

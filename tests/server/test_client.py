@@ -1,5 +1,6 @@
 """The client against the service on a real socket."""
 
+import copy
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,8 @@ def test_problems_become_exceptions(url: str, toy_bytes: Callable[..., Any]) -> 
     with Client(url) as client, pytest.raises(ServerProblem, match="available: toy") as caught:
         client.plan(toy_bytes(*START), toy_bytes(*GOAL), model="none")
     assert (caught.value.problem.status, caught.value.retry_after) == (404, None)
+    copied = copy.copy(caught.value)  # made as worker processes hand exceptions on
+    assert (str(copied), copied.problem) == (str(caught.value), caught.value.problem)
 
 
 def test_retry_after_is_passed_on(url: str, toy_bytes: Callable[..., Any], service: ModelService) -> None:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from envs.push import PushEnv
 from planner.build import PUCK_SEGMENTER, ReadyPlanner, push_controller
+from planner.hierarchy import never
 from planner.suite_learned import control_by_goal, control_by_reward
 from server.action_tasks import ActionTask, example_action
 from server.app import create_app
@@ -21,6 +22,7 @@ from server.settings import Settings
 from server.tasks import Unfinished
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.struct_vrnn.model import StructVRNN
 
 SEEN = 4
 FEW = {"candidates": 12, "iterations": 2, "horizon": 5}
@@ -187,6 +189,12 @@ def test_models_say_what_they_can_act_for(world_http: TestClient) -> None:
     (way,) = models["tiny-push"]["control"]
     assert (way["frames"], way["candidates"], way["iterations"], way["horizon"]) == (4, 48, 2, 8)
     assert models["tiny-push"]["limits"]["candidates"] == {"min": 2, "max": 512}
+
+
+def test_a_pusher_may_have_more_joints_than_there_are_bodies(worlds: ModelService) -> None:
+    ready = worlds.models["tiny-push"]
+    arm = replace(ready, world=StructVRNN(ready.world.config.model_copy(update={"actions": 3})))
+    assert example_action(arm).run("cpu", never).action.shape == (3,)
 
 
 @pytest.mark.parametrize("reason", ["deadline", "cancelled"])

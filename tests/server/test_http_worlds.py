@@ -202,6 +202,34 @@ def test_moved_keypoint_pulls_the_others_through_the_dynamics_alone(
     assert not np.array_equal(future[:, unedited], values(plain["samples"][0]["keypoints"])[:, unedited])
 
 
+def test_bodies_are_no_keypoints_and_follow_those_that_are_moved(
+    worlds: ModelService, world_http: TestClient, episode: Any
+) -> None:
+    frames, past = episode[0], np.full((SEEN - 1, 2), 0.5, np.float32)
+    actions = sequences(1, 2)[0]
+    body = {"model": "tiny-push", "frames": [to_base64(frame) for frame in frames]}
+    found = values(post(world_http, "keypoints", body)["keypoints"])
+    edit = {"keypoint": 2, "dx": 5.0, "dy": -3.0}
+    body |= {"past_actions": past.tolist(), "actions": actions.tolist(), "render": False, "edits": [edit]}
+    reply = post(world_http, "predictions", body)
+    (sample,) = reply["samples"]
+    assert found.shape == (SEEN, 4, 3) and values(sample["keypoints"]).shape == (STEPS, 4, 3)
+    moved = np.zeros_like(found)
+    moved[:, 2, :2] = 5.0, -3.0
+    assert values(reply["context"]) - found == pytest.approx(moved, abs=1e-4)
+
+    def directly() -> torch.Tensor:
+        world = worlds.models["tiny-push"].world
+        detected = world.vision.detect(to_tensor(frames)).features.unflatten(-1, (-1, 3)).clone()
+        place = to_pixels(detected[:, 2, :2], 64) + torch.tensor([5.0, -3.0])
+        detected[:, 2, :2] = from_pixels(place, 64)
+        seen = torch.cat([detected.flatten(-2), world.reader(detected.flatten(-2))], -1)
+        state = world.take_in(seen[None], torch.from_numpy(past)[None]).repeat(CHUNK)
+        return world.roll_out(state, torch.from_numpy(actions).expand(CHUNK, -1, -1)).features[0, :, :12]
+
+    assert np.array_equal(values(sample["keypoints"]), pixels(computed(worlds, directly)))
+
+
 def test_model_without_actions_predicts_as_many_steps_as_asked(world_http: TestClient) -> None:
     frame = to_base64(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
     body = {"model": "tiny-agents", "frames": [frame, frame, frame], "steps": 5, "samples": 2}

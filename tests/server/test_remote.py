@@ -1,8 +1,10 @@
 """An episode driven over HTTP is the one driven in process, action for action and bit for bit."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from envs.episodes import draw_episodes
 from envs.push import PushEnv
 from envs.push_scene import Variation
+from planner import remote
 from planner.baselines import keyin_subgoals
 from planner.build import PUCK_SEGMENTER, ReadyPlanner, learned_servo
 from planner.cem import CemConfig
@@ -19,12 +22,14 @@ from planner.episode import EpisodeConfig, run_episode
 from planner.evaluate import Push, evaluate
 from planner.hierarchy import HierarchyConfig
 from planner.remote import RemoteController, check_settings, find_model, remote_subgoals
+from planner.service import Refusal
 from planner.servo import ServoConfig, ServoStep
 from planner.settings import PAPER, Settings
 from planner.worker import Worker
 from server.client import Client
 from server.service import ModelService
 from server.settings import Settings as ServerSettings
+from world_models.interface import Context
 
 STEPS = 6
 SMALL = ServoConfig(horizon=4, cem=ServoConfig().cem.model_copy(update={"candidates": 8}))
@@ -110,8 +115,50 @@ def test_evaluation_over_http_has_the_same_outcomes(
 def test_models_that_the_server_does_not_have(remote_url: str) -> None:
     with Client(remote_url) as client:
         assert find_model(client, "toy", "planner").keyframes == 6
+        assert find_model(client, "tiny-push", "world-model").actions == 2
         with pytest.raises(ValueError, match="the server has no planner 'keyin-push'; it has toy"):
             find_model(client, "keyin-push", "planner")
+        with pytest.raises(ValueError, match="world-model that pushes called 'tiny-dmc'; it has tiny-push"):
+            find_model(client, "tiny-dmc", "world-model")
+
+
+class Answering:
+    """A service that gives these answers in turn and raises those that are exceptions."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def models(self) -> Any:
+        if isinstance(answer := self.answers.pop(0), Exception):
+            raise answer
+        return answer
+
+
+def test_busy_servers_are_asked_again_when_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = list[float]()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    model = SimpleNamespace(name="toy", kind="planner")
+    service = Answering(Refusal("busy", 2.0), Refusal("busy", 3.0), [model])
+    assert find_model(service, "toy", "planner") is model
+    assert slept == [2.0, 3.0]
+    monkeypatch.setattr(remote, "PATIENCE", 1.0)
+    with pytest.raises(ValueError, match="the server refuses: busy"):
+        find_model(Answering(Refusal("busy", 2.0)), "toy", "planner")
+
+
+def test_refusals_and_lost_connections_are_told_in_a_sentence(
+    remote_url: str, ready_planner: ReadyPlanner
+) -> None:
+    picture = torch.zeros(1, 3, 64, 64)
+    with Client(remote_url) as client:
+        subgoals = remote_subgoals(client, "keyin-push", CemConfig(candidates=30, iterations=2))
+        with pytest.raises(ValueError, match=r"refuses: There is no such model: .*available: toy"):
+            subgoals(picture, picture, torch.Generator())
+    with Client("http://127.0.0.1:9") as client:
+        controller = RemoteController(client, "tiny-push", SMALL)
+        seen = Context(picture[None], torch.zeros(1, 0, 2))
+        with pytest.raises(ValueError, match="the server does not answer: "):
+            controller.act(seen, picture, None, torch.Generator())
 
 
 @pytest.mark.parametrize(
