@@ -170,7 +170,15 @@ def test_refusals_and_lost_connections_are_told_in_a_sentence(
             {"settings": Settings(hierarchy=HierarchyConfig(shortlist=1))},
             "of its planner a server",
         ),
-        ({"settings": Settings(episode=EpisodeConfig(replan="surprised"))}, "replan never, missed or always"),
+        (
+            {
+                "planners": "flat",
+                "servo": "learned",
+                "compare": False,
+                "settings": Settings(episode=EpisodeConfig(replan="surprised")),
+            },
+            "replan never, missed or always",
+        ),
         ({}, "no server is ready at http://127.0.0.1:9; start one"),
     ],
 )
