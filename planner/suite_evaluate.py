@@ -47,6 +47,8 @@ class Dmc:
     model: str = "struct-vrnn-{domain}"
     """Shipped model or model folder of the learned arm; {domain} stands for acrobot, cartpole, ..."""
     device: str = "cpu"
+    horizon: int | None = None
+    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others."""
     settings: ServoConfig = SUITE_SERVO
     """The search, the same for the learned and the simulator arm: an equal budget. Steps along the
     gradient are the learned arm's alone."""
@@ -81,7 +83,15 @@ class Dmc:
         """What a worker needs."""
         goals = self.out.with_name(self.out.name + ".goals")
         return SuiteTrial(
-            self.objective, self.settings, self.model, self.seed, self.steps, self.device, goals, self.video
+            self.objective,
+            self.settings,
+            self.horizon,
+            self.model,
+            self.seed,
+            self.steps,
+            self.device,
+            goals,
+            self.video,
         )
 
 
@@ -136,6 +146,8 @@ def evaluate_suite(run: Dmc) -> dict[str, Any]:
 def _check(run: Dmc, episodes: SuiteEpisodes) -> None:
     if run.episodes < 1 or run.workers < 1 or (run.steps is not None and run.steps < 1):
         raise ValueError("--episodes, --workers and --steps must be at least 1")
+    if run.settings.horizon != SUITE_SERVO.horizon or (run.horizon is not None and run.horizon < 1):
+        raise ValueError("say with --horizon, at least 1, how far the search looks ahead")
     count = min(len(starts) for starts in episodes.starts.values())
     if run.episodes > count:
         raise ValueError(f"{episodes.name} has {count} episodes of every task; ask for fewer")
@@ -145,7 +157,7 @@ def _settings(run: Dmc, task: str, arm: str) -> dict[str, Any]:
     """What an outcome of this arm depends on, beside its task and start (and the type of device)."""
     settings: dict[str, Any] = {"seed": run.seed, "steps": run.trial().length(task)}
     if arm != "random":
-        settings["search"] = run.trial().search_of(arm).model_dump(mode="json")
+        settings["search"] = run.trial().search_of(arm, task).model_dump(mode="json")
     if arm == "learned":
         model = load_world_model(model_for(run.model, task), "cpu")
         head = find_head(model, task)

@@ -28,6 +28,8 @@ SUITE_SERVO = ServoConfig(
     ),
 )
 """The search that the DM Control tasks start from."""
+HORIZONS = {"acrobot-swingup": 30, "cartpole-balance": 30}
+"""Steps that tasks look ahead where the near future is not enough: a balanced pole drifts off the rail."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class RewardModel:
             path = foresee_states(self.world.dynamics, belief, self.world.pad(decisions))
             rewards = foresee_rewards(self.head, path.carried, state.memory)
         return Future(rewards[..., None], imagined_times(decisions))
+
+
+def horizon_of(task: str) -> int:
+    """Steps that a task looks ahead unless told otherwise."""
+    return HORIZONS.get(task, SUITE_SERVO.horizon)
 
 
 def model_for(pattern: str, task: str) -> str:

@@ -24,7 +24,7 @@ from planner.suite_episode import (
     UniformController,
     run_suite_episode,
 )
-from planner.suite_learned import goal_controller, model_for, reward_controller
+from planner.suite_learned import goal_controller, horizon_of, model_for, reward_controller
 from world_models.checkpoint import write_bytes
 
 Objective = Literal["reward", "goal"]
@@ -34,12 +34,14 @@ Objective = Literal["reward", "goal"]
 class SuiteTrial:
     """What all episodes of an evaluation share.
 
-    ``steps`` is the most steps of an episode; ``goals`` is a folder that goal pictures are kept in,
-    ``video`` one for an MP4 of the first episode of every task and arm.
+    ``horizon`` is how far the search looks ahead, None for each task's own; ``steps`` is the most steps of an
+    episode; ``goals`` is a folder that goal pictures are kept in, ``video`` one for an MP4 of the first
+    episode of every task and arm.
     """
 
     objective: Objective
     search: ServoConfig
+    horizon: int | None
     model: str
     seed: int
     steps: int | None
@@ -47,9 +49,11 @@ class SuiteTrial:
     goals: Path
     video: Path | None
 
-    def search_of(self, arm: str) -> ServoConfig:
+    def search_of(self, arm: str, task: str) -> ServoConfig:
         """The search of an arm: true dynamics have no gradient to refine its answers by."""
-        return self.search.model_copy(update={"gradient_steps": 0}) if arm == "simulator" else self.search
+        steps = 0 if arm == "simulator" else self.search.gradient_steps
+        horizon = horizon_of(task) if self.horizon is None else self.horizon
+        return self.search.model_copy(update={"gradient_steps": steps, "horizon": horizon})
 
     def length(self, task: str) -> int:
         """Steps of an episode of this task."""
@@ -58,7 +62,7 @@ class SuiteTrial:
 
     def goal_path(self, task: str, index: int, start: SuiteStart) -> Path:
         """Where the goal picture of an episode is kept: named after all it depends on."""
-        search = self.search_of("simulator").model_dump(mode="json")
+        search = self.search_of("simulator", task).model_dump(mode="json")
         source = json.dumps([search, self.seed, self.length(task), start.digest])
         return self.goals / f"{task}-{index:03d}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.png"
 
@@ -88,7 +92,7 @@ class SuiteWorker:
             strip = figures.Strip(shown, 0 if arm == "learned" else None)
             strips = [strip] * len(outcome.frames)
             figures.video(outcome.frames, strips, film, fps=self._env(task).metadata["render_fps"])
-        imagined = 0 if arm == "random" else trial.search_of(arm).imagined_steps
+        imagined = 0 if arm == "random" else trial.search_of(arm, task).imagined_steps
         return {
             "task": task,
             "arm": arm,
@@ -142,6 +146,6 @@ class SuiteWorker:
         if arm == "random":
             return UniformController(self._env(task).action_size)
         if arm == "simulator":
-            return SuiteSimulatorController(self._env(task), trial.search_of(arm))
+            return SuiteSimulatorController(self._env(task), trial.search_of(arm, task))
         make = reward_controller if trial.objective == "reward" else goal_controller
-        return make(model_for(trial.model, task), task, trial.search_of(arm), trial.device)
+        return make(model_for(trial.model, task), task, trial.search_of(arm, task), trial.device)

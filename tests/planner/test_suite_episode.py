@@ -114,6 +114,7 @@ def trial(folder: Path, **change) -> SuiteTrial:
     settings = {
         "objective": "goal",
         "search": SMALL,
+        "horizon": SMALL.horizon,
         "model": "struct-vrnn-dmc",
         "seed": 0,
         "steps": 5,
@@ -139,9 +140,16 @@ def test_goal_is_the_best_picture_of_the_search_in_true_dynamics(tmp_path):
 
 def test_true_dynamics_are_searched_without_a_gradient(tmp_path):
     asked = trial(tmp_path, search=SMALL.model_copy(update={"gradient_steps": 2}))
-    assert asked.search_of("learned").gradient_steps == 2
+    assert asked.search_of("learned", "reacher-easy").gradient_steps == 2
     assert SuiteWorker(asked).episode("reacher-easy", "simulator", 0)["steps"] == 5
-    assert asked.search_of("simulator") == SMALL
+    assert asked.search_of("simulator", "reacher-easy") == SMALL
+
+
+def test_every_task_has_its_own_horizon_unless_told_otherwise(tmp_path):
+    own, told = trial(tmp_path, horizon=None), trial(tmp_path, horizon=5)
+    tasks = ("cartpole-balance", "reacher-easy")
+    assert [own.search_of("learned", task).horizon for task in tasks] == [30, 12]
+    assert [told.search_of("learned", task).horizon for task in tasks] == [5, 5]
 
 
 def test_steps_end_with_the_episode(tmp_path):

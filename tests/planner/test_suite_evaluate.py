@@ -9,7 +9,7 @@ from planner.servo import ServoConfig
 from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import bootstrap_interval, markdown_table, summarise
 
-SMALL = ServoConfig(horizon=3, cem=CemConfig(candidates=8, iterations=1, bound=1.0))
+SMALL = ServoConfig(horizon=12, cem=CemConfig(candidates=8, iterations=1, bound=1.0))
 
 
 def episodes(returns: list[float]) -> list[dict]:
@@ -47,7 +47,7 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
         episodes=2,
         steps=4,
         workers=1,
-        settings=SMALL,
+        settings=SMALL, horizon=3,
         out=tmp_path / "r.json",
         video=tmp_path / "films",
     )
