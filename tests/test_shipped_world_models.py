@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from envs.agents import draw_sequences as draw_agents
+from envs.push import PushEnv
+from envs.push_play import draw_sequences as draw_play
 from envs.suite import SuiteEnv
 from envs.suite_data import draw_sequences
 from planner.build import PRETRAINED, available_world_models, load_world_model
+from planner.suite_learned import reward_controller
 from world_models.checkpoint import read_model
 from world_models.frames import to_tensor
 from world_models.interface import Context
@@ -72,3 +75,44 @@ def test_players_are_found_and_a_moved_one_is_reacted_to():
         ]
     others = [k for k in range(world.config.keypoints) if k != seen]
     assert (futures[0] - futures[1])[0, :, others, :2].abs().max() > 0.02
+
+
+def test_puck_and_finger_are_found_and_followed_into_the_future():
+    """On play that the model has not seen; the puck is 6 pixels wide."""
+    env = PushEnv()
+    try:
+        sequences = draw_play(env, UNSEEN, 0, 30)
+    finally:
+        env.close()
+    world = load_world_model("struct-vrnn-push").world
+    frames, actions = to_tensor(sequences.frames[:, :12]), torch.from_numpy(sequences.actions[:, :11])
+    truth = torch.from_numpy(sequences.states[:, :12, 4:]).unflatten(-1, (2, 2))
+    with torch.inference_mode():
+        found = world.places(world.embed(frames.flatten(0, 1)).unflatten(0, (30, 12)))
+        state = world.encode(Context(frames[:, :4], actions[:, :3]))
+        imagined = world.places(world.imagine(state, actions[:, 3:]).features)
+    assert (found - truth).norm(dim=-1).flatten(0, 1).quantile(0.9, 0).max() < 0.6
+    missed = (imagined - truth[:, 4:]).norm(dim=-1)
+    moved = (truth[:, -1, 0] - truth[:, 3, 0]).norm(dim=-1)
+    assert missed[:, 7, 0].mean() < 0.35 * moved.mean()
+    assert missed[:, 7, 1].mean() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [
+        ("acrobot", ("acrobot-swingup",)),
+        ("cartpole", ("cartpole-balance",)),
+        ("cheetah", ("cheetah-run",)),
+        ("reacher", ("reacher-easy",)),
+        ("walker", ("walker-stand", "walker-walk")),
+    ],
+)
+def test_every_domain_has_a_model_that_acts(name, tasks):
+    ready = load_world_model(f"struct-vrnn-{name}")
+    assert tuple(sorted(ready.heads)) == tasks
+    for task in tasks:
+        controller = reward_controller(ready.name, task)
+        seen = Context(torch.zeros(1, 1, 3, 64, 64), torch.zeros(1, 0, ready.heads[task].head.config.actions))
+        step = controller.act(seen, seen.frames[:, 0], None, torch.Generator().manual_seed(0))
+        assert step.cost.isfinite().all() and step.action.abs().max() <= 1
