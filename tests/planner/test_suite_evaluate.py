@@ -47,7 +47,8 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
         episodes=2,
         steps=4,
         workers=1,
-        settings=SMALL, horizon=3,
+        settings=SMALL,
+        horizon=3,
         out=tmp_path / "r.json",
         video=tmp_path / "films",
     )

@@ -13,7 +13,7 @@ from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.recipe import BodiesStage
-from world_models.struct_vrnn.run import StructVRNNRun, train_struct_vrnn
+from world_models.struct_vrnn.run import StructVRNNRun, rounds, train_struct_vrnn
 from world_models.struct_vrnn.sequences import open_tasks, read_known
 from world_models.struct_vrnn.training import train_bodies
 from world_models.trainer import Session
@@ -123,3 +123,18 @@ def test_rare_colours_weigh_more():
     frames[:, 0, 4, 4] = 1.0
     weights = color_rarity(frames)
     assert weights[7 * 64] > 10 * weights[0]
+
+
+def test_a_card_says_who_acted_in_the_data(tmp_path):
+    frames, flags = np.zeros((1, 2, 16, 16, 3), np.uint8), np.zeros((1, 2), bool)
+    empty = Sequences(frames, np.zeros((1, 1, 2), np.float32), flags, np.zeros((1, 2, 1), np.float32))
+    recorded = {"environment_steps": 500, "episodes": 5}
+    for number, who in enumerate(("random", "random", "walker")):
+        write_shard(shard_path(tmp_path, number), empty, {"seed": 0, "model": who, **recorded})
+    paths = [shard_path(tmp_path, number) for number in range(3)]
+    assert rounds(paths) == (
+        "; random actions in 10 episodes (1000 environment steps), "
+        "planning with walker in 5 episodes (500 environment steps)"
+    )
+    write_shard(shard_path(tmp_path / "other", 0), empty, {"seed": 0})
+    assert rounds([shard_path(tmp_path / "other", 0)]) == ""

@@ -1,6 +1,7 @@
 """Training a Struct-VRNN from data to model folder."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def card(run: StructVRNNRun, tasks: Sequence[TaskData], command: str) -> str:
         f"- {task.name or run.data}: {task.known} sequences of {task.sequences.shapes['frames'][0]} frames, "
         f"{len(task.sequences) - task.known} more held out; first shard "
         f"`{json.dumps(read_attributes(task.sequences.paths[0]), sort_keys=True)}`"
+        f"{rounds(task.sequences.paths)}"
         for task in tasks
     )
     return f"""# {_title(recipe)}
@@ -158,6 +160,23 @@ relative to the largest one, two coordinate channels are added to the inputs of 
 the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
 sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}
 """
+
+
+def rounds(paths: Sequence[Path]) -> str:
+    """Who acted in recorded episodes, and for how many steps of the environment; empty for other data."""
+    steps, episodes = Counter[str](), Counter[str]()
+    for path in paths:
+        attributes = read_attributes(path)
+        if "environment_steps" in attributes:
+            who = (
+                "random actions"
+                if attributes["model"] == "random"
+                else f"planning with {attributes['model']}"
+            )
+            steps[who] += int(attributes["environment_steps"])
+            episodes[who] += int(attributes["episodes"])
+    acted = [f"{who} in {episodes[who]} episodes ({steps[who]} environment steps)" for who in steps]
+    return f"; {', '.join(acted)}" if acted else ""
 
 
 def _body_section(table: str) -> str:
