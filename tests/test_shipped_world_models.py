@@ -10,6 +10,7 @@ from envs.push_play import draw_sequences as draw_play
 from envs.suite import SuiteEnv
 from envs.suite_data import draw_sequences
 from planner.build import PRETRAINED, available_world_models, load_world_model
+from planner.evaluate import Push, evaluate
 from planner.suite_learned import reward_controller
 from world_models.checkpoint import read_model
 from world_models.frames import to_tensor
@@ -116,3 +117,13 @@ def test_every_domain_has_a_model_that_acts(name, tasks):
         seen = Context(torch.zeros(1, 1, 3, 64, 64), torch.zeros(1, 0, ready.heads[task].head.config.actions))
         step = controller.act(seen, seen.frames[:, 0], None, torch.Generator().manual_seed(0))
         assert step.cost.isfinite().all() and step.action.abs().max() <= 1
+
+
+@pytest.mark.slow
+def test_the_puck_is_delivered_from_pictures_alone(tmp_path):
+    run = Push(
+        planners="keyin", servo="learned", compare=False, episodes=4, workers=2, out=tmp_path / "r.json"
+    )
+    (row,) = evaluate(run)["rows"]
+    assert row["success_rate"] == 1.0
+    assert row["simulator_steps_mean"] == 0
