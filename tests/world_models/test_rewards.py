@@ -219,7 +219,7 @@ def test_features_come_from_the_run_with_the_same_detector(data, run):
     assert results[0] == results[1]
     save_array(run / "features" / "cart.npy", np.zeros((49, 6, 12), np.float32))
     (run / "rewards" / "cart.json").unlink()
-    with pytest.raises(DataError, match="describes 49 sequences of cart"):
+    with pytest.raises(DataError, match="describes 49 sequences"):
         train_rewards(RewardRun(run=run, data=data, recipe=HEAD), "")
 
 

@@ -132,11 +132,6 @@ def cached_features(
     cached = (folder / FEATURES for folder in siblings if (folder / FEATURES / f"{task.name}.npy").exists())
     folder = next(cached, run / FEATURES)
     features = cache_features(model.vision, [task], folder, Session(run, 0, device))[0]
-    if len(features) != len(task.sequences):
-        raise DataError(
-            f"{folder} describes {len(features)} sequences of {task.name}, {task.sequences.folder} has "
-            f"{len(task.sequences)}; delete what does not belong together"
-        )
     return describe(model, features)
 
 
