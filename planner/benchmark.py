@@ -41,7 +41,7 @@ Figures = dict[str, Any]
 PARTS = ("matmul", "plan", "http", "servo", "learned servo", "dmc", "render")
 """Measurements that are rows of the first table, where they were made."""
 PUSH_WORLD = "struct-vrnn-push"
-SUITE_MODEL, SUITE_TASK = "struct-vrnn-dmc", "walker-walk"
+SUITE_MODEL, SUITE_TASK = "struct-vrnn-walker", "walker-walk"
 """The task has the most actuators of those that ship."""
 
 
