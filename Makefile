@@ -15,7 +15,7 @@ export MUJOCO_GL ?= egl
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(READY)  ## virtual environment, pinned packages, system GL library
+setup: $(READY)  ## virtual environment, pinned packages, system GL library, Chromium
 
 demo: $(READY)  ## plan over HTTP, drive the robot, write pictures and a video to demo/
 	$(BIN)/python -m server.demo
@@ -63,6 +63,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@$(draws) || { $(call debian,$(GL),MuJoCo needs a GL library to draw); }
 	@$(draws) || { echo "MuJoCo still cannot draw with MUJOCO_GL=$$MUJOCO_GL; MUJOCO_GL=osmesa may." >&2; exit 1; }
+	@$(browses) || ($(call debian,chromium,The tests of the page need a browser)) \
+		|| echo "Without Chromium the tests of the page are skipped." >&2
 	@touch $@
 
 draws = $(BIN)/python -c 'import mujoco; mujoco.GLContext(8, 8)' 2>/dev/null
+browses = command -v chromium chromium-browser google-chrome >/dev/null
