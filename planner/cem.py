@@ -91,21 +91,90 @@ def cem(
 ) -> Iterator[CemStep]:
     """Search for the cheapest decisions, starting from N(mean, std) with a diagonal covariance.
 
-    ``first`` takes the place of one candidate of the first iteration: an answer to a similar question.
-
-    Yields after every iteration, so that a caller can show progress or stop early. Row ``b`` draws
-    from ``generators[b]`` (a CPU generator) and gets the same bits alone or in any batch, as long as
-    ``score`` treats rows independently. Source: KeyIn, Algorithm 1 and section 10.
+    Yields after every iteration, so that a caller can show progress or stop early. See :class:`Search`.
 
     Raises:
-        ValueError: if there is not one generator per row, if ``first`` differs from ``mean`` in shape, or
-            (while iterating) if ``score`` does not return one cost per candidate.
+        ValueError: as :class:`Search` does.
     """
-    if len(generators) != mean.shape[0]:
-        raise ValueError(f"one generator per row: {mean.shape[0]} rows, {len(generators)} generators")
-    if first is not None and first.shape != mean.shape:
-        raise ValueError(f"first must have the shape of mean, {list(mean.shape)}, got {list(first.shape)}")
-    return _iterate(score, mean, std, config, generators, first)
+    search = Search(mean, std, config, generators, first)
+    return (search.tell(score(search.ask())) for _ in range(config.iterations))
+
+
+class Search:
+    """The method one step at a time: :meth:`ask` for candidates, :meth:`tell` their costs.
+
+    Row ``b`` draws from ``generators[b]`` (a CPU generator) and gets the same bits alone or in any batch, as
+    long as its costs do not depend on other rows. Source: KeyIn, Algorithm 1 and section 10.
+    """
+
+    def __init__(
+        self,
+        mean: Float[Tensor, "B L D"],
+        std: Float[Tensor, "B L D"],
+        config: CemConfig,
+        generators: Sequence[torch.Generator],
+        first: Float[Tensor, "B L D"] | None = None,
+    ) -> None:
+        """``first`` takes the place of one candidate of the first iteration: an answer to a similar question.
+
+        Raises:
+            ValueError: if there is not one generator per row, or if ``first`` differs from ``mean`` in shape.
+        """
+        if len(generators) != mean.shape[0]:
+            raise ValueError(f"one generator per row: {mean.shape[0]} rows, {len(generators)} generators")
+        if first is not None and first.shape != mean.shape:
+            raise ValueError(
+                f"first must have the shape of mean, {list(mean.shape)}, got {list(first.shape)}"
+            )
+        self._mean, self._std, self._config = mean, std, config
+        self._generators, self._first = generators, first
+        self._iteration = 0
+        self._drawn = mean[:, None]
+        self._best, self._best_cost = mean, torch.full((mean.shape[0],), torch.inf, device=mean.device)
+        self._kept, self._kept_costs = mean[:, None][:, :0], self._best_cost[:, None][:, :0]
+
+    def ask(self) -> Float[Tensor, "B N L D"]:
+        """The candidates of the next iteration."""
+        self._iteration += 1
+        drawn = _sample(self._mean, self._std, self._config, self._generators)
+        if self._iteration == 1 and self._first is not None:
+            drawn[:, 0] = self._first
+        elif self._iteration == self._config.iterations and self._config.mean_candidate:
+            drawn[:, 0] = self._mean
+        self._drawn = drawn
+        return drawn
+
+    def tell(self, costs: Float[Tensor, "B N"]) -> CemStep:
+        """What is known now that the candidates have these costs.
+
+        Raises:
+            ValueError: there is not one cost per candidate.
+        """
+        drawn = self._drawn
+        costs, order = torch.sort(_checked(costs, drawn), dim=1, stable=True)
+        candidates = drawn[torch.arange(len(drawn), device=drawn.device)[:, None], order]
+        fitted, fitted_costs = self._elect(candidates, costs)
+        self._mean, self._std = _refit(fitted, fitted_costs, self._config.temperature)
+        # The first iteration must win even at infinite cost: the starting mean was never scored.
+        better = (costs[:, 0] < self._best_cost) | (self._iteration == 1)
+        self._best = torch.where(better[:, None, None], candidates[:, 0], self._best)
+        self._best_cost = torch.where(better, costs[:, 0], self._best_cost)
+        return CemStep(self._iteration, candidates, costs, self._mean, self._std, self._best, self._best_cost)
+
+    def _elect(
+        self, candidates: Float[Tensor, "B N L D"], costs: Float[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B E L D"], Float[Tensor, "B E"]]:
+        """What the next distribution is fitted to, and its costs: the elites or, with a temperature, all."""
+        config = self._config
+        count = config.elites if config.temperature is None else None
+        fitted, fitted_costs = candidates[:, :count], costs[:, :count]
+        if config.kept:
+            pool = torch.cat([self._kept, fitted], dim=1)
+            pool_costs, order = torch.cat([self._kept_costs, fitted_costs], dim=1).sort(dim=1, stable=True)
+            rows = torch.arange(len(pool), device=pool.device)[:, None]
+            fitted, fitted_costs = pool[rows, order[:, :count]], pool_costs[:, :count]
+            self._kept, self._kept_costs = fitted[:, : config.kept], fitted_costs[:, : config.kept]
+        return fitted, fitted_costs
 
 
 def cheapest(
@@ -122,40 +191,6 @@ def cheapest(
     candidates = torch.cat([step.candidates[row, :count] for step in pool])
     order = costs.sort(stable=True).indices[:count]
     return candidates[order], costs[order]
-
-
-def _iterate(
-    score: Score,
-    mean: Tensor,
-    std: Tensor,
-    config: CemConfig,
-    generators: Sequence[torch.Generator],
-    first: Tensor | None,
-) -> Iterator[CemStep]:
-    rows = torch.arange(mean.shape[0], device=mean.device)[:, None]
-    best, best_cost = mean, torch.full((mean.shape[0],), torch.inf, device=mean.device)
-    kept, kept_costs = mean[:, None][:, :0], best_cost[:, None][:, :0]
-    count = config.elites if config.temperature is None else None  # None fits to all
-    for iteration in range(1, config.iterations + 1):
-        drawn = _sample(mean, std, config, generators)
-        if iteration == 1 and first is not None:
-            drawn[:, 0] = first
-        elif iteration == config.iterations and config.mean_candidate:
-            drawn[:, 0] = mean
-        costs, order = torch.sort(_checked(score(drawn), drawn), dim=1, stable=True)
-        candidates = drawn[rows, order]
-        fitted, fitted_costs = candidates[:, :count], costs[:, :count]
-        if config.kept:
-            pool, pool_costs = torch.cat([kept, fitted], dim=1), torch.cat([kept_costs, fitted_costs], dim=1)
-            pool_costs, order = torch.sort(pool_costs, dim=1, stable=True)
-            fitted, fitted_costs = pool[rows, order[:, :count]], pool_costs[:, :count]
-            kept, kept_costs = fitted[:, : config.kept], fitted_costs[:, : config.kept]
-        mean, std = _refit(fitted, fitted_costs, config.temperature)
-        # The first iteration must win even at infinite cost: the starting mean was never scored.
-        better = (costs[:, 0] < best_cost) | (iteration == 1)
-        best = torch.where(better[:, None, None], candidates[:, 0], best)
-        best_cost = torch.where(better, costs[:, 0], best_cost)
-        yield CemStep(iteration, candidates, costs, mean, std, best, best_cost)
 
 
 def _sample(

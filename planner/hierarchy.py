@@ -1,6 +1,6 @@
 """The high level: search KeyIn's latents for subgoal images that lead to the goal image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal, NamedTuple
@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, Score, cem, cheapest
+from planner.cem import CemConfig, CemStep, Search, cheapest
 from planner.costs import Cost
-from planner.rollout import encode_rows, make_score, repeat_row, target_rows
+from planner.rollout import Pricing, RollOut, drive, encode_rows, repeat_row, target_rows
 from world_models.interface import Context, Future, WorldModel
 
 Interruption = Literal["deadline", "cancelled"]
@@ -57,6 +57,20 @@ class Plan:
     decisions: Float[Tensor, "B L Z"]
     whole: Bool[Tensor, "B L"]
     stop_reason: StopReason
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands after an iteration; ``state`` is what its candidates start from."""
+
+    step: CemStep
+    last: bool
+    state: Any
+
+
+Planning = Generator[RollOut | Progress, Any, Plan]
+"""Yields roll-outs, to be sent their costs, and after every iteration its progress, to be sent None or why
+the search is to end now."""
 
 
 class _Choice(NamedTuple):
@@ -118,14 +132,47 @@ class Planner:
             ValueError: if context, goal and generators differ in rows, if the goal does not show
                 what the cost looks for, or if an override is out of range.
         """
+
+        def heed(progress: Progress) -> Interruption | None:
+            if on_iteration is not None:
+                on_iteration(progress.step)
+            return None if progress.last else stop()
+
+        work = self.planning(context, goal, generators, candidates=candidates, iterations=iterations)
+        return drive(work, heed)
+
+    @torch.inference_mode()
+    def planning(
+        self,
+        context: Context,
+        goal: Float[Tensor, "B C H W"],
+        generators: Sequence[torch.Generator],
+        *,
+        candidates: int | None = None,
+        iterations: int | None = None,
+    ) -> Planning:
+        """:meth:`plan` for somebody who computes the roll-outs of many searches.
+
+        Raises as :meth:`plan` does.
+        """
         batch = context.frames.shape[0]
         if goal.shape[0] != batch:
             raise ValueError(f"one goal per row: {batch} contexts, {goal.shape[0]} goals")
         settings = self._settings(candidates, iterations)
         state = encode_rows(self.model, context)
         target = target_rows(self.cost, goal)
-        score = make_score(self.model, state, self.cost, target, _even_chunk(settings.candidates))
-        steps, stop_reason = self._search(score, target, settings, generators, stop, on_iteration)
+        pricing = Pricing(self.model, state, self.cost, target, _even_chunk(settings.candidates))
+        mean = torch.zeros(batch, self.config.keyframes, self.model.decision_dim, device=target.device)
+        search = Search(mean, torch.ones_like(mean), settings, generators)
+        steps: list[CemStep] = []
+        stop_reason: StopReason = "iterations"
+        for iteration in range(1, settings.iterations + 1):
+            steps.append(search.tell((yield from pricing.ask(search.ask()))))
+            last = iteration == settings.iterations
+            reason = yield Progress(steps[-1], last, state)
+            if reason is not None and not last:
+                stop_reason = reason
+                break
         chosen = [self._choose(state, steps, settings, b) for b in range(batch)]
         subgoals, times, cost, decisions, whole = (
             torch.stack(column) for column in zip(*chosen, strict=True)
@@ -133,30 +180,18 @@ class Planner:
         history = torch.stack([step.best_cost for step in steps], dim=1)
         return Plan(subgoals, times, cost, history, decisions, whole, stop_reason)
 
+    @torch.inference_mode()
+    def picture(
+        self, state: Any, decisions: Float[Tensor, "1 L Z"]
+    ) -> tuple[Float[Tensor, "L C H W"], Float[Tensor, "L"]]:
+        """The subgoals of one candidate and their times, to look at while the search goes on."""
+        future = self.model.imagine(repeat_row(state, 0, 1), decisions)
+        return self.model.decode(future.features[0]), future.times[0]
+
     def _settings(self, candidates: int | None, iterations: int | None) -> CemConfig:
         given = {"candidates": candidates, "iterations": iterations}
         overrides = {name: value for name, value in given.items() if value is not None}
         return CemConfig.model_validate({**self.config.cem.model_dump(), **overrides})
-
-    def _search(
-        self,
-        score: Score,
-        target: Float[Tensor, "B G"],
-        settings: CemConfig,
-        generators: Sequence[torch.Generator],
-        stop: Callable[[], Interruption | None],
-        on_iteration: Callable[[CemStep], None] | None,
-    ) -> tuple[list[CemStep], StopReason]:
-        shape = (len(target), self.config.keyframes, self.model.decision_dim)
-        mean = torch.zeros(shape, device=target.device)
-        steps: list[CemStep] = []
-        for step in cem(score, mean, torch.ones_like(mean), settings, generators):
-            steps.append(step)
-            if on_iteration is not None:
-                on_iteration(step)
-            if step.iteration < settings.iterations and (reason := stop()) is not None:
-                return steps, reason
-        return steps, "iterations"
 
     def _choose(self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int) -> _Choice:
         """The first choice among the candidates of the shortlist with the most plausible keyframes."""

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.servo import Servo, ServoStep
+from planner.rollout import drive
+from planner.servo import Acting, Servo, ServoStep
 from world_models.interface import Context, Dynamics, Future
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief
@@ -40,6 +41,7 @@ class LearnedController:
     servo: Servo
     memory: int
 
+    @torch.inference_mode()
     def act(
         self,
         seen: Context,
@@ -48,7 +50,17 @@ class LearnedController:
         generator: torch.Generator,
     ) -> ServoStep:
         """The next action after a search from the last frames."""
-        return self.servo.act(self.look(seen), subgoal, warm_start, [generator])
+        return drive(self.acting(seen, subgoal, warm_start, generator))
+
+    def acting(
+        self,
+        seen: Context,
+        subgoal: Float[Tensor, "1 C H W"],
+        warm_start: Float[Tensor, "1 L A"] | None,
+        generator: torch.Generator,
+    ) -> Acting:
+        """:meth:`act` for somebody who computes the roll-outs of many searches."""
+        return self.servo.acting(self.look(seen), subgoal, warm_start, [generator])
 
     @torch.inference_mode()
     def look(self, seen: Context) -> Any:

@@ -5,16 +5,109 @@ round differently for another number of rows, so this is what makes the plan of 
 bits alone or fused with others.
 """
 
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, cast
+from collections.abc import Callable, Generator, Hashable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.cem import Score
 from planner.costs import Cost
 from world_models.interface import Context, Dynamics, State, WorldModel
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class RollOut:
+    """Rows for a function that treats each on its own: what a search waits for.
+
+    Attributes:
+        kind: roll-outs of equal kinds have the same function, chunk and shapes of rows: they may share calls.
+        function: ``chunk`` rows of every input to ``chunk`` rows of output.
+        inputs: N rows each.
+        chunk: rows per call; the last call is filled up with copies of the last row.
+    """
+
+    kind: Hashable
+    function: Callable[..., Tensor]
+    inputs: tuple[Tensor, ...]
+    chunk: int
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def rows(self, start: int, stop: int) -> tuple[Tensor, ...]:
+        """These rows of every input."""
+        return tuple(part[start:stop] for part in self.inputs)
+
+    def alone(self) -> Tensor:
+        """The N rows of output, computed with no others."""
+        pieces = [
+            call(self.function, self.rows(start, start + self.chunk), self.chunk)
+            for start in range(0, len(self), self.chunk)
+        ]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+def call(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], rows: int) -> Tensor:
+    """The output for the N <= ``rows`` rows of the inputs, filled up to exactly ``rows`` for the call."""
+    count = len(inputs[0])
+    return function(*(_filled(part, rows) for part in inputs))[:count]
+
+
+def drive(work: Generator[Any, Any, T], heed: Callable[[Any], Any] = lambda event: None) -> T:
+    """Do work that waits for roll-outs, alone; whatever else it yields is answered by ``heed``."""
+    answer = None
+    while True:
+        try:
+            asked = work.send(answer)
+        except StopIteration as end:
+            return cast(T, end.value)
+        answer = asked.alone() if isinstance(asked, RollOut) else heed(asked)
+
+
+class Pricing(Generic[State]):
+    """The costs of what ``model`` imagines from a state of B rows, for the search.
+
+    The N candidates of each row reach the model in batches of exactly ``chunk``.
+    """
+
+    def __init__(
+        self, model: Dynamics[State], state: State, cost: Cost, target: Float[Tensor, "B G"], chunk: int
+    ) -> None:
+        """Raises ValueError if ``chunk`` is not positive."""
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {chunk}")
+        self._model, self._state, self._cost, self._target, self._chunk = model, state, cost, target, chunk
+
+    def __call__(self, candidates: Float[Tensor, "B N L D"]) -> Float[Tensor, "B N"]:
+        """Costs, computed here and now. Raises ValueError if candidates and target have unequal rows."""
+        return drive(self.ask(candidates))
+
+    def ask(self, candidates: Float[Tensor, "B N L D"]) -> Generator[RollOut, Tensor, Float[Tensor, "B N"]]:
+        """Costs, from roll-outs that somebody else computes: one per row of the batch. Raises likewise."""
+        if len(candidates) != len(self._target):
+            raise ValueError(f"candidates have {len(candidates)} rows, the target {len(self._target)}")
+        costs = []
+        for roll_out in self._roll_outs(candidates):
+            costs.append((yield roll_out))
+        return torch.stack(costs)
+
+    def _roll_outs(self, candidates: Float[Tensor, "B N L D"]) -> Iterator[RollOut]:
+        model, cost, state = self._model, self._cost, self._state
+        names, columns = zip(*_tensors(state).items(), strict=True)
+
+        def price(decisions: Tensor, target: Tensor, *parts: Tensor) -> Tensor:
+            repeated = cast(State, replace(cast(Any, state), **dict(zip(names, parts, strict=True))))
+            return cost(model.imagine(repeated, decisions), decisions, target)
+
+        kind = (model, cost, type(state), self._chunk, candidates.shape[2:])
+        for row, decisions in enumerate(candidates):
+            single = [column[row].expand(len(decisions), *column.shape[1:]) for column in columns]
+            target = self._target[row].expand(len(decisions), -1)
+            yield RollOut(kind, price, (decisions, target, *single), self._chunk)
 
 
 def encode_rows(model: WorldModel[State], context: Context) -> State:
@@ -39,54 +132,17 @@ def repeat_row(state: State, row: int, count: int) -> State:
     return cast(State, replace(cast(Any, state), **repeated))
 
 
-def make_score(
-    model: Dynamics[State],
-    state: State,
-    cost: Cost,
-    target: Float[Tensor, "B G"],
-    chunk: int,
-) -> Score:
-    """A score for the search: the cost of what ``model`` imagines from ``state``.
-
-    The N candidates of each row reach the model in batches of exactly ``chunk``; the last one is
-    filled up with zero decisions, whose costs are dropped.
-
-    Raises:
-        ValueError: if ``chunk`` is not positive, or candidates and target have unequal rows.
-    """
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1, got {chunk}")
-    rows = range(target.shape[0])
-    states = [repeat_row(state, b, chunk) for b in rows]
-    targets = [_repeat(target, b, chunk) for b in rows]
-
-    def score(candidates: Float[Tensor, "B N L D"]) -> Float[Tensor, "B N"]:
-        if candidates.shape[0] != len(targets):
-            raise ValueError(f"candidates have {candidates.shape[0]} rows, the target {len(targets)}")
-        count = candidates.shape[1]
-        costs = []
-        for b in rows:
-            pieces = [
-                cost(model.imagine(states[b], decisions), decisions, targets[b])
-                for decisions in _chunks(candidates[b], chunk)
-            ]
-            costs.append(pieces[0] if len(pieces) == 1 else torch.cat(pieces))
-        return torch.stack(costs)[:, :count]
-
-    return score
-
-
-def _chunks(candidates: Float[Tensor, "N L D"], chunk: int) -> list[Float[Tensor, "chunk L D"]]:
-    missing = -len(candidates) % chunk
-    if missing:
-        padding = candidates.new_zeros(missing, *candidates.shape[1:])
-        candidates = torch.cat([candidates, padding])
-    return [candidates[start : start + chunk] for start in range(0, len(candidates), chunk)]
-
-
 def _repeat(tensor: Tensor, row: int, count: int) -> Tensor:
     # A copy even of one row: gradients cannot pass through tensors made in inference mode.
     return tensor[row].expand(count, *tensor.shape[1:]).clone(memory_format=torch.contiguous_format)
+
+
+def _filled(rows: Tensor, count: int) -> Tensor:
+    """Exactly ``count`` rows in one piece of memory, by copies of the last one."""
+    missing = count - len(rows)
+    if missing:
+        rows = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])])
+    return rows.contiguous()
 
 
 def _tensors(state: object) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ goes in and comes out. On request a few steps of gradient descent through the mo
 refine the answer of the search.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,9 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.cem import CemConfig, cem, cheapest
+from planner.cem import CemConfig, Search, cheapest
 from planner.costs import Cost
-from planner.rollout import make_score, repeat_row, target_rows
+from planner.rollout import Pricing, RollOut, drive, repeat_row, target_rows
 from world_models.interface import Dynamics, Future
 
 
@@ -64,6 +64,10 @@ class ServoStep:
     decisions: Float[Tensor, "B L A"]
 
 
+Acting = Generator[RollOut, Tensor, ServoStep]
+"""Yields roll-outs, to be sent their costs."""
+
+
 class Servo:
     """Chooses the next action by searching the model's action sequences."""
 
@@ -89,9 +93,20 @@ class Servo:
             ValueError: if the subgoal shows no object, if the warm start has the wrong shape, if
                 there is not one generator per row, or if there is no gradient to take steps along.
         """
+        return drive(self.acting(state, subgoal, warm_start, generators))
+
+    @torch.inference_mode()
+    def acting(
+        self,
+        state: Any,
+        subgoal: Float[Tensor, "B C H W"],
+        warm_start: Float[Tensor, "B L A"] | None,
+        generators: Sequence[torch.Generator],
+    ) -> Acting:
+        """:meth:`act` for somebody who computes the roll-outs of many searches. Raises likewise."""
         config = self.config
         target = target_rows(self.cost, subgoal)
-        score = make_score(self.model, state, self.cost, target, chunk=config.cem.candidates)
+        pricing = Pricing(self.model, state, self.cost, target, chunk=config.cem.candidates)
         shape = (len(target), config.horizon, self.model.decision_dim)
         mean = torch.zeros(shape, device=subgoal.device)
         spread, first = 1.0, None
@@ -100,7 +115,10 @@ class Servo:
                 raise ValueError(f"warm_start must have shape {list(shape)}, got {list(warm_start.shape)}")
             mean, spread, first = warm_start, config.warm_std, warm_start
         std = torch.full_like(mean, spread)
-        steps = list(cem(score, mean, std, config.cem, generators, first))
+        search = Search(mean, std, config.cem, generators, first)
+        steps = []
+        for _ in range(config.cem.iterations):
+            steps.append(search.tell((yield from pricing.ask(search.ask()))))
         found = [cheapest(steps, row, 1, config.cem) for row in range(len(target))]
         if config.gradient_steps:
             found = [self._refine(state, target, row, *answer) for row, answer in enumerate(found)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.rollout import encode_rows, make_score, repeat_row, target_rows
+from planner.rollout import encode_rows, Pricing, repeat_row, target_rows
 from world_models.interface import Context, Future
 
 
@@ -67,7 +67,7 @@ def states(batch: int) -> State:
 def test_costs_are_those_of_a_plain_loop_whatever_the_chunk(chunk: int) -> None:
     model, cost, state = Dense(), SquaredDistance(), states(3)
     candidates, target = random(3, 50, 4, 3), random(3, 40, seed=3)
-    costs = make_score(model, state, cost, target, chunk)(candidates)
+    costs = Pricing(model, state, cost, target, chunk)(candidates)
     for b in range(3):
         for n in range(50):
             decisions = candidates[b, n][None]
@@ -84,7 +84,7 @@ def test_padding_changes_no_bits_of_an_elementwise_model(point_mass: Any) -> Non
     context = Context(point_mass.decode(torch.tensor([[20.0, 20.0]]))[:, None], torch.zeros(1, 0, 2))
     state, target, candidates = point_mass.encode(context), torch.full((1, 2), 30.0), random(1, 200, 6, 2)
     whole, *others = (
-        make_score(point_mass, state, Distance(), target, chunk)(candidates) for chunk in (200, 7, 64, 256)
+        Pricing(point_mass, state, Distance(), target, chunk)(candidates) for chunk in (200, 7, 64, 256)
     )
     assert all(torch.equal(whole, other) for other in others)
 
@@ -92,7 +92,7 @@ def test_padding_changes_no_bits_of_an_elementwise_model(point_mass: Any) -> Non
 @pytest.mark.parametrize(("chunk", "calls"), [(50, 1), (20, 3), (64, 1)])
 def test_the_model_only_sees_full_chunks(chunk: int, calls: int) -> None:
     model = Dense()
-    make_score(model, states(2), SquaredDistance(), random(2, 40), chunk)(random(2, 50, 4, 3))
+    Pricing(model, states(2), SquaredDistance(), random(2, 40), chunk)(random(2, 50, 4, 3))
     assert model.shapes == [torch.Size([chunk, 4, 3])] * (2 * calls)
 
 
@@ -100,11 +100,11 @@ def test_the_model_only_sees_full_chunks(chunk: int, calls: int) -> None:
 def test_a_batch_of_two_equals_two_batches_of_one(chunk: int) -> None:
     model, cost, state = Dense(), SquaredDistance(), states(2)
     candidates, target = random(2, 200, 4, 3), random(2, 40, seed=3)
-    together = make_score(model, state, cost, target, chunk)(candidates)
+    together = Pricing(model, state, cost, target, chunk)(candidates)
     for b in (0, 1):
         rows = slice(b, b + 1)
         one = State(state.hidden[rows], state.offset[rows])
-        alone = make_score(model, one, cost, target[rows], chunk)(candidates[rows])
+        alone = Pricing(model, one, cost, target[rows], chunk)(candidates[rows])
         assert torch.equal(alone[0], together[b])
 
 
@@ -144,7 +144,7 @@ def test_a_state_must_be_a_dataclass_of_tensors(state: object, message: str) -> 
 
 
 def test_wrong_sizes_are_named() -> None:
-    make: Callable[[int], Any] = lambda chunk: make_score(  # noqa: E731
+    make: Callable[[int], Any] = lambda chunk: Pricing(  # noqa: E731
         Dense(), states(2), SquaredDistance(), random(2, 40), chunk
     )
     with pytest.raises(ValueError, match="at least 1, got 0"):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from planner.cem import CemConfig, cem, cheapest
 from planner.costs import ColorSegmenter, ObjectDistance
-from planner.rollout import make_score
+from planner.rollout import Pricing
 from planner.servo import Servo, ServoConfig, ServoStep
 from world_models.interface import Context, Future
 
@@ -98,7 +98,7 @@ def test_the_action_starts_the_cheapest_sequence_of_the_search(
     search = CemConfig(candidates=30, iterations=4, bound=1.0, best_ever=best_ever)
     config = ServoConfig(horizon=5, cem=search)
     state, goal = point_mass.encode(toy_context((20.0, 15.0))), toy_picture((30.0, 20.0))
-    score = make_score(point_mass, state, cost, cost.target(goal), chunk=30)
+    score = Pricing(point_mass, state, cost, cost.target(goal), chunk=30)
     zeros = torch.zeros(1, 5, 2)
     answers = set()
     for seed in range(10):
