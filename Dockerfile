@@ -1,4 +1,6 @@
 # The server with its weights. CPU builds of torch: docker build --build-arg PIP_EXTRA_INDEX_URL=... .
+# It listens to other machines and so does not start without keys. After `python -m server.keys alice --file keys.txt`:
+# docker run -p 8000:8000 -v ./keys.txt:/keys.txt:ro -e WAYMARK_KEYS_FILE=/keys.txt waymark
 FROM python:3.11-slim
 
 RUN apt-get update \

@@ -16,6 +16,8 @@ from planner.build import (
     load_ready,
 )
 from server.app import create_app
+from server.keys import read_keys
+from server.protocol import configure
 from server.service import ModelService
 from server.settings import Settings
 
@@ -38,15 +40,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     settings, models = _settings()
     service = ModelService(settings, lambda name, device: models[name])
-    config = uvicorn.Config(
-        create_app(settings, service),
-        host=settings.host,
-        port=settings.port,
-        http="httptools",
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    _Server(config, service).run()
+    _Server(configure(create_app(settings, service), settings), service).run()
 
 
 def _settings() -> tuple[Settings, dict[str, ReadyPlanner | ReadyWorldModel]]:
@@ -64,16 +58,19 @@ def _settings() -> tuple[Settings, dict[str, ReadyPlanner | ReadyWorldModel]]:
     )
     parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
+    parser.add_argument("--keys-file", help="who may use the server (default: this machine alone)")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        parser.error("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors()))
+        parser.error("; ".join(": ".join([*map(str, item["loc"]), item["msg"]]) for item in error.errors()))
     try:
         torch.zeros(1, device=settings.device)
     except (RuntimeError, AssertionError):
         parser.error(f"device {settings.device!r} is not available here; cpu always is")
     try:
+        if settings.keys_file is not None:
+            read_keys(settings.keys_file)
         return settings, {name: load_ready(name, settings.device) for name in settings.models}
     except ValueError as error:
         parser.error(str(error))

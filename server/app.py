@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from server import problems
-from server.middleware import BodyLimit, RequestId
+from server.auth import Gate
+from server.keys import read_keys
+from server.middleware import BodyLimit, RequestId, SafeHeaders
 from server.openapi import describe
 from server.routes import router
 from server.service import ModelService
@@ -23,7 +25,11 @@ _DESCRIPTION = (
 
 
 def create_app(settings: Settings, service: ModelService) -> FastAPI:
-    """The HTTP service around ``service``, which starts and ends with the application's lifespan."""
+    """The HTTP service around ``service``, which starts and ends with the application's lifespan.
+
+    Raises:
+        KeysError: the keys file of the settings cannot be used.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -46,6 +52,8 @@ def create_app(settings: Settings, service: ModelService) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost: a refused body has a request id too.
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(Gate, keys=None if settings.keys_file is None else read_keys(settings.keys_file))
+    app.add_middleware(SafeHeaders)
     app.add_middleware(RequestId)
 
     def openapi() -> dict[str, Any]:

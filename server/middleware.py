@@ -1,4 +1,4 @@
-"""What is done to every request before a route sees it: a name, and a limit on its body."""
+"""What is done to every request and reply around the routes: a name, safe headers, a limit on the body."""
 
 import re
 import uuid
@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.headers import API, PAGE, is_page
 from server.problems import HTTP_KINDS, problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -33,6 +34,27 @@ class RequestId:
             await send(message)
 
         await self.app(scope, receive, send_named)
+
+
+class SafeHeaders:
+    """Adds the headers of :mod:`server.headers` that a reply does not set itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in (PAGE if is_page(scope["path"]) else API).items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_safe)
 
 
 class BodyLimit:

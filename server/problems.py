@@ -11,10 +11,12 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.codecs import InvalidPicture, InvalidRequest, ascii_json
 from server.engine import DeadlinePassed, QueueFull, ShuttingDown
+from server.headers import API
 from server.plan_store import UnknownPlan
 from server.plan_tasks import NoObject
 from server.schemas import FieldError
@@ -22,6 +24,8 @@ from server.service import UnknownModel, WrongModel
 from server.tasks import TooMuchWork
 
 MEDIA_TYPE = "application/problem+json"
+CLIENT_LEFT = 499
+"""Not a registered status, but the usual one in logs for a client that left before the reply."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,14 @@ KINDS: Mapping[type[Exception], Kind] = {
 
 HTTP_KINDS: Mapping[int, Kind] = {
     400: Kind(400, "bad-request", "The request cannot be read"),
+    401: Kind(401, "unauthorized", "A valid key is needed"),
+    403: Kind(403, "cross-site", "The request comes from a page of another site"),
     404: Kind(404, "not-found", "There is nothing here"),
     405: Kind(405, "method-not-allowed", "The method is not allowed here"),
+    408: Kind(408, "request-timeout", "The request did not arrive in time"),
     413: Kind(413, "body-too-large", "The body is too large"),
+    421: Kind(421, "forbidden-host", "The request is meant for another host"),
+    431: Kind(431, "headers-too-large", "The head of the request is too large"),
 }
 """Problems of plain HTTP, by status."""
 
@@ -94,6 +103,17 @@ def problem(
 ) -> Response:
     """A reply that says what went wrong."""
     request_id = str(getattr(request.state, "request_id", ""))
+    return Response(
+        content(kind, detail, request_id, errors),
+        status_code=kind.status,
+        media_type=MEDIA_TYPE,
+        # What fails unexpectedly is answered outside of all middleware, hence here too.
+        headers={**API, **(headers or {}), "X-Request-Id": request_id},
+    )
+
+
+def content(kind: Kind, detail: str, request_id: str, errors: list[FieldError] | None = None) -> bytes:
+    """The body of such a reply."""
     body: dict[str, object] = {
         "type": kind.type,
         "title": kind.title,
@@ -103,12 +123,7 @@ def problem(
     }
     if errors:
         body["errors"] = [error.model_dump() for error in errors]
-    return Response(
-        ascii_json(body),
-        status_code=kind.status,
-        media_type=MEDIA_TYPE,
-        headers={**(headers or {}), "X-Request-Id": request_id},
-    )
+    return ascii_json(body)
 
 
 def install(app: FastAPI) -> None:
@@ -116,6 +131,7 @@ def install(app: FastAPI) -> None:
     for error in KINDS:
         app.add_exception_handler(error, _known)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -133,6 +149,11 @@ async def _http(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     kind = HTTP_KINDS.get(error.status_code, Kind(error.status_code, "http-error", phrase))
     return problem(request, kind, str(error.detail), headers=error.headers)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    # Nobody is there to read it.
+    return Response(status_code=CLIENT_LEFT)
 
 
 async def _validation(request: Request, error: Exception) -> Response:

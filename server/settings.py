@@ -1,8 +1,10 @@
 """What an operator may set: ``WAYMARK_*`` environment variables or the flags of ``python -m server``."""
 
+import ipaddress
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from planner.build import available_world_models
@@ -40,7 +42,38 @@ class Settings(BaseSettings):
     max_deadline_ms: int = Field(default=60_000, ge=1)
     """Largest ``deadline_ms`` a request may ask for."""
 
+    keys_file: Path | None = None
+    """Who may use the server, see :mod:`server.keys`; without it, whoever is at this machine."""
+
+    key_requests: int = Field(default=4, ge=1)
+    """Requests of one key that may wait or run at the same time."""
+
+    receive_seconds: float = Field(default=8.0, gt=0, le=3600)
+    """Time for a request to arrive whole, head and body."""
+
+    max_connections: int = Field(default=512, ge=1)
+    """Connections open at the same time; one more is closed at once."""
+
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "Settings":
+        if self.keys_file is None and not is_loopback(self.host):
+            raise ValueError(
+                f"other machines reach {self.host}: make a key with `python -m server.keys NAME --file FILE` "
+                "and name the file with --keys-file or WAYMARK_KEYS_FILE, or listen on 127.0.0.1"
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address means this machine and is reached from no other."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -22,6 +22,7 @@ from planner.costs import ColorSegmenter
 from planner.hierarchy import Plan, Planner, never
 from server.app import create_app
 from server.codecs import to_base64
+from server.protocol import configure
 from server.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import read_model, write_model
@@ -97,7 +98,9 @@ def service(make_service: Callable[..., ModelService]) -> ModelService:
 @pytest.fixture
 def http(service: ModelService) -> Iterator[TestClient]:
     """The service over HTTP in process, warmed up; a failure inside is a 500, not an exception."""
-    with TestClient(create_app(service.settings, service), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(service.settings, service), base_url="http://localhost", raise_server_exceptions=False
+    ) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
         yield client
 
@@ -179,13 +182,16 @@ def worlds(world_folders: dict[str, Path]) -> Iterator[ModelService]:
 @pytest.fixture(scope="session")
 def world_http(worlds: ModelService) -> TestClient:
     """That service over HTTP in process."""
-    return TestClient(create_app(worlds.settings, worlds), raise_server_exceptions=False)
+    return TestClient(
+        create_app(worlds.settings, worlds), base_url="http://localhost", raise_server_exceptions=False
+    )
 
 
 @contextmanager
 def serving(service: ModelService) -> Iterator[str]:
     """The service on a real socket; gives its URL."""
-    config = uvicorn.Config(create_app(service.settings, service), port=0, log_level="warning", lifespan="on")
+    app = create_app(service.settings, service)
+    config = configure(app, service.settings, port=0, log_level="warning", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -156,7 +156,7 @@ def test_a_plan_is_named_in_place_of_a_picture(
 ) -> None:
     models = worlds.models | {"toy": ready_planner}
     service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
-    with TestClient(create_app(service.settings, service)) as http:
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as http:
         plan = http.post("/v1/plans", json=body).json()
         assert plan["id"] == plan["digest"]
         unnamed = {key: value for key, value in order.items() if key != "subgoal"}

@@ -274,7 +274,7 @@ def test_failed_warm_up_is_not_ready(
 ) -> None:
     monkeypatch.setattr(gated, "plan", lambda *args, **kwargs: json.loads("{"))
     service = make_service()
-    with TestClient(create_app(service.settings, service)) as client:
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as client:
         while (reply := client.get("/readyz")).json()["detail"].startswith("The models are being"):
             pass
     assert_problem(reply, 503, "not-ready", "The warm-up failed")

@@ -57,7 +57,7 @@ def test_same_seed_same_plan_also_after_a_restart(
 ) -> None:
     first, second = (http.post("/v1/plans", json=body) for _ in range(2))
     service = make_service()
-    with TestClient(create_app(service.settings, service)) as restarted:
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as restarted:
         third = restarted.post("/v1/plans", json=body)
     assert content(first) == content(second) == content(third)
     assert first.json()["digest"] == second.json()["digest"] == third.json()["digest"]
@@ -161,7 +161,7 @@ def test_ready_only_after_the_warm_up_plan(
 ) -> None:
     gated.gate.clear()
     service = make_service()
-    with TestClient(create_app(service.settings, service)) as client:
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as client:
         assert client.get("/livez").json() == {"status": "alive"}
         warming = client.get("/readyz")
         assert (warming.status_code, warming.json()["type"]) == (503, "urn:waymark:problem:not-ready")

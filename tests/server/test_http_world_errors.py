@@ -174,7 +174,7 @@ def test_models_that_cannot_answer(
     assert_problem(post(world_http, "plans", body), 404, "unknown-model", "available: none.")
     models = worlds.models | {"toy": ready_planner}
     service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
-    with TestClient(create_app(service.settings, service)) as http:
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as http:
         for path, order, able in (
             ("plans", body | {"model": "tiny-rnn"}, "tiny-rnn cannot answer this; models that can: toy."),
             (
@@ -197,6 +197,6 @@ def test_deadline_that_passes_in_the_work(world_http: TestClient) -> None:
 def test_no_new_work_while_shutting_down(worlds: ModelService) -> None:
     models = dict(worlds.models)
     service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
-    with TestClient(create_app(service.settings, service)) as http:
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as http:
         service.drain()
         assert_problem(post(http, "rewards", REWARDS), 503, "shutting-down", "takes no new requests")

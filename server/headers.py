@@ -1,0 +1,28 @@
+"""Response headers that keep a browser from doing with a reply what it is not for."""
+
+from collections.abc import Mapping
+
+_ALL = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+API: Mapping[str, str] = _ALL | {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""Of replies that carry data: nothing in them is run, shown in a frame or kept."""
+
+PAGE: Mapping[str, str] = _ALL | {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
+        "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    ),
+}
+"""Of the page and its files: scripts and styles come from this server alone."""
+
+
+def is_page(path: str) -> bool:
+    """Whether a path belongs to the page, which is the same for everybody."""
+    return path == "/" or path.startswith("/web/")
