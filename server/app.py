@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from server import problems
+from server import page, problems
 from server.auth import Gate
 from server.keys import read_keys
 from server.middleware import BodyLimit, RequestId, SafeHeaders
@@ -49,6 +49,7 @@ def create_app(settings: Settings, service: ModelService) -> FastAPI:
     )
     app.state.service = service
     app.include_router(router)
+    app.include_router(page.router)
     problems.install(app)
     # The last one added is the outermost: a refused body has a request id too.
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)

@@ -1,0 +1,130 @@
+// Line charts in SVG, small enough to be drawn anew whenever a number arrives.
+
+import { element, short, svg } from "./dom.js";
+
+const [WIDTH, HEIGHT] = [560, 220];
+const MARGIN = { left: 46, right: 12, top: 12, bottom: 34 };
+const INNER = { width: WIDTH - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
+
+export class Chart {
+  // name is read aloud; x and y name the axes.
+  constructor(node, { name, x, y }) {
+    this.names = { name, x, y };
+    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "plot" });
+    this.legend = element("ul", { class: "legend" });
+    node.replaceChildren(this.picture, this.legend);
+    this.draw([]);
+  }
+
+  // series: [{name, kind, points: [[x, y | null], ...], spread: [deviation | null, ...]?}]; kind is a class of the
+  // style sheet. xs: [least, most] to leave room for what is still to come.
+  draw(series, { xs = null } = {}) {
+    this.series = series;
+    const range = ranges(series, xs);
+    this.toX = (x) => MARGIN.left + ((x - range.x[0]) / (range.x[1] - range.x[0])) * INNER.width;
+    this.toY = (y) => MARGIN.top + (1 - (y - range.y[0]) / (range.y[1] - range.y[0])) * INNER.height;
+    this.cursorLine = svg("path", { class: "cursor" });
+    this.picture.replaceChildren(
+      ...this.#axes(range),
+      ...series.filter((one) => one.spread).map((one) => this.#band(one)),
+      ...series.map((one) => this.#line(one)),
+      ...series.flatMap((one) => (one.points.length <= 30 ? this.#dots(one) : [])),
+      this.cursorLine,
+    );
+    this.#label();
+    this.cursor(null);
+  }
+
+  // Marks a place on the x axis and writes the values there into the legend; null: the last values.
+  cursor(x) {
+    const known = x !== null && this.series.length > 0;
+    this.cursorLine.setAttribute("d", known ? `M${this.toX(x)} ${MARGIN.top}v${INNER.height}` : "");
+    this.legend.replaceChildren(
+      ...this.series.map((one) => {
+        const point = known ? one.points.find(([at]) => at === x) : one.points.findLast(([, y]) => y !== null);
+        const value = point ? ` ${short(point[1])}` : "";
+        return element("li", { class: one.kind }, element("span", {}, one.name), element("b", {}, value));
+      }),
+    );
+  }
+
+  #axes(range) {
+    const parts = [];
+    for (const y of ticks(range.y, 4)) {
+      const at = this.toY(y);
+      parts.push(svg("path", { d: `M${MARGIN.left} ${at}h${INNER.width}`, class: "grid" }));
+      parts.push(svg("text", { x: MARGIN.left - 7, y: at + 4, class: "tick y" }, short(y)));
+    }
+    for (const x of ticks(range.x, 8).filter(Number.isInteger)) {
+      parts.push(svg("text", { x: this.toX(x), y: HEIGHT - 18, class: "tick x" }, short(x)));
+    }
+    parts.push(svg("text", { x: WIDTH - MARGIN.right, y: HEIGHT - 3, class: "axis end" }, this.names.x));
+    parts.push(svg("text", { x: MARGIN.left - 40, y: HEIGHT - 3, class: "axis" }, `↑ ${this.names.y}`));
+    return parts;
+  }
+
+  #line({ points, kind }) {
+    let pen = "M";
+    const steps = points.map(([x, y]) => {
+      if (y === null) {
+        pen = "M";
+        return "";
+      }
+      const step = `${pen}${this.toX(x).toFixed(1)} ${this.toY(y).toFixed(1)}`;
+      pen = "L";
+      return step;
+    });
+    return svg("path", { d: steps.join(""), class: `line ${kind}` });
+  }
+
+  #dots({ points, kind }) {
+    return points
+      .filter(([, y]) => y !== null)
+      .map(([x, y]) => svg("circle", { cx: this.toX(x), cy: this.toY(y), r: 3, class: `dot ${kind}` }));
+  }
+
+  #band({ points, spread, kind }) {
+    const kept = points.map(([x, y], i) => [x, y, spread[i]]).filter(([, y, wide]) => y !== null && wide !== null);
+    const corner = (x, y) => `${this.toX(x).toFixed(1)} ${this.toY(y).toFixed(1)}`;
+    const upper = kept.map(([x, y, wide]) => corner(x, y + wide));
+    const lower = kept.map(([x, y, wide]) => corner(x, y - wide)).reverse();
+    return svg("path", { d: kept.length ? `M${[...upper, ...lower].join("L")}Z` : "", class: `band ${kind}` });
+  }
+
+  #label() {
+    const last = this.series.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1])}`);
+    const said = last.length ? `${this.names.name}; last values: ${last.join(", ")}` : `${this.names.name}: no data yet`;
+    this.picture.setAttribute("aria-label", said);
+  }
+}
+
+function ranges(series, xs) {
+  const points = series.flatMap(({ points, spread }) =>
+    points.flatMap(([x, y], i) => (y === null ? [] : [[x, y + (spread?.[i] ?? 0)], [x, y - (spread?.[i] ?? 0)]])),
+  );
+  const across = [...(xs ?? []), ...points.map(([x]) => x)];
+  const up = points.map(([, y]) => y);
+  return { x: wide(across), y: padded(wide([...up, 0])) };
+}
+
+// [least, most] with a distance between them.
+function wide(values) {
+  if (!values.length) return [0, 1];
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return high > low ? [low, high] : [low, low + 1];
+}
+
+function padded([low, high]) {
+  const room = 0.06 * (high - low);
+  return [low < 0 ? low - room : low, high + room];
+}
+
+// About so many round numbers within a range.
+function ticks([low, high], wanted) {
+  const rough = (high - low) / wanted;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough);
+  const first = Math.ceil(low / step - 1e-9);
+  const count = Math.floor(high / step + 1e-9) - first + 1;
+  return Array.from({ length: count }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}

@@ -1,0 +1,91 @@
+// The page as a whole: what the server has, what is chosen, which panels are to be seen.
+
+import { get, key } from "./api.js";
+import { byId, fill } from "./dom.js";
+import { ExecutePanel } from "./execute.js";
+import { ForeseePanel } from "./foresee.js";
+import { LoopPanel } from "./loop.js";
+import { useModel, watchToggles } from "./marks.js";
+import { Notice } from "./notices.js";
+import { PlanPanel } from "./plan.js";
+import { Scenes } from "./scenes.js";
+
+const execute = new ExecutePanel();
+const scenes = new Scenes(() => plans.forget());
+const plans = new PlanPanel(scenes, (plan) => execute.plan(plan));
+const foresee = new ForeseePanel();
+const loop = new LoopPanel();
+const notice = new Notice(byId("start-notice"), { retry: () => start() });
+let models = new Map();
+let environments = [];
+
+async function start() {
+  notice.clear();
+  light("waiting", "Looking for the server …");
+  try {
+    const [listed, known] = await Promise.all([get("/v1/models"), get("/v1/environments")]);
+    models = new Map(listed.models.map((model) => [model.name, model]));
+    environments = known.environments;
+    byId("key-panel").hidden = true;
+    fill(byId("environment"), environments.map(({ name }) => [name, name]));
+    choose();
+    light("ready", `Ready, ${models.size} models`);
+  } catch (error) {
+    light("bad", error.status === 401 ? "A key is needed" : "Not available");
+    if (error.status !== 401) notice.show(error);
+  }
+}
+
+function choose() {
+  const environment = environments.find(({ name }) => name === byId("environment").value);
+  const push = environment.kind === "push";
+  byId("push").hidden = !push;
+  byId("dmc").hidden = push;
+  document.querySelectorAll("[data-for=push]").forEach((node) => (node.hidden = !push));
+  fill(byId("planner"), environment.planners.map((name) => [name, name]));
+  fill(byId("world-model"), environment.controllers.map((name) => [name, name]));
+  chooseModels();
+}
+
+function chooseModels() {
+  const environment = environments.find(({ name }) => name === byId("environment").value);
+  const world = models.get(byId("world-model").value) ?? null;
+  useModel(world);
+  if (environment.kind === "push") {
+    const planner = models.get(byId("planner").value);
+    if (!planner) return notice.show(new Error("No planner is loaded: start the server with one, such as keyin-push."));
+    execute.use(environment, world, planner.limits.deadline_ms.max);
+    if (plans.model !== planner) plans.use(planner);
+    scenes.use(environment, planner.image_size);
+  } else if (world) {
+    foresee.use(environment, world);
+    loop.use(environment, world);
+  } else {
+    notice.show(new Error(`No world model with a reward head for ${environment.name} is loaded.`));
+  }
+}
+
+function light(state, words) {
+  byId("server-light").className = `light ${state}`;
+  byId("server-status").textContent = words;
+}
+
+byId("environment").addEventListener("change", () => {
+  notice.clear();
+  choose();
+});
+byId("planner").addEventListener("change", chooseModels);
+byId("world-model").addEventListener("change", chooseModels);
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key.set(byId("key").value.trim());
+  byId("key").value = "";
+  start();
+});
+document.addEventListener("unauthorized", () => {
+  key.set("");
+  byId("key-panel").hidden = false;
+  byId("key").focus();
+});
+watchToggles();
+start();

@@ -1,0 +1,181 @@
+// Planning: settings and what they cost, the search as it runs, the strip of subgoals.
+
+import { stream } from "./api.js";
+import { Chart } from "./chart.js";
+import { byId, element, saveText, seconds, short } from "./dom.js";
+import { expect, showMarked, unmark } from "./marks.js";
+import { numbers } from "./notices.js";
+import { PictureView } from "./pictures.js";
+import { copyButtons } from "./snippet.js";
+import { Work } from "./work.js";
+
+const LIMITED = ["samples", "iterations", "deadline_ms"];
+
+export class PlanPanel {
+  // planned(plan or null) is told what can be executed now.
+  constructor(scenes, planned) {
+    Object.assign(this, { scenes, planned });
+    this.work = new Work("plan", () => this.run(), scenes.views);
+    this.chart = new Chart(byId("plan-chart"), { name: "Cost of the search", x: "iteration", y: "cost, pixels" });
+    this.work.form.addEventListener("input", () => this.#estimate());
+    byId("plan-json").addEventListener("click", () => saveText(this.text, `plan-${this.plan.digest.slice(0, 12)}.json`));
+    copyButtons(byId("plan-result"), () => this.request && { path: "/v1/plans", body: this.request });
+  }
+
+  // info: a planner of GET /v1/models.
+  use(info) {
+    this.model = info;
+    for (const name of LIMITED) {
+      const field = this.work.form.elements[name];
+      Object.assign(field, { min: info.limits[name].min, max: info.limits[name].max });
+      field.value = info.defaults[name];
+    }
+    this.#estimate();
+    this.forget();
+  }
+
+  // Start, goal or model are others now.
+  forget() {
+    this.work.cancel();
+    this.work.say("");
+    this.plan = null;
+    byId("plan-result").hidden = true;
+    this.planned(null);
+  }
+
+  async run() {
+    const settings = numbers(this.work.form);
+    const { start, goal } = this.scenes.scene;
+    if (!start || !goal) {
+      const missing = start ? "a goal" : goal ? "a start" : "a start and a goal";
+      this.work.notice.show(new Error(`Choose ${missing} picture first: render a scene, or upload.`));
+      return;
+    }
+    if (!settings) return;
+    this.request = { model: this.model.name, start: start.base64, goal: goal.base64, ...settings };
+    this.#begin(start, goal);
+    await this.work.run((signal) => this.#follow(signal));
+  }
+
+  async #follow(signal) {
+    this.work.say("Sent.");
+    for await (const { event, data, text } of stream("/v1/plans", this.request, signal)) {
+      if (event === "queued") this.#queued(data);
+      if (event === "iteration") this.#iteration(data);
+      if (event === "subgoal") this.#subgoal(data);
+      if (event === "result") this.#result(data, text);
+    }
+  }
+
+  #begin(start, goal) {
+    this.plan = null;
+    this.planned(null);
+    this.history = [];
+    this.chart.draw([]);
+    this.#facts([]);
+    byId("plan-json").disabled = true;
+    const names = Array.from({ length: this.model.keyframes }, (_, index) => `Subgoal ${index}`);
+    this.subgoals = names.map((name) => new PictureView(name, this.model.image_size));
+    const [first, last] = [new PictureView("Start"), new PictureView("Goal")];
+    const views = [first, ...this.subgoals, last];
+    byId("strip").replaceChildren(...views.map(({ node }) => element("li", {}, node)));
+    this.subgoals.forEach((view, index) => unmark(view, `${names[index]}: searching`));
+    this.ends = [first, last];
+    showMarked(first, start.base64, "Start");
+    showMarked(last, goal.base64, "Goal");
+    byId("plan-result").hidden = false;
+    this.work.form.setAttribute("aria-busy", "true");
+  }
+
+  #queued({ predicted_wait_ms: wait }) {
+    this.work.say(wait > 50 ? `Waiting for others, about ${seconds(wait)} …` : "Searching …");
+  }
+
+  #iteration(step) {
+    this.history.push(step);
+    if (step.iteration === 1) this.work.say(`Searching, ${step.iterations} iterations …`);
+    this.#draw(step.iterations);
+    this.#facts([
+      ["iteration", `${step.iteration} of ${step.iterations}`],
+      ["best cost", `${short(step.best_cost)} px`],
+      ["elapsed", seconds(step.elapsed_ms)],
+    ]);
+  }
+
+  #draw(iterations) {
+    const along = (name) => this.history.map((step) => [step.iteration, step[name]]);
+    this.chart.draw(
+      [
+        { name: "mean ± elite σ", kind: "second", points: along("mean_cost"), spread: this.history.map((step) => step.elite_std) },
+        { name: "best", kind: "first", points: along("best_cost") },
+      ],
+      { xs: [1, iterations] },
+    );
+  }
+
+  #subgoal({ index, step, image, iteration }) {
+    const view = this.subgoals[index];
+    view.caption.textContent = `step ${Math.round(step)}`;
+    showMarked(view, image, `Subgoal ${index} after iteration ${iteration}`);
+  }
+
+  #result(plan, text) {
+    Object.assign(this, { plan, text });
+    plan.subgoals.forEach(({ image, step, index, object_position: puck, whole }) => {
+      const view = this.subgoals[index];
+      view.caption.textContent = `step ${Math.round(step)}${whole ? "" : " · blurred"}`;
+      showMarked(view, image, `Subgoal ${index}, step ${Math.round(step)}`, { puck });
+    });
+    const { start, goal } = this.scenes.scene;
+    showMarked(this.ends[0], start.base64, "Start", { puck: plan.start.object_position });
+    showMarked(this.ends[1], goal.base64, "Goal", { puck: plan.goal.object_position });
+    this.scenes.seen(plan.start, plan.goal);
+    expect([start.base64, goal.base64, ...plan.subgoals.map(({ image }) => image)]);
+    if (!this.history.length) this.#drawReply(plan);
+    this.#facts([
+      ["cost", `${short(plan.cost)} px`],
+      ["iterations", `${plan.iterations_run} of ${plan.iterations}${stopped(plan.stop_reason)}`],
+      ["waiting, planning", `${seconds(plan.timings.queue_ms)}, ${seconds(plan.timings.plan_ms)}`],
+      ["seed", plan.seed],
+      ["model", `${plan.model.name} ${plan.model.version}, ${plan.model.sha256.slice(0, 12)}`],
+      ["digest", plan.digest.slice(0, 12)],
+      ["request", plan.request_id],
+    ]);
+    byId("plan-json").disabled = false;
+    this.work.say(`Planned in ${seconds(plan.timings.total_ms)}: the last subgoal is ${short(plan.cost)} pixels from the goal.`);
+    this.planned({ ...plan, scene: this.scenes.scene });
+  }
+
+  // A server that does not stream tells the costs at the end.
+  #drawReply({ cost_history: costs, iterations }) {
+    const points = costs.map((cost, index) => [index + 1, cost]);
+    this.chart.draw([{ name: "best", kind: "first", points }], { xs: [1, iterations] });
+  }
+
+  #facts(pairs) {
+    byId("plan-facts").replaceChildren(
+      ...pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))),
+    );
+  }
+
+  #estimate() {
+    const { samples, iterations } = this.work.form.elements;
+    const [wide, long, deep] = [samples.valueAsNumber || 0, iterations.valueAsNumber || 0, this.model.keyframes];
+    const work = workOf(this.model, wide, long);
+    const limit = this.model.limits.work;
+    byId("work").textContent =
+      `${wide} samples × ${deep} keyframes × ${long} iterations = ${short(wide * deep * long)} frames imagined, ` +
+      `${Math.round((100 * work) / limit)} % of the limit`;
+    byId("work").classList.toggle("over", work > limit);
+    Object.assign(byId("work-meter"), { max: 1, high: 0.8, value: Math.min(1, work / limit) });
+  }
+}
+
+function workOf(model, samples, iterations) {
+  return samples * iterations;
+}
+
+function stopped(reason) {
+  if (reason === "deadline") return ", cut by the deadline";
+  return reason === "cancelled" ? ", the server was stopping" : "";
+}

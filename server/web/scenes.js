@@ -1,0 +1,143 @@
+// Start and goal of a pushing task: uploaded, rendered by seed, or from the gallery.
+
+import { post } from "./api.js";
+import { byId, element } from "./dom.js";
+import { showMarked, unmark } from "./marks.js";
+import { Notice } from "./notices.js";
+import { PictureView, readFile } from "./pictures.js";
+
+const NAMES = { start: "Start", goal: "Goal" };
+
+export class Scenes {
+  // changed(scene) is told of every new pair; scene: {start, goal, seed}, seed null unless both are of it.
+  constructor(changed) {
+    this.changed = changed;
+    this.scene = { start: null, goal: null, seed: null };
+    this.views = {};
+    byId("wells").replaceChildren(...Object.keys(NAMES).map((name) => this.#well(name)));
+    this.notice = new Notice(byId("scene-notice"), { retry: () => this.render(this.asked), wells: this.views });
+    byId("seed-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.render(byId("scene-seed").valueAsNumber);
+    });
+    byId("any-scene").addEventListener("click", () => {
+      byId("scene-seed").value = Math.floor(Math.random() * 10_000);
+      this.render(byId("scene-seed").valueAsNumber);
+    });
+  }
+
+  // environment: of GET /v1/environments; size: of the planner's pictures.
+  async use(environment, size) {
+    this.size = size;
+    if (this.environment?.name === environment.name) return;
+    this.environment = environment;
+    this.#set({ start: null, goal: null, seed: null });
+    byId("gallery").replaceChildren();
+    for (const seed of environment.gallery) {
+      if (this.environment !== environment || !(await this.#thumbnail(seed))) break;
+    }
+  }
+
+  async render(seed) {
+    this.asked = seed;
+    this.notice.clear();
+    byId("scene-title").parentElement.setAttribute("aria-busy", "true");
+    try {
+      const { data } = await post("/v1/scenes", { environment: this.environment.name, seed });
+      this.#take(data);
+    } catch (error) {
+      this.notice.show(error);
+    } finally {
+      byId("scene-title").parentElement.removeAttribute("aria-busy");
+    }
+  }
+
+  // What a plan says it saw in the two pictures.
+  seen(start, goal) {
+    this.pucks = { start: start.object_position, goal: goal.object_position };
+    this.#draw();
+  }
+
+  #take({ start, goal, seed }) {
+    byId("scene-seed").value = seed;
+    const note = `rendered, seed ${seed}`;
+    this.#set({ start: { base64: start, note }, goal: { base64: goal, note }, seed });
+  }
+
+  #set(scene) {
+    this.scene = scene;
+    this.pucks = {};
+    this.#draw();
+    this.changed(scene);
+  }
+
+  #draw() {
+    for (const [name, view] of Object.entries(this.views)) {
+      const picture = this.scene[name];
+      const label = `${NAMES[name]} picture`;
+      if (picture) showMarked(view, picture.base64, `${label}, ${picture.note}`, { puck: this.pucks[name] });
+      else unmark(view, `${label}: none yet`);
+      this.notes[name].textContent = picture?.note ?? "none yet";
+    }
+  }
+
+  #well(name) {
+    const view = new PictureView(NAMES[name]);
+    this.views[name] = view;
+    this.notes ??= {};
+    this.notes[name] = element("p", { class: "hint", id: `${name}-note` });
+    const input = element("input", {
+      type: "file", id: `${name}-file`, accept: "image/png,image/jpeg", "aria-describedby": `${name}-note`,
+      onchange: () => input.files.length && this.#read(name, input.files[0]).then(() => (input.value = "")),
+    });
+    const well = element(
+      "div", { class: "well" }, view.node,
+      element("label", { class: "file button" }, `Upload ${name} …`, input), this.notes[name],
+    );
+    const over = (is) => (event) => {
+      event.preventDefault();
+      well.classList.toggle("over", is);
+    };
+    well.addEventListener("dragover", over(true));
+    well.addEventListener("dragleave", over(false));
+    well.addEventListener("drop", (event) => {
+      over(false)(event);
+      const [file] = event.dataTransfer.files;
+      if (file) this.#read(name, file);
+    });
+    return well;
+  }
+
+  async #read(name, file) {
+    this.notice.clear();
+    try {
+      this.#set({ ...this.scene, [name]: await readFile(file, this.size), seed: null });
+    } catch (error) {
+      this.notice.show(error);
+    }
+  }
+
+  async #thumbnail(seed) {
+    try {
+      const { data } = await post("/v1/scenes", { environment: this.environment.name, seed });
+      const views = [new PictureView("start"), new PictureView("goal")];
+      await Promise.all([views[0].show(data.start), views[1].show(data.goal)]);
+      const take = () => {
+        this.notice.clear();
+        this.#take(data);
+      };
+      byId("gallery").append(
+        element(
+          "li", {},
+          element("button", { type: "button", onclick: take, "aria-label": `Scene with seed ${seed}` },
+            ...views.map(({ canvas }) => (canvas.setAttribute("aria-hidden", "true"), canvas)),
+            element("span", {}, `seed ${seed}`)),
+        ),
+      );
+      return true;
+    } catch (error) {
+      this.notice.show(error);
+      return false;
+    }
+  }
+}

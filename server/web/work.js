@@ -1,0 +1,67 @@
+// One piece of work at a time: its button, its cancel button, its words.
+
+import { Notice } from "./notices.js";
+import { byId } from "./dom.js";
+
+export class Work {
+  // name: the beginning of the ids of form, button, cancel button, notice and status; start() is called by the form.
+  constructor(name, start, wells = {}) {
+    this.form = byId(`${name}-form`);
+    this.button = byId(name);
+    this.cancelButton = byId(`${name}-cancel`);
+    this.status = byId(`${name}-status`);
+    this.notice = new Notice(byId(`${name}-notice`), { form: this.form, retry: start, wells });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (!this.controller) start();
+    });
+    this.cancelButton.addEventListener("click", () => this.cancel());
+  }
+
+  // job(signal) does the work; resolves to whether it came to an end.
+  async run(job) {
+    this.cancel();
+    const controller = new AbortController();
+    this.controller = controller;
+    this.#busy(true);
+    this.notice.clear();
+    try {
+      await job(controller.signal);
+      return true;
+    } catch (error) {
+      if (controller.signal.aborted) return false;
+      this.say("");
+      this.notice.show(error);
+      return false;
+    } finally {
+      if (this.controller === controller) this.#rest();
+    }
+  }
+
+  // Leaves the connection, and with that the server stops working on it.
+  cancel() {
+    if (!this.controller) return;
+    this.controller.abort();
+    this.say("Cancelled.");
+    this.#rest();
+  }
+
+  say(text) {
+    this.status.textContent = text;
+  }
+
+  #rest() {
+    this.controller = null;
+    this.#busy(false);
+  }
+
+  // The focus does not fall to the ground when a button can no longer be pressed.
+  #busy(is) {
+    const [from, to] = is ? [this.button, this.cancelButton] : [this.cancelButton, this.button];
+    const focused = document.activeElement === from;
+    to.disabled = false;
+    if (focused) to.focus();
+    from.disabled = true;
+    this.form.setAttribute("aria-busy", String(is));
+  }
+}
