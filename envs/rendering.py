@@ -79,3 +79,11 @@ class Projection:
         )
         scale = self._focal / -back
         return np.stack([self._centre + right * scale, self._centre - up * scale], axis=-1)
+
+    def plane(self, pixels: NDArray[np.float64], height: float) -> NDArray[np.float64]:
+        """Points ``[..., 2]`` at one height that fall on pixels ``[..., 2]``; the inverse of calling it."""
+        right = (pixels[..., 0] - self._centre) / self._focal
+        up = (self._centre - pixels[..., 1]) / self._focal
+        rays = right[..., None] * self._axes[:, 0] + up[..., None] * self._axes[:, 1] - self._axes[:, 2]
+        lengths = (height - self._position[2]) / rays[..., 2]
+        return self._position[:2] + lengths[..., None] * rays[..., :2]
