@@ -9,7 +9,7 @@ import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
@@ -44,6 +44,12 @@ def resume(journal: Path, fields: tuple[str, ...], wanted: Mapping[Key, Record])
     return records
 
 
+def append(file: TextIO, record: Record) -> None:
+    """Add an outcome to a journal that is open for appending."""
+    file.write(json.dumps(record) + "\n")
+    file.flush()
+
+
 def run_missing(
     journal: Path,
     missing: Mapping[Key, Record],
@@ -70,8 +76,7 @@ def run_missing(
             for job in as_completed(jobs):
                 key = jobs[job]
                 records[key] = job.result() | missing[key]
-                file.write(json.dumps(records[key]) + "\n")
-                file.flush()
+                append(file, records[key])
                 bar.update()
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -21,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from world_models.exchange import exchange
+
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
 FILES = (CONFIG, WEIGHTS, CARD)
 
@@ -99,17 +101,29 @@ def write_model(folder: Path, config: BaseModel, model: nn.Module, card: str) ->
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _manifest(hashes)
-    temporary = folder.with_name(folder.name + ".tmp")
+    _replace(folder, contents)
+    return hashlib.sha256(contents[MANIFEST]).hexdigest()
+
+
+def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Put a folder of these files in the place of an old one, and sweep what killed writers left.
+
+    At every moment there is a whole folder at that path; only where paths cannot be exchanged is there none
+    between two renames.
+    """
+    folder = folder.resolve()  # what a link leads to is replaced, not the link
+    temporary, old = (folder.with_name(folder.name + suffix) for suffix in (".tmp", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     for name, content in contents.items():
         write_bytes(temporary / name, content)
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    if not folder.exists():
+        temporary.rename(folder)
+    elif not exchange(temporary, folder):
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
-    temporary.rename(folder)
+        temporary.rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    return hashlib.sha256(contents[MANIFEST]).hexdigest()
 
 
 def _stored(tensor: Tensor) -> Tensor:
@@ -172,8 +186,8 @@ def write_card(folder: Path, card: str) -> None:
     read_model(folder)
     hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
     hashes[CARD] = hashlib.sha256(card.encode()).hexdigest()
-    write_bytes(folder / CARD, card.encode())
-    write_bytes(folder / MANIFEST, _manifest(hashes))
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    _replace(folder, kept | {CARD: card.encode(), MANIFEST: _manifest(hashes)})
 
 
 def _manifest(hashes: dict[str, str]) -> bytes:
