@@ -1,28 +1,36 @@
-// Line charts in SVG, small enough to be drawn anew whenever a number arrives.
+// Line charts in SVG, small enough to be drawn anew whenever a number arrives or there is another width to fill.
 
 import { element, short, svg } from "./dom.js";
 
-const [WIDTH, HEIGHT] = [560, 220];
-const MARGIN = { left: 46, right: 12, top: 12, bottom: 34 };
-const INNER = { width: WIDTH - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
+const HEIGHT = 230;
+const MARGIN = { left: 46, right: 12, top: 26, bottom: 36 };
+const DEEP = HEIGHT - MARGIN.top - MARGIN.bottom;
 
 export class Chart {
   // name is read aloud; x and y name the axes.
   constructor(node, { name, x, y }) {
     this.names = { name, x, y };
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "plot" });
+    this.picture = svg("svg", { role: "img", class: "plot", height: HEIGHT });
     this.legend = element("ul", { class: "legend" });
     node.replaceChildren(this.picture, this.legend);
+    this.width = 560;
     this.draw([]);
+    new ResizeObserver(([{ contentRect }]) => {
+      if (!contentRect.width || contentRect.width === this.width) return;
+      this.width = contentRect.width;
+      this.draw(this.series, { xs: this.xs, at: this.at });
+    }).observe(node);
   }
 
   // series: [{name, kind, points: [[x, y | null], ...], spread: [deviation | null, ...]?}]; kind is a class of the
-  // style sheet. xs: [least, most] to leave room for what is still to come.
-  draw(series, { xs = null } = {}) {
-    this.series = series;
+  // style sheet. xs: [least, most] to leave room for what is still to come; at: where the cursor is.
+  draw(series, { xs = null, at = null } = {}) {
+    Object.assign(this, { series, xs });
+    this.picture.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     const range = ranges(series, xs);
-    this.toX = (x) => MARGIN.left + ((x - range.x[0]) / (range.x[1] - range.x[0])) * INNER.width;
-    this.toY = (y) => MARGIN.top + (1 - (y - range.y[0]) / (range.y[1] - range.y[0])) * INNER.height;
+    const across = this.width - MARGIN.left - MARGIN.right;
+    this.toX = (x) => MARGIN.left + ((x - range.x[0]) / (range.x[1] - range.x[0])) * across;
+    this.toY = (y) => MARGIN.top + (1 - (y - range.y[0]) / (range.y[1] - range.y[0])) * DEEP;
     this.cursorLine = svg("path", { class: "cursor" });
     this.picture.replaceChildren(
       ...this.#axes(range),
@@ -32,13 +40,14 @@ export class Chart {
       this.cursorLine,
     );
     this.#label();
-    this.cursor(null);
+    this.cursor(at);
   }
 
   // Marks a place on the x axis and writes the values there into the legend; null: the last values.
   cursor(x) {
+    this.at = x;
     const known = x !== null && this.series.length > 0;
-    this.cursorLine.setAttribute("d", known ? `M${this.toX(x)} ${MARGIN.top}v${INNER.height}` : "");
+    this.cursorLine.setAttribute("d", known ? `M${this.toX(x)} ${MARGIN.top}v${DEEP}` : "");
     this.legend.replaceChildren(
       ...this.series.map((one) => {
         const point = known ? one.points.find(([at]) => at === x) : one.points.findLast(([, y]) => y !== null);
@@ -52,14 +61,14 @@ export class Chart {
     const parts = [];
     for (const y of ticks(range.y, 4)) {
       const at = this.toY(y);
-      parts.push(svg("path", { d: `M${MARGIN.left} ${at}h${INNER.width}`, class: "grid" }));
+      parts.push(svg("path", { d: `M${MARGIN.left} ${at}H${this.width - MARGIN.right}`, class: "grid" }));
       parts.push(svg("text", { x: MARGIN.left - 7, y: at + 4, class: "tick y" }, short(y)));
     }
-    for (const x of ticks(range.x, 8).filter(Number.isInteger)) {
-      parts.push(svg("text", { x: this.toX(x), y: HEIGHT - 18, class: "tick x" }, short(x)));
+    for (const x of ticks(range.x, this.width / 70).filter(Number.isInteger)) {
+      parts.push(svg("text", { x: this.toX(x), y: HEIGHT - 20, class: "tick x" }, short(x)));
     }
-    parts.push(svg("text", { x: WIDTH - MARGIN.right, y: HEIGHT - 3, class: "axis end" }, this.names.x));
-    parts.push(svg("text", { x: MARGIN.left - 40, y: HEIGHT - 3, class: "axis" }, `↑ ${this.names.y}`));
+    parts.push(svg("text", { x: this.width - MARGIN.right, y: HEIGHT - 5, class: "end" }, this.names.x));
+    parts.push(svg("text", { x: 0, y: 13 }, this.names.y));
     return parts;
   }
 

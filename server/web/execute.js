@@ -12,19 +12,20 @@ export class ExecutePanel {
     const axes = { name: "Distance of the puck from its goal", x: "step", y: "distance, table units" };
     const request = () => this.request && { path: "/v1/episodes", body: this.request };
     this.watch = new Watch("execute", ["Executed", "Pursued"], axes, request);
-    this.use(null, null);
   }
 
   // model: the world model that the learned servo looks ahead with; deadline: the longest there may be, in ms.
   use(environment, model, deadline) {
     Object.assign(this, { environment, model, deadline });
-    this.work.form.elements.servo.options[0].disabled = !model;
-    if (!model) this.work.form.elements.servo.value = "simulator";
+    const { servo } = this.work.form.elements;
+    servo.options[0].disabled = !model;
+    if (!model) servo.value = "simulator";
   }
 
   // plan: with the scene it is for; null: none.
   plan(plan) {
     this.planned = plan;
+    this.path = plan ? [plan.start, ...plan.subgoals, plan.goal].map(({ object_position: puck }) => puck) : [];
     this.work.cancel();
     this.work.say("");
     this.watch.result.hidden = true;
@@ -79,7 +80,7 @@ export class ExecutePanel {
     return {
       x: step,
       pictures: [
-        { image, label: `Executed, step ${step}`, target },
+        { image, label: `Executed, step ${step}`, target, path: this.path },
         {
           image: last ? this.planned.scene.goal.base64 : pursued.image,
           label: `Pursued at step ${step}: ${name}`,

@@ -29,11 +29,24 @@ async function start() {
     byId("key-panel").hidden = true;
     fill(byId("environment"), environments.map(({ name }) => [name, name]));
     choose();
-    light("ready", `Ready, ${models.size} models`);
+    await ready();
   } catch (error) {
     light("bad", error.status === 401 ? "A key is needed" : "Not available");
     if (error.status !== 401) notice.show(error);
   }
+}
+
+// Models are warmed up before they answer; asks until that is done.
+async function ready() {
+  const words = `${models.size} models`;
+  light("waiting", `Warming up, ${words} …`);
+  while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 1000));
+  light("ready", `Ready, ${words}`);
+}
+
+async function isReady() {
+  const reply = await fetch("/readyz", { cache: "no-store" });
+  return reply.ok;
 }
 
 function choose() {

@@ -17,9 +17,10 @@ export function useModel(info) {
   refresh();
 }
 
-// Shows a picture with its marks; puck: where it is, target: where it should go.
-export async function showMarked(view, base64, label, { puck = null, target = null, keypoints = null } = {}) {
-  views.set(view, { base64, puck, target, keypoints });
+// Shows a picture with its marks; puck: where it is, target: where it should go, path: where it
+// is to come along, keypoints: if they are known without asking.
+export async function showMarked(view, base64, label, { puck, target, path, keypoints = null } = {}) {
+  views.set(view, { base64, keypoints, pucks: { puck, target, path } });
   await view.show(base64, label);
   if (views.get(view)?.base64 === base64) paint(view);
 }
@@ -45,10 +46,9 @@ function refresh() {
 }
 
 function paint(view) {
-  const { base64, puck, target, keypoints } = views.get(view);
-  const pucks = byId("show-puck").checked ? { puck, target } : {};
+  const { base64, pucks, keypoints } = views.get(view);
   const points = byId("show-keypoints").checked ? (keypoints ?? known(base64)) : [];
-  view.mark({ ...pucks, keypoints: points });
+  view.mark({ ...(byId("show-puck").checked ? pucks : {}), keypoints: points });
 }
 
 function known(base64) {

@@ -79,9 +79,11 @@ export class PictureView {
     this.mark({});
   }
 
-  // puck, target: {x, y} or null; keypoints: [{x, y, scale}].
-  mark({ puck = null, target = null, keypoints = [] }) {
+  // puck, target: {x, y} or null; path: [{x, y} or null, ...]; keypoints: [{x, y, scale}].
+  mark({ puck = null, target = null, path = [], keypoints = [] }) {
+    const along = path.filter(Boolean).map(({ x, y }) => `${x},${y}`).join(" ");
     this.marks.replaceChildren(
+      ...(along ? [svg("polyline", { points: along, class: "path" })] : []),
       ...keypoints.map((point, index) => keypointMark(point, index)),
       ...(target ? [svg("circle", { cx: target.x, cy: target.y, r: 4.2, class: "target" })] : []),
       ...(puck ? puckMarks(puck) : []),

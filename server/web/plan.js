@@ -68,6 +68,7 @@ export class PlanPanel {
   }
 
   #begin(start, goal) {
+    this.before = this.plan ? this.history : [];
     this.plan = null;
     this.planned(null);
     this.history = [];
@@ -84,7 +85,6 @@ export class PlanPanel {
     showMarked(first, start.base64, "Start");
     showMarked(last, goal.base64, "Goal");
     byId("plan-result").hidden = false;
-    this.work.form.setAttribute("aria-busy", "true");
   }
 
   #queued({ predicted_wait_ms: wait }) {
@@ -103,14 +103,14 @@ export class PlanPanel {
   }
 
   #draw(iterations) {
-    const along = (name) => this.history.map((step) => [step.iteration, step[name]]);
-    this.chart.draw(
-      [
-        { name: "mean ± elite σ", kind: "second", points: along("mean_cost"), spread: this.history.map((step) => step.elite_std) },
-        { name: "best", kind: "first", points: along("best_cost") },
-      ],
-      { xs: [1, iterations] },
-    );
+    const along = (name, history = this.history) => history.map((step) => [step.iteration, step[name]]);
+    const spread = this.history.map((step) => step.elite_std);
+    const curves = [
+      { name: "mean ± elite σ", kind: "second", points: along("mean_cost"), spread },
+      { name: "best", kind: "first", points: along("best_cost") },
+    ];
+    if (this.before.length) curves.push({ name: "best, plan before", kind: "before", points: along("best_cost", this.before) });
+    this.chart.draw(curves, { xs: [1, iterations] });
   }
 
   #subgoal({ index, step, image, iteration }) {
@@ -129,7 +129,7 @@ export class PlanPanel {
     const { start, goal } = this.scenes.scene;
     showMarked(this.ends[0], start.base64, "Start", { puck: plan.start.object_position });
     showMarked(this.ends[1], goal.base64, "Goal", { puck: plan.goal.object_position });
-    this.scenes.seen(plan.start, plan.goal);
+    this.scenes.seen(plan);
     expect([start.base64, goal.base64, ...plan.subgoals.map(({ image }) => image)]);
     if (!this.history.length) this.#drawReply(plan);
     this.#facts([
@@ -161,18 +161,13 @@ export class PlanPanel {
   #estimate() {
     const { samples, iterations } = this.work.form.elements;
     const [wide, long, deep] = [samples.valueAsNumber || 0, iterations.valueAsNumber || 0, this.model.keyframes];
-    const work = workOf(this.model, wide, long);
-    const limit = this.model.limits.work;
-    byId("work").textContent =
+    const [work, limit] = [wide * long, this.model.limits.work];
+    byId("plan-work").textContent =
       `${wide} samples × ${deep} keyframes × ${long} iterations = ${short(wide * deep * long)} frames imagined, ` +
       `${Math.round((100 * work) / limit)} % of the limit`;
-    byId("work").classList.toggle("over", work > limit);
-    Object.assign(byId("work-meter"), { max: 1, high: 0.8, value: Math.min(1, work / limit) });
+    byId("plan-work").classList.toggle("over", work > limit);
+    Object.assign(byId("plan-meter"), { max: 1, high: 0.8, value: Math.min(1, work / limit) });
   }
-}
-
-function workOf(model, samples, iterations) {
-  return samples * iterations;
 }
 
 function stopped(reason) {

@@ -52,9 +52,10 @@ export class Scenes {
     }
   }
 
-  // What a plan says it saw in the two pictures.
-  seen(start, goal) {
+  // Where a plan saw the puck in the two pictures, and the way it is to take.
+  seen({ start, goal, subgoals }) {
     this.pucks = { start: start.object_position, goal: goal.object_position };
+    this.path = [start, ...subgoals, goal].map(({ object_position: puck }) => puck);
     this.#draw();
   }
 
@@ -67,6 +68,7 @@ export class Scenes {
   #set(scene) {
     this.scene = scene;
     this.pucks = {};
+    this.path = [];
     this.#draw();
     this.changed(scene);
   }
@@ -75,7 +77,7 @@ export class Scenes {
     for (const [name, view] of Object.entries(this.views)) {
       const picture = this.scene[name];
       const label = `${NAMES[name]} picture`;
-      if (picture) showMarked(view, picture.base64, `${label}, ${picture.note}`, { puck: this.pucks[name] });
+      if (picture) showMarked(view, picture.base64, `${label}, ${picture.note}`, { puck: this.pucks[name], path: this.path });
       else unmark(view, `${label}: none yet`);
       this.notes[name].textContent = picture?.note ?? "none yet";
     }

@@ -46,8 +46,7 @@ export class Watch {
   // xs: [least, most] on the axis.
   plot(curves, xs) {
     this.curves = curves;
-    this.chart.draw(curves, { xs });
-    this.#cursor(this.player.index);
+    this.chart.draw(curves, { xs, at: this.steps[this.player.index]?.x ?? null });
   }
 
   // Everything is there: it can be saved. title names the files; text is the JSON as it came.
