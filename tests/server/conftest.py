@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from jaxtyping import UInt8
 from PIL import Image
@@ -188,10 +189,9 @@ def world_http(worlds: ModelService) -> TestClient:
 
 
 @contextmanager
-def serving(service: ModelService) -> Iterator[str]:
-    """The service on a real socket; gives its URL."""
-    app = create_app(service.settings, service)
-    config = configure(app, service.settings, port=0, log_level="warning", lifespan="on")
+def running(app: FastAPI, settings: Settings, **options: Any) -> Iterator[str]:
+    """An application on a real socket; gives its URL."""
+    config = configure(app, settings, port=0, log_level="warning", lifespan="on", **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -210,11 +210,17 @@ def serve() -> Callable[[ModelService], Any]:
 
     @contextmanager
     def ready(service: ModelService) -> Iterator[str]:
-        with serving(service) as url:
+        with running(create_app(service.settings, service), service.settings) as url:
             wait_until(lambda: service.unready() is None)
             yield url
 
     return ready
+
+
+@pytest.fixture
+def run_app() -> Callable[..., Any]:
+    """``run_app(app, settings, **options)``: a context that has an application on a real socket."""
+    return running
 
 
 @pytest.fixture
