@@ -1,9 +1,9 @@
 """One closed-loop episode: plan subgoals, servo to each in turn, switch, replan, stop (KeyIn, section 10)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from envs.push import PushEnv
-from envs.push_scene import Scene, path_length
+from envs.push_scene import Scene
+from planner.control import Controller, searching
 from planner.costs import ColorSegmenter
-from planner.servo import ServoStep
+from planner.rollout import Interrupted, Interruption, RollOut, drive
+from planner.route import Route
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 
@@ -29,30 +31,6 @@ Surprise = Callable[[Context], float]
 """Everything seen so far -> pixels between the last picture and what was expected of the last action."""
 Positions = list[tuple[float, float]]
 Purpose = Literal["plan", "action"]
-
-
-class Controller(Protocol):
-    """The low level: the next action toward a subgoal picture.
-
-    It is told what was seen and done, and no more: one with true dynamics has to ask its simulator itself.
-    """
-
-    def act(
-        self,
-        seen: Context,
-        subgoal: Float[Tensor, "1 C H W"],
-        warm_start: Float[Tensor, "1 L A"] | None,
-        generator: torch.Generator,
-    ) -> ServoStep:
-        """The next action.
-
-        Args:
-            seen: every picture of the episode so far, and the actions between them.
-            subgoal: where to go.
-            warm_start: that of the previous step, or None after a change of subgoal.
-            generator: randomness of the search, fresh: its initial seed says all about it.
-        """
-        ...
 
 
 class EpisodeConfig(BaseModel):
@@ -97,60 +75,28 @@ class Outcome:
     """For every plan made, its subgoals and then the goal."""
     pursued: list[tuple[int, int]] = field(default_factory=list)
     """For every step, which plan was in force, and which picture of its strip was the subgoal."""
+    interrupted: Interruption | None = None
+    """Why it was ended before its time."""
 
 
-class _Route:
-    """The subgoals still ahead; the goal picture is always the last of them."""
+@dataclass(frozen=True)
+class Moment:
+    """A running episode after ``step`` control steps, of which ``action`` was the last.
 
-    def __init__(
-        self, segmenter: ColorSegmenter, config: EpisodeConfig, goal: Float[Tensor, "1 C H W"]
-    ) -> None:
-        self._segmenter = segmenter
-        self._config = config
-        self._goal = goal
-        self.follow(goal[:0])
+    ``subgoal`` says which picture of the plan in force that step pursued; at the start, before any action,
+    which one the first step will. ``distance`` is the puck's shortest way to the goal, in table units.
+    """
 
-    def follow(self, subgoals: Float[Tensor, "K C H W"]) -> None:
-        """Take these subgoals, less those that show no object, and the goal."""
-        frames = torch.cat([subgoals, self._goal])
-        centres = self._segmenter.blob(frames).centre
-        seen = ~centres.isnan().any(dim=-1)
-        seen[-1] = True
-        self._frames, self._centres, self._places = frames[seen], centres[seen], seen.nonzero()[:, 0]
-        self._next, self._steps = 0, 0
+    step: int
+    picture: Picture
+    action: Float[Tensor, "A"] | None
+    subgoal: int
+    distance: float
 
-    @property
-    def subgoal(self) -> Float[Tensor, "1 C H W"]:
-        return self._frames[self._next : self._next + 1]
 
-    @property
-    def place(self) -> int:
-        """Which of the pictures it was given is the subgoal; those that show no object count."""
-        return int(self._places[self._next])
-
-    @property
-    def at_goal(self) -> bool:
-        return self._next == len(self._frames) - 1
-
-    def advance(self, puck: Float[Tensor, "2"]) -> Literal["continue", "switched", "missed", "done"]:
-        """Switch to the next subgoal if this one is reached or has taken too long."""
-        status: Literal["continue", "switched", "missed"] = "continue"
-        while not self.at_goal:
-            reached = self._distance(puck) < self._config.subgoal_radius
-            if not reached and self._steps < self._config.max_steps_per_subgoal:
-                break
-            status = "switched" if reached else "missed"
-            self._next, self._steps = self._next + 1, 0
-        if self.at_goal and self._distance(puck) < self._config.goal_radius:
-            return "done"
-        self._steps += 1
-        return status
-
-    def _distance(self, puck: Float[Tensor, "2"]) -> float:
-        """Pixels to the current subgoal; infinite while the puck cannot be seen."""
-        distance = float((puck - self._centres[self._next]).norm())
-        return distance if np.isfinite(distance) else np.inf
-
+Episode = Generator[RollOut | Moment | None, Any, Outcome]
+"""Yields roll-outs, to be sent their output, and after each step its moment and None, to be sent None or why to
+end there. In place of output Interrupted can be thrown: the step that waits for it is not taken."""
 
 _REASONS = {
     "never": (),
@@ -200,6 +146,20 @@ def run_episode(
     seed: int,
     surprise: Surprise | None = None,
 ) -> Outcome:
+    """:func:`episode` from beginning to end. Raises likewise."""
+    return drive(episode(env, scene, subgoals, controller, segmenter, config, seed, surprise))
+
+
+def episode(
+    env: PushEnv,
+    scene: Scene,
+    subgoals: Subgoals,
+    controller: Controller,
+    segmenter: ColorSegmenter,
+    config: EpisodeConfig,
+    seed: int,
+    surprise: Surprise | None = None,
+) -> Episode:
     """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
 
     A goal picture that shows no object says nothing, and nothing is done.
@@ -220,18 +180,29 @@ def run_episode(
     if bool(segmenter.blob(to_tensor(info["goal"])[None]).centre.isnan().any()):
         return outcome
     pilot = _Pilot(subgoals, controller, segmenter, config, info["goal"], outcome, seed, surprise)
+    action: Tensor | None = None
     for _ in range(scene.steps):
         if pilot.finds_itself_done(seen):
             break
-        begun = time.perf_counter()
-        action = pilot.act(seen)
-        picture, *_ = env.step(action[0].double().numpy())
+        if action is None:
+            yield Moment(0, picture, None, pilot.subgoal, outcome.distance)
+        begun, subgoal = time.perf_counter(), pilot.subgoal
+        try:
+            action = yield from pilot.act(seen)
+        except Interrupted as interrupted:
+            outcome.interrupted = interrupted.reason
+            break
+        picture, *_, info = env.step(action[0].double().numpy())
         seen.add(action, picture)
         outcome.step_seconds.append(time.perf_counter() - begun)
         outcome.steps += 1
+        outcome.distance = info["distance"]
+        yield Moment(outcome.steps, picture, action[0], subgoal, outcome.distance)
+        if outcome.steps < scene.steps and (reason := (yield None)) is not None:
+            outcome.interrupted = reason
+            break
     x, y = env.positions()["puck"]
     outcome.final_puck = (float(x), float(y))
-    outcome.distance = path_length(scene, np.array([x, y]))
     return outcome
 
 
@@ -252,7 +223,9 @@ class _Pilot:
         self._subgoals, self._controller, self._segmenter = subgoals, controller, segmenter
         self._config, self._outcome, self._seed, self._surprise = config, outcome, seed, surprise
         self._goal_picture, self._goal = goal, to_tensor(goal)[None]
-        self._route = _Route(segmenter, config, self._goal)
+        self._route = Route(
+            segmenter, self._goal, config.subgoal_radius, config.goal_radius, config.max_steps_per_subgoal
+        )
         self._warm_start: Tensor | None = None
 
     def finds_itself_done(self, seen: "_Seen") -> bool:
@@ -273,11 +246,18 @@ class _Pilot:
             self._warm_start = None
         return False
 
-    def act(self, seen: "_Seen") -> Float[Tensor, "1 A"]:
+    @property
+    def subgoal(self) -> int:
+        """Which picture of the plan in force is pursued."""
+        return self._route.place
+
+    def act(self, seen: "_Seen") -> Generator[RollOut, Tensor, Float[Tensor, "1 A"]]:
         """The next action."""
-        self._outcome.pursued.append((len(self._outcome.plans) - 1, self._route.place))
         randomness = self._randomness("action")
-        step = self._controller.act(seen.context, self._route.subgoal, self._warm_start, randomness)
+        step = yield from searching(
+            self._controller, seen.context, self._route.subgoal, self._warm_start, randomness
+        )
+        self._outcome.pursued.append((len(self._outcome.plans) - 1, self._route.place))
         self._warm_start = step.warm_start
         return step.action
 

@@ -1,7 +1,9 @@
 """One closed-loop episode of a DM Control task, and the controllers that see no picture."""
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,8 @@ from torch import Tensor
 from envs.suite import SuiteEnv
 from envs.suite_episodes import SuiteStart
 from envs.suite_simulator import SuiteSimulator
-from planner.episode import Controller
+from planner.control import Controller, searching
+from planner.rollout import Interrupted, Interruption, RollOut, drive
 from planner.servo import Servo, ServoConfig, ServoStep
 from planner.suite_costs import Return
 from world_models.frames import to_tensor
@@ -26,12 +29,14 @@ Picture = NDArray[np.uint8]
 class SuiteOutcome:
     """What happened: the reward and the seconds of the decision of every step; the start and every picture.
 
-    An episode whose simulation diverges ends there and earns no more.
+    An episode whose simulation diverges ends there and earns no more. ``interrupted`` says why somebody ended
+    it before its time.
     """
 
     rewards: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     frames: list[Picture] = field(default_factory=list)
+    interrupted: Interruption | None = None
 
     @property
     def best_frame(self) -> Picture:
@@ -40,6 +45,23 @@ class SuiteOutcome:
         """
         _, step = max(((reward, step) for step, reward in enumerate(self.rewards, 1)), default=(0.0, 0))
         return self.frames[step]
+
+
+@dataclass(frozen=True)
+class SuiteMoment:
+    """A running episode after ``step`` steps: the last action, and the reward on arriving at the picture.
+
+    At the start there is neither.
+    """
+
+    step: int
+    picture: Picture
+    action: Float[Tensor, "A"] | None
+    reward: float | None
+
+
+SuiteEpisode = Generator[RollOut | SuiteMoment | None, Any, SuiteOutcome]
+"""To be answered like :data:`planner.episode.Episode`."""
 
 
 class SuiteSimulatorController:
@@ -95,6 +117,18 @@ def run_suite_episode(
         ValueError: the start is not the one that was frozen.
     """
     start.begin(env)
+    return drive(suite_episode(env, controller, goal, steps, generator, device))
+
+
+def suite_episode(
+    env: SuiteEnv,
+    controller: Controller,
+    goal: Picture | None,
+    steps: int,
+    generator: torch.Generator,
+    device: str = "cpu",
+) -> SuiteEpisode:
+    """The same from where the environment is, for somebody who watches and computes roll-outs."""
     outcome = SuiteOutcome(frames=[env.render()])
     size = env.image_size
     subgoal = torch.zeros(1, 3, size, size) if goal is None else to_tensor(goal)[None]
@@ -102,10 +136,16 @@ def run_suite_episode(
     frames = torch.zeros(1, steps + 1, 3, size, size, device=device)
     actions = torch.zeros(1, steps, env.action_size, device=device)
     warm_start: Tensor | None = None
+    yield SuiteMoment(0, outcome.frames[0], None, None)
     for now in range(steps):
         frames[0, now] = to_tensor(outcome.frames[-1])
         begun = time.perf_counter()
-        step = controller.act(Context(frames[:, : now + 1], actions[:, :now]), subgoal, warm_start, generator)
+        seen = Context(frames[:, : now + 1], actions[:, :now])
+        try:
+            step = yield from searching(controller, seen, subgoal, warm_start, generator)
+        except Interrupted as interrupted:
+            outcome.interrupted = interrupted.reason
+            break
         action = step.action[0].cpu()
         outcome.seconds.append(time.perf_counter() - begun)
         try:
@@ -115,4 +155,8 @@ def run_suite_episode(
         actions[0, now], warm_start = action, step.warm_start
         outcome.rewards.append(reward)
         outcome.frames.append(env.render())
+        yield SuiteMoment(now + 1, outcome.frames[-1], action, reward)
+        if now + 1 < steps and (reason := (yield None)) is not None:
+            outcome.interrupted = reason
+            break
     return outcome

@@ -15,7 +15,7 @@ from envs.suite import SuiteEnv
 from envs.suite_episodes import SuiteStart, load_starts
 from envs.suite_tasks import find_task
 from planner import figures
-from planner.episode import Controller
+from planner.control import Controller
 from planner.servo import ServoConfig
 from planner.suite_episode import (
     Picture,

@@ -29,7 +29,8 @@ from planner.build import (
     load_tap,
     simulator_servo,
 )
-from planner.episode import Controller, Outcome, Positions, Subgoals, run_episode
+from planner.control import Controller
+from planner.episode import Outcome, Positions, Subgoals, run_episode
 from planner.learned import PlaceController
 from planner.remote import RemoteController, find_model, remote_subgoals
 from planner.service import Service

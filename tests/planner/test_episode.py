@@ -9,9 +9,14 @@ from envs.push_scene import Scene, Variation, Wall, path_length
 from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.cem import CemConfig
-from planner.episode import EpisodeConfig, run_episode, search_seed
-from planner.servo import ServoConfig, ServoStep
+from planner.costs import ObjectDistance
+from planner.episode import EpisodeConfig, Moment, episode, run_episode, search_seed
+from planner.learned import PlaceController, PlaceModel
+from planner.rollout import Interrupted, RollOut
+from planner.servo import Servo, ServoConfig, ServoStep
 from world_models.frames import to_bytes, to_tensor
+from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.model import StructVRNN
 
 OPEN_TABLE = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
 SMALL = ServoConfig(horizon=5, cem=CemConfig(candidates=40, iterations=2, elite_fraction=0.1, bound=1.0))
@@ -181,3 +186,46 @@ def test_oracle_shows_the_puck_on_its_way_round_the_wall(push):
     columns = PUCK_SEGMENTER.blob(frames).centre[:, 0]
     wall_end = 0.4 * 24.0
     assert (columns - 31.5).abs().max() > wall_end
+
+
+def test_an_episode_can_be_watched_and_ended_after_any_step(push):
+    frames = picture_with_puck_at(push, OPEN_TABLE, (0.6, 0.0))
+    rest = (PUCK_SEGMENTER, EpisodeConfig(max_steps_per_subgoal=2), 0)
+    scene = replace(OPEN_TABLE, steps=5)
+    controller = SimulatorController(simulator_servo(push, SMALL), push)
+    running, moments = episode(push, scene, lambda *_: frames, controller, *rest), []
+    while len(moments) < 4:
+        if (asked := running.send(None)) is not None:
+            moments.append(asked)
+    assert running.send(None) is None
+    with pytest.raises(StopIteration) as end:
+        running.send("deadline")
+    outcome = end.value.value
+    assert outcome.interrupted == "deadline"
+    assert [moment.step for moment in moments] == [0, 1, 2, 3] and outcome.steps == 3
+    assert moments[0].action is None and all(moment.action.shape == (2,) for moment in moments[1:])
+    assert [moment.subgoal for moment in moments] == [0, 0, 0, 1]
+    assert [place for _, place in outcome.pursued] == [0, 0, 1]
+    assert all(np.array_equal(a.picture, b) for a, b in zip(moments, outcome.frames, strict=True))
+    assert moments[-1].distance == outcome.distance == path_length(scene, np.array(outcome.final_puck))
+    whole = run(push, lambda *_: frames, controller, rest[1], scene)
+    assert (
+        whole.steps == 5 and whole.interrupted is None and np.array_equal(whole.frames[3], outcome.frames[3])
+    )
+
+
+def test_roll_outs_of_a_learned_servo_are_left_to_others(push):
+    config = StructVRNNConfig(
+        bodies=("puck", "finger"), actions=2, keypoints=4, hidden=8, latent=2, widths=(0, 4, 8)
+    )
+    model = PlaceModel(StructVRNN(config))
+    cost = ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2])
+    controller = PlaceController(model, Servo(model, cost, SMALL), 4)
+    running = episode(push, OPEN_TABLE, no_subgoals, controller, PUCK_SEGMENTER, EpisodeConfig(), 0)
+    start, asked = next(running), running.send(None)
+    assert isinstance(start, Moment) and isinstance(asked, RollOut)
+    assert isinstance(running.send(asked.alone()), RollOut)  # that of the search's second iteration
+    with pytest.raises(StopIteration) as end:
+        running.throw(Interrupted("deadline"))
+    outcome = end.value.value
+    assert (outcome.steps, outcome.pursued, outcome.interrupted) == (0, [], "deadline")

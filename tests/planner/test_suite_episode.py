@@ -11,7 +11,13 @@ from envs.suite_episodes import SuiteEpisodes, draw_starts, load_starts
 from envs.suite_tasks import TASKS
 from planner.cem import CemConfig
 from planner.servo import ServoConfig, ServoStep
-from planner.suite_episode import SuiteOutcome, SuiteSimulatorController, UniformController, run_suite_episode
+from planner.suite_episode import (
+    SuiteOutcome,
+    SuiteSimulatorController,
+    UniformController,
+    run_suite_episode,
+    suite_episode,
+)
 from planner.suite_learned import SUITE_SERVO
 from planner.suite_worker import SuiteTrial, SuiteWorker
 from world_models.frames import to_tensor
@@ -155,3 +161,19 @@ def test_every_task_has_its_own_horizon_unless_told_otherwise(tmp_path):
 def test_steps_end_with_the_episode(tmp_path):
     assert trial(tmp_path, steps=None, search=SUITE_SERVO).length("walker-walk") == 500
     assert trial(tmp_path, steps=300).length("cheetah-run") == 250
+
+
+def test_an_episode_can_be_watched_and_ended_after_any_step(reacher):
+    whole = run(reacher, Noting(), steps=4)
+    load_starts().starts["reacher-easy"][2].begin(reacher)
+    running = suite_episode(reacher, Noting(), None, 4, torch.Generator())
+    moments = [moment for moment in (running.send(None) for _ in range(4)) if moment is not None]
+    assert running.send(None) is None
+    with pytest.raises(StopIteration) as end:
+        running.send("cancelled")
+    outcome = end.value.value
+    assert outcome.interrupted == "cancelled" and whole.interrupted is None
+    assert outcome.rewards == whole.rewards[:2] == [moment.reward for moment in moments[1:]]
+    assert [moment.step for moment in moments] == [0, 1, 2] and moments[0].action is moments[0].reward is None
+    assert all(np.array_equal(a.picture, b) for a, b in zip(moments, outcome.frames, strict=True))
+    assert moments[2].action.tolist() == pytest.approx([0.5, 0.2])
