@@ -27,7 +27,8 @@ class SuiteTask:
 
     ``camera`` is the domain's first one (it follows the cheetah and the walker). ``action_repeat`` control
     steps make one step of the environment: PlaNet's numbers (Hafner et al. 2019) for cheetah, reacher and
-    walker, 4 for the acrobot, which is not among its tasks, and for the cart-pole (there 8).
+    walker, 4 for the acrobot, which is not among its tasks, and for the cart-pole (there 8). ``actions`` is how
+    many numbers an action has.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SuiteTask:
     task: str
     camera: str
     action_repeat: int
+    actions: int
     points: tuple[Point, ...]
 
     @property
@@ -69,15 +71,22 @@ TASKS = MappingProxyType(
         task.name: task
         for task in (
             SuiteTask(
-                "acrobot-swingup", "waymark/AcrobotSwingup-v0", "acrobot", "swingup", "fixed", 4, _ACROBOT
+                "acrobot-swingup", "waymark/AcrobotSwingup-v0", "acrobot", "swingup", "fixed", 4, 1, _ACROBOT
             ),
             SuiteTask(
-                "cartpole-balance", "waymark/CartpoleBalance-v0", "cartpole", "balance", "fixed", 4, _CARTPOLE
+                "cartpole-balance",
+                "waymark/CartpoleBalance-v0",
+                "cartpole",
+                "balance",
+                "fixed",
+                4,
+                1,
+                _CARTPOLE,
             ),
-            SuiteTask("cheetah-run", "waymark/CheetahRun-v0", "cheetah", "run", "side", 4, _CHEETAH),
-            SuiteTask("reacher-easy", "waymark/ReacherEasy-v0", "reacher", "easy", "fixed", 4, _REACHER),
-            SuiteTask("walker-stand", "waymark/WalkerStand-v0", "walker", "stand", "side", 2, _WALKER),
-            SuiteTask("walker-walk", "waymark/WalkerWalk-v0", "walker", "walk", "side", 2, _WALKER),
+            SuiteTask("cheetah-run", "waymark/CheetahRun-v0", "cheetah", "run", "side", 4, 6, _CHEETAH),
+            SuiteTask("reacher-easy", "waymark/ReacherEasy-v0", "reacher", "easy", "fixed", 4, 2, _REACHER),
+            SuiteTask("walker-stand", "waymark/WalkerStand-v0", "walker", "stand", "side", 2, 6, _WALKER),
+            SuiteTask("walker-walk", "waymark/WalkerWalk-v0", "walker", "walk", "side", 2, 6, _WALKER),
         )
     }
 )

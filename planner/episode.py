@@ -95,8 +95,8 @@ class Moment:
 
 
 Episode = Generator[RollOut | Moment | None, Any, Outcome]
-"""Yields roll-outs, to be sent their output, and after each step its moment and None, to be sent None or why to
-end there. In place of output Interrupted can be thrown: the step that waits for it is not taken."""
+"""Yields roll-outs, to be sent their output, and after each step its moment and None, to be sent None or why
+to end there. In place of output Interrupted can be thrown: the step that waits for it is not taken."""
 
 _REASONS = {
     "never": (),

@@ -43,6 +43,7 @@ def wander(env: SuiteEnv, steps: int, seed: int = 0) -> np.ndarray:
 def test_gymnasium_accepts_every_task(made, task):
     env = made(task)
     assert env.observation_space.shape == (64, 64, 3)
+    assert env.action_space.shape == (TASKS[task].actions,)
     with warnings.catch_warnings():
         # The checker asks for a symmetric action range, which this is, but warns about float64.
         warnings.simplefilter("ignore", UserWarning)
