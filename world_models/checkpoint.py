@@ -135,7 +135,7 @@ def read_model(folder: Path) -> StoredModel:
     """Verify and read a model folder.
 
     Raises:
-        CheckpointError: a file is missing or differs from the manifest.
+        CheckpointError: a file is missing, differs from the manifest or is not what its name says.
     """
     folder = Path(folder)
     missing = [name for name in (MANIFEST, *FILES) if not (folder / name).is_file()]
@@ -145,7 +145,7 @@ def read_model(folder: Path) -> StoredModel:
     try:
         hashes = json.loads(manifest)["sha256"]
         expected = {name: str(hashes[name]) for name in FILES}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / MANIFEST} must list the SHA-256 of {', '.join(FILES)}") from error
     contents = {name: (folder / name).read_bytes() for name in FILES}
     for name, content in contents.items():
@@ -153,14 +153,17 @@ def read_model(folder: Path) -> StoredModel:
             raise CheckpointError(
                 f"{folder / name} differs from the SHA-256 in {MANIFEST}; fetch the model again"
             )
-    return StoredModel(
-        folder=folder,
-        config=json.loads(contents[CONFIG]),
-        weights=load(contents[WEIGHTS]),
-        card=contents[CARD].decode(),
-        digest=hashlib.sha256(manifest).hexdigest(),
-        weights_digest=expected[WEIGHTS],
-    )
+    try:
+        return StoredModel(
+            folder=folder,
+            config=dict(json.loads(contents[CONFIG])),
+            weights=load(contents[WEIGHTS]),
+            card=contents[CARD].decode(),
+            digest=hashlib.sha256(manifest).hexdigest(),
+            weights_digest=expected[WEIGHTS],
+        )
+    except (ValueError, TypeError, RecursionError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} agrees with its {MANIFEST} but cannot be read: {error}") from error
 
 
 def load_model(
@@ -172,7 +175,10 @@ def load_model(
         CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
     """
     stored = read_model(folder)
-    model = build(stored.parse_config(kind))
+    try:
+        model = build(stored.parse_config(kind))
+    except (RuntimeError, MemoryError) as error:
+        raise CheckpointError(f"{folder / CONFIG} describes a model that cannot be built: {error}") from error
     stored.fill(model)
     return model.to(device).eval().requires_grad_(False)
 
