@@ -27,8 +27,8 @@ class SuiteTask:
 
     ``camera`` is the domain's first one (it follows the cheetah and the walker). ``action_repeat`` control
     steps make one step of the environment: PlaNet's numbers (Hafner et al. 2019) for cheetah, reacher and
-    walker, 4 for the acrobot, which is not among its tasks, and for the cart-pole (there 8). ``actions`` is how
-    many numbers an action has.
+    walker, 4 for the acrobot, which is not among its tasks, and for the cart-pole (there 8). An action has
+    ``actions`` numbers.
     """
 
     name: str

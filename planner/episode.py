@@ -75,6 +75,8 @@ class Outcome:
     """For every plan made, its subgoals and then the goal."""
     pursued: list[tuple[int, int]] = field(default_factory=list)
     """For every step, which plan was in force, and which picture of its strip was the subgoal."""
+    actions: list[NDArray[np.float32]] = field(default_factory=list)
+    """The action between each frame and the next."""
     interrupted: Interruption | None = None
     """Why it was ended before its time."""
 
@@ -89,7 +91,7 @@ class Moment:
 
     step: int
     picture: Picture
-    action: Float[Tensor, "A"] | None
+    action: NDArray[np.float32] | None
     subgoal: int
     distance: float
 
@@ -110,16 +112,17 @@ _REASONS = {
 class _Seen:
     """Pictures and actions of the running episode."""
 
-    def __init__(self, picture: Picture, actuators: int) -> None:
-        self.context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, actuators))
+    def __init__(self, picture: Picture, actuators: int, device: str) -> None:
+        actions = torch.zeros(1, 0, actuators, device=device)
+        self.context = Context(to_tensor(picture, device)[None, None], actions)
         self.pictures = [picture]
 
     def add(self, action: Float[Tensor, "1 A"], picture: Picture) -> None:
         self.pictures.append(picture)
         frames, actions = self.context.frames, self.context.actions
         self.context = Context(
-            torch.cat([frames, to_tensor(picture)[None, None]], 1),
-            torch.cat([actions, action[:, None].cpu()], 1),
+            torch.cat([frames, to_tensor(picture, frames.device)[None, None]], 1),
+            torch.cat([actions, action[:, None].to(actions.device)], 1),
         )
 
 
@@ -159,6 +162,7 @@ def episode(
     config: EpisodeConfig,
     seed: int,
     surprise: Surprise | None = None,
+    device: str = "cpu",
 ) -> Episode:
     """Run ``scene`` to the end: the goal reached in the picture, or ``scene.steps``.
 
@@ -168,6 +172,7 @@ def episode(
     where the controller has true dynamics; true positions only enter the returned distances. Subgoals are
     pictures of 8 bits, as they travel over a wire, and every search has a seed of its own
     (:func:`search_seed`): a step depends on the episode so far through pictures and warm start alone.
+    Planner and controller are given pictures on ``device``.
 
     Raises:
         ValueError: new plans are wanted after surprises, and nothing says what is one.
@@ -175,11 +180,11 @@ def episode(
     if config.replan == "surprised" and surprise is None:
         raise ValueError("only a learned servo is surprised; replan never, missed or always")
     picture, info = env.reset(options={"scene": scene})
-    seen = _Seen(picture, env.action_space.shape[0])  # type: ignore[index]
+    seen = _Seen(picture, env.action_space.shape[0], device)  # type: ignore[index]
     outcome = Outcome(info["distance"], info["distance"], 0, scene.puck, frames=seen.pictures)
     if bool(segmenter.blob(to_tensor(info["goal"])[None]).centre.isnan().any()):
         return outcome
-    pilot = _Pilot(subgoals, controller, segmenter, config, info["goal"], outcome, seed, surprise)
+    pilot = _Pilot(subgoals, controller, segmenter, config, info["goal"], outcome, seed, surprise, device)
     action: Tensor | None = None
     for _ in range(scene.steps):
         if pilot.finds_itself_done(seen):
@@ -192,12 +197,13 @@ def episode(
         except Interrupted as interrupted:
             outcome.interrupted = interrupted.reason
             break
-        picture, *_, info = env.step(action[0].double().numpy())
+        outcome.actions.append(action[0].numpy(force=True))
+        picture, *_, info = env.step(outcome.actions[-1].astype(np.float64))
         seen.add(action, picture)
         outcome.step_seconds.append(time.perf_counter() - begun)
         outcome.steps += 1
         outcome.distance = info["distance"]
-        yield Moment(outcome.steps, picture, action[0], subgoal, outcome.distance)
+        yield Moment(outcome.steps, picture, outcome.actions[-1], subgoal, outcome.distance)
         if outcome.steps < scene.steps and (reason := (yield None)) is not None:
             outcome.interrupted = reason
             break
@@ -219,10 +225,11 @@ class _Pilot:
         outcome: Outcome,
         seed: int,
         surprise: Surprise | None,
+        device: str,
     ) -> None:
         self._subgoals, self._controller, self._segmenter = subgoals, controller, segmenter
         self._config, self._outcome, self._seed, self._surprise = config, outcome, seed, surprise
-        self._goal_picture, self._goal = goal, to_tensor(goal)[None]
+        self._goal_picture, self._goal = goal, to_tensor(goal, device)[None]
         self._route = Route(
             segmenter, self._goal, config.subgoal_radius, config.goal_radius, config.max_steps_per_subgoal
         )
@@ -264,7 +271,7 @@ class _Pilot:
     def _plan(self, seen: "_Seen") -> None:
         outcome, begun = self._outcome, time.perf_counter()
         frames = self._subgoals(seen.context.frames[:, -1], self._goal, self._randomness("plan"))
-        frames = to_tensor(to_bytes(frames))
+        frames = to_tensor(to_bytes(frames), self._goal.device)
         outcome.plan_seconds.append(time.perf_counter() - begun)
         self._route.follow(frames)
         outcome.plans.append([(float(x), float(y)) for x, y in self._segmenter.blob(frames).centre])

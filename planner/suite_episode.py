@@ -27,7 +27,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass
 class SuiteOutcome:
-    """What happened: the reward and the seconds of the decision of every step; the start and every picture.
+    """What happened: reward, action and seconds of the decision of every step; the start and every picture.
 
     An episode whose simulation diverges ends there and earns no more. ``interrupted`` says why somebody ended
     it before its time.
@@ -36,6 +36,7 @@ class SuiteOutcome:
     rewards: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     frames: list[Picture] = field(default_factory=list)
+    actions: list[NDArray[np.float32]] = field(default_factory=list)
     interrupted: Interruption | None = None
 
     @property
@@ -56,7 +57,7 @@ class SuiteMoment:
 
     step: int
     picture: Picture
-    action: Float[Tensor, "A"] | None
+    action: NDArray[np.float32] | None
     reward: float | None
 
 
@@ -154,8 +155,9 @@ def suite_episode(
             break
         actions[0, now], warm_start = action, step.warm_start
         outcome.rewards.append(reward)
+        outcome.actions.append(action.numpy())
         outcome.frames.append(env.render())
-        yield SuiteMoment(now + 1, outcome.frames[-1], action, reward)
+        yield SuiteMoment(now + 1, outcome.frames[-1], outcome.actions[-1], reward)
         if now + 1 < steps and (reason := (yield None)) is not None:
             outcome.interrupted = reason
             break
