@@ -2,15 +2,15 @@
 
 import { element, short, svg } from "./dom.js";
 
-const HEIGHT = 230;
 const MARGIN = { left: 46, right: 12, top: 26, bottom: 36 };
-const DEEP = HEIGHT - MARGIN.top - MARGIN.bottom;
 
 export class Chart {
-  // name is read aloud; x and y name the axes.
-  constructor(node, { name, x, y }) {
+  // name is read aloud; x and y name the axes; height in pixels.
+  constructor(node, { name, x, y, height = 230 }) {
     this.names = { name, x, y };
-    this.picture = svg("svg", { role: "img", class: "plot", height: HEIGHT });
+    this.height = height;
+    this.deep = height - MARGIN.top - MARGIN.bottom;
+    this.picture = svg("svg", { role: "img", class: "plot", height });
     this.legend = element("ul", { class: "legend" });
     node.replaceChildren(this.picture, this.legend);
     this.width = 560;
@@ -22,19 +22,18 @@ export class Chart {
     }).observe(node);
   }
 
-  // series: [{name, kind, points: [[x, y | null], ...], spread: [deviation | null, ...]?}]; kind is a class of the
-  // style sheet. xs: [least, most] to leave room for what is still to come; at: where the cursor is.
+  // series: [{name, kind, points: [[x, y | null], ...]}]; kind is a class of the style sheet.
+  // xs: [least, most] to leave room for what is still to come; at: where the cursor is.
   draw(series, { xs = null, at = null } = {}) {
     Object.assign(this, { series, xs });
-    this.picture.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
+    this.picture.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     const range = ranges(series, xs);
     const across = this.width - MARGIN.left - MARGIN.right;
     this.toX = (x) => MARGIN.left + ((x - range.x[0]) / (range.x[1] - range.x[0])) * across;
-    this.toY = (y) => MARGIN.top + (1 - (y - range.y[0]) / (range.y[1] - range.y[0])) * DEEP;
+    this.toY = (y) => MARGIN.top + (1 - (y - range.y[0]) / (range.y[1] - range.y[0])) * this.deep;
     this.cursorLine = svg("path", { class: "cursor" });
     this.picture.replaceChildren(
       ...this.#axes(range),
-      ...series.filter((one) => one.spread).map((one) => this.#band(one)),
       ...series.map((one) => this.#line(one)),
       ...series.flatMap((one) => (one.points.length <= 30 ? this.#dots(one) : [])),
       this.cursorLine,
@@ -47,7 +46,7 @@ export class Chart {
   cursor(x) {
     this.at = x;
     const known = x !== null && this.series.length > 0;
-    this.cursorLine.setAttribute("d", known ? `M${this.toX(x)} ${MARGIN.top}v${DEEP}` : "");
+    this.cursorLine.setAttribute("d", known ? `M${this.toX(x)} ${MARGIN.top}v${this.deep}` : "");
     this.legend.replaceChildren(
       ...this.series.map((one) => {
         const point = known ? one.points.find(([at]) => at === x) : one.points.findLast(([, y]) => y !== null);
@@ -59,15 +58,15 @@ export class Chart {
 
   #axes(range) {
     const parts = [];
-    for (const y of ticks(range.y, 4)) {
+    for (const y of ticks(range.y, this.deep / 40)) {
       const at = this.toY(y);
       parts.push(svg("path", { d: `M${MARGIN.left} ${at}H${this.width - MARGIN.right}`, class: "grid" }));
       parts.push(svg("text", { x: MARGIN.left - 7, y: at + 4, class: "tick y" }, short(y)));
     }
     for (const x of ticks(range.x, this.width / 70).filter(Number.isInteger)) {
-      parts.push(svg("text", { x: this.toX(x), y: HEIGHT - 20, class: "tick x" }, short(x)));
+      parts.push(svg("text", { x: this.toX(x), y: this.height - 20, class: "tick x" }, short(x)));
     }
-    parts.push(svg("text", { x: this.width - MARGIN.right, y: HEIGHT - 5, class: "end" }, this.names.x));
+    parts.push(svg("text", { x: this.width - MARGIN.right, y: this.height - 5, class: "end" }, this.names.x));
     parts.push(svg("text", { x: 0, y: 13 }, this.names.y));
     return parts;
   }
@@ -92,14 +91,6 @@ export class Chart {
       .map(([x, y]) => svg("circle", { cx: this.toX(x), cy: this.toY(y), r: 3, class: `dot ${kind}` }));
   }
 
-  #band({ points, spread, kind }) {
-    const kept = points.map(([x, y], i) => [x, y, spread[i]]).filter(([, y, wide]) => y !== null && wide !== null);
-    const corner = (x, y) => `${this.toX(x).toFixed(1)} ${this.toY(y).toFixed(1)}`;
-    const upper = kept.map(([x, y, wide]) => corner(x, y + wide));
-    const lower = kept.map(([x, y, wide]) => corner(x, y - wide)).reverse();
-    return svg("path", { d: kept.length ? `M${[...upper, ...lower].join("L")}Z` : "", class: `band ${kind}` });
-  }
-
   #label() {
     const last = this.series.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1])}`);
     const said = last.length ? `${this.names.name}; last values: ${last.join(", ")}` : `${this.names.name}: no data yet`;
@@ -108,9 +99,7 @@ export class Chart {
 }
 
 function ranges(series, xs) {
-  const points = series.flatMap(({ points, spread }) =>
-    points.flatMap(([x, y], i) => (y === null ? [] : [[x, y + (spread?.[i] ?? 0)], [x, y - (spread?.[i] ?? 0)]])),
-  );
+  const points = series.flatMap(({ points }) => points.filter(([, y]) => y !== null));
   const across = [...(xs ?? []), ...points.map(([x]) => x)];
   const up = points.map(([, y]) => y);
   return { x: wide(across), y: padded(wide([...up, 0])) };

@@ -65,7 +65,7 @@ export class ExecutePanel {
   }
 
   #frame(frame) {
-    if (frame.step === 0 || !this.distances.length) this.work.say("Driving …");
+    if (frame.step === 0) this.work.say("Driving …");
     this.watch.add(this.#step(frame));
     this.distances.push([frame.step, frame.distance]);
     this.#plot();
@@ -96,19 +96,20 @@ export class ExecutePanel {
   }
 
   #result(episode, text) {
-    if (!this.distances.length) this.#whole(episode);
     this.watch.finish(`episode-${episode.digest.slice(0, 12)}`, text);
     this.work.say(verdict(episode));
   }
 
-  // A server that does not stream sends everything at once.
-  #whole({ frames, pursued }) {
-    this.watch.add(...frames.map((image, step) => this.#step({ step, image, subgoal: pursued[Math.max(0, step - 1)] })));
-  }
 }
 
+export const END = {
+  deadline: " The deadline cut the episode.",
+  cancelled: " The server is stopping and cut the episode.",
+  diverged: " The simulation broke down.",
+};
+
 function verdict({ success, strict_success: strict, distance, initial_distance: before, steps, stop_reason: reason }) {
-  const grade = success ? (strict ? "Success, strictly measured" : "Success") : "No success";
-  const cut = reason === "deadline" ? " The deadline cut the episode." : "";
+  const grade = success ? (strict ? "Success, also by the strict measure" : "Success") : "No success";
+  const cut = END[reason] ?? "";
   return `${grade}: the puck is ${short(distance)} from its goal after ${steps} steps, ${short(before)} at the start.${cut}`;
 }

@@ -2,6 +2,7 @@
 
 import { stream } from "./api.js";
 import { short } from "./dom.js";
+import { END } from "./execute.js";
 import { numbers } from "./notices.js";
 import { Watch } from "./watch.js";
 import { Work } from "./work.js";
@@ -19,6 +20,9 @@ export class LoopPanel {
     this.work.cancel();
     this.work.say("");
     this.watch.result.hidden = true;
+    const { steps } = this.work.form.elements;
+    steps.max = environment.steps;
+    steps.value = Math.min(100, environment.steps);
   }
 
   async run() {
@@ -42,7 +46,7 @@ export class LoopPanel {
   }
 
   #frame({ step, image, reward }) {
-    if (!this.watch.steps.length) this.work.say("Driving …");
+    if (step === 0) this.work.say("Driving …");
     this.watch.add({ x: step, pictures: [{ image, label: `Executed, step ${step}` }] });
     this.rewards.push([step, reward]);
     this.watch.plot([{ name: "true reward", kind: "first", points: this.rewards }], [0, this.request.steps]);
@@ -51,7 +55,6 @@ export class LoopPanel {
   #result({ rewards, steps, stop_reason: reason, digest }, text) {
     this.watch.finish(`episode-${digest.slice(0, 12)}`, text);
     const total = rewards.reduce((sum, reward) => sum + reward, 0);
-    const cut = reason === "deadline" ? " The deadline cut the episode." : "";
-    this.work.say(`Return ${short(total)} in ${steps} steps, ${short(total / steps)} per step.${cut}`);
+    this.work.say(`Return ${short(total)} in ${steps} steps, ${short(total / steps)} per step.${END[reason] ?? ""}`);
   }
 }

@@ -70,7 +70,10 @@ function chooseModels() {
     execute.use(environment, world, planner.limits.deadline_ms.max);
     if (plans.model !== planner) plans.use(planner);
     scenes.use(environment, planner.image_size);
-  } else if (world) {
+    return;
+  }
+  byId("dmc").hidden = !world;
+  if (world) {
     foresee.use(environment, world);
     loop.use(environment, world);
   } else {

@@ -2,6 +2,9 @@
 
 import { element } from "./dom.js";
 
+// Too many requests, of one caller or of all.
+const BUSY = new Set([429, 503]);
+
 export class Notice {
   // node: where to speak; form: whose fields may be to blame; wells: names of pictures -> views.
   constructor(node, { form = null, retry = null, wells = {} } = {}) {
@@ -29,7 +32,7 @@ export class Notice {
         unplaced.length > 1
           ? element("ul", {}, ...unplaced.map(({ field, message }) => element("li", {}, `${field}: ${message}`)))
           : null,
-        error.status === 503 ? this.#again(error.retryAfter ?? 1) : null,
+        BUSY.has(error.status) ? this.#again(error.retryAfter ?? 1) : null,
         requestId ? element("p", { class: "hint" }, `Request ${requestId}`) : null,
       ),
     );

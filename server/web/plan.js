@@ -17,6 +17,9 @@ export class PlanPanel {
     Object.assign(this, { scenes, planned });
     this.work = new Work("plan", () => this.run(), scenes.views);
     this.chart = new Chart(byId("plan-chart"), { name: "Cost of the search", x: "iteration", y: "cost, pixels" });
+    this.spread = new Chart(byId("spread-chart"), {
+      name: "Spread of the search", x: "iteration", y: "spread of the elite, σ of the latents", height: 140,
+    });
     this.work.form.addEventListener("input", () => this.#estimate());
     byId("plan-json").addEventListener("click", () => saveText(this.text, `plan-${this.plan.digest.slice(0, 12)}.json`));
     copyButtons(byId("plan-result"), () => this.request && { path: "/v1/plans", body: this.request });
@@ -73,6 +76,7 @@ export class PlanPanel {
     this.planned(null);
     this.history = [];
     this.chart.draw([]);
+    this.spread.draw([]);
     this.#facts([]);
     byId("plan-json").disabled = true;
     const names = Array.from({ length: this.model.keyframes }, (_, index) => `Subgoal ${index}`);
@@ -104,13 +108,13 @@ export class PlanPanel {
 
   #draw(iterations) {
     const along = (name, history = this.history) => history.map((step) => [step.iteration, step[name]]);
-    const spread = this.history.map((step) => step.elite_std);
     const curves = [
-      { name: "mean ± elite σ", kind: "second", points: along("mean_cost"), spread },
+      { name: "mean", kind: "second", points: along("mean_cost") },
       { name: "best", kind: "first", points: along("best_cost") },
     ];
     if (this.before.length) curves.push({ name: "best, plan before", kind: "before", points: along("best_cost", this.before) });
     this.chart.draw(curves, { xs: [1, iterations] });
+    this.spread.draw([{ name: "σ", kind: "first", points: along("elite_std") }], { xs: [1, iterations] });
   }
 
   #subgoal({ index, step, image, iteration }) {
@@ -131,7 +135,6 @@ export class PlanPanel {
     showMarked(this.ends[1], goal.base64, "Goal", { puck: plan.goal.object_position });
     this.scenes.seen(plan);
     expect([start.base64, goal.base64, ...plan.subgoals.map(({ image }) => image)]);
-    if (!this.history.length) this.#drawReply(plan);
     this.#facts([
       ["cost", `${short(plan.cost)} px`],
       ["iterations", `${plan.iterations_run} of ${plan.iterations}${stopped(plan.stop_reason)}`],
@@ -144,12 +147,6 @@ export class PlanPanel {
     byId("plan-json").disabled = false;
     this.work.say(`Planned in ${seconds(plan.timings.total_ms)}: the last subgoal is ${short(plan.cost)} pixels from the goal.`);
     this.planned({ ...plan, scene: this.scenes.scene });
-  }
-
-  // A server that does not stream tells the costs at the end.
-  #drawReply({ cost_history: costs, iterations }) {
-    const points = costs.map((cost, index) => [index + 1, cost]);
-    this.chart.draw([{ name: "best", kind: "first", points }], { xs: [1, iterations] });
   }
 
   #facts(pairs) {

@@ -77,6 +77,7 @@ ENVIRONMENTS = [
     {
         "name": "push",
         "kind": "push",
+        "steps": 100,
         "image_size": 64,
         "actions": 2,
         "gallery": [0, 1],
@@ -86,6 +87,7 @@ ENVIRONMENTS = [
     {
         "name": "cartpole-balance",
         "kind": "dmc",
+        "steps": 250,
         "image_size": 64,
         "actions": 1,
         "gallery": [0],

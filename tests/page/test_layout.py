@@ -107,7 +107,7 @@ def test_words_for_screen_readers(opened):
     page = opened()
     everything(page, "push")
     expect(page.locator("#plan-chart svg")).to_have_accessible_name(
-        "Cost of the search; last values: mean ± elite σ 4.5, best 1.5"
+        "Cost of the search; last values: mean 4.5, best 1.5"
     )
     expect(page.locator("#strip canvas").nth(1)).to_have_accessible_name("Subgoal 0, step 5")
     scrubber = page.get_by_role("slider", name="Step")

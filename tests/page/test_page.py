@@ -40,10 +40,11 @@ def test_plan_shows_costs_and_subgoals(opened, stand_in):
     render_and_plan(page)
     (body,) = stand_in.sent("/v1/plans")
     assert (body["model"], body["samples"], body["iterations"], body["seed"]) == ("planner", 200, 2, 7)
-    # No cost is known before the second iteration: a line of one point, and a band around two.
+    # No cost is known before the second iteration: a line of one point.
     best = page.locator("#plan-chart .line.first").get_attribute("d")
     assert best.count("M") == 1 and "L" not in best
-    assert page.locator("#plan-chart .band").get_attribute("d").count("L") == 3
+    assert page.locator("#plan-chart .line.second").get_attribute("d").count("L") == 1
+    expect(page.locator("#spread-chart .legend")).to_have_text("σ 2")
     captions = page.locator("#strip figcaption").all_inner_texts()
     assert captions == ["Start", "step 5", "step 10 · blurred", "Goal"]
     assert pixel(page, "#strip li:nth-child(3) canvas") == [0, 200, 90]
@@ -192,12 +193,13 @@ def test_refused_fields_are_named_beside_them(opened, stand_in, provoked):
     expect(button(page, "Plan")).to_be_enabled()
 
 
-def test_busy_server_says_when_to_try_again(opened, stand_in, provoked):
-    provoked.add("status of 503")
+@pytest.mark.parametrize("status", [429, 503])
+def test_busy_server_says_when_to_try_again(opened, stand_in, provoked, status):
+    provoked.add(f"status of {status}")
     good = stand_in.replies["/v1/plans"]
     stand_in.replies["/v1/plans"] = {
         "title": "The server is busy",
-        "status": 503,
+        "status": status,
         "detail": "8 requests are waiting.",
         "request_id": "r",
     }
