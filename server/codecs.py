@@ -173,7 +173,9 @@ def _check_header(name: str, image: Image.Image, size: int) -> None:
         raise InvalidPicture(f"{name} is {width} x {height} pixels; this model needs {size} x {size}.")
     if getattr(image, "n_frames", 1) != 1:
         raise InvalidPicture(f"{name} has several frames; send a single picture.")
-    if image.mode not in _OPAQUE_MODES | _ALPHA_MODES:
+    # Pillow keeps the upper half of 16-bit colours without a word.
+    deep = any("16" in str(tile.args) for tile in getattr(image, "tile", []))
+    if deep or image.mode not in _OPAQUE_MODES | _ALPHA_MODES:
         raise InvalidPicture(f"{name} has an unusual pixel format; send 8 bits per channel, RGB or grey.")
 
 

