@@ -58,7 +58,7 @@ export class Chart {
 
   #axes(range) {
     const parts = [];
-    for (const y of ticks(range.y, this.deep / 40)) {
+    for (const y of ticks(range.y, Math.max(3, this.deep / 40))) {
       const at = this.toY(y);
       parts.push(svg("path", { d: `M${MARGIN.left} ${at}H${this.width - MARGIN.right}`, class: "grid" }));
       parts.push(svg("text", { x: MARGIN.left - 7, y: at + 4, class: "tick y" }, short(y)));

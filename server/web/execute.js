@@ -99,7 +99,6 @@ export class ExecutePanel {
     this.watch.finish(`episode-${episode.digest.slice(0, 12)}`, text);
     this.work.say(verdict(episode));
   }
-
 }
 
 export const END = {

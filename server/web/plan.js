@@ -140,7 +140,7 @@ export class PlanPanel {
       ["iterations", `${plan.iterations_run} of ${plan.iterations}${stopped(plan.stop_reason)}`],
       ["waiting, planning", `${seconds(plan.timings.queue_ms)}, ${seconds(plan.timings.plan_ms)}`],
       ["seed", plan.seed],
-      ["model", `${plan.model.name} ${plan.model.version}, ${plan.model.sha256.slice(0, 12)}`],
+      ["model", `${plan.model.name}, ${plan.model.sha256.slice(0, 12)}`],
       ["digest", plan.digest.slice(0, 12)],
       ["request", plan.request_id],
     ]);
@@ -158,9 +158,9 @@ export class PlanPanel {
   #estimate() {
     const { samples, iterations } = this.work.form.elements;
     const [wide, long, deep] = [samples.valueAsNumber || 0, iterations.valueAsNumber || 0, this.model.keyframes];
-    const [work, limit] = [wide * long, this.model.limits.work];
+    const [work, limit] = [wide * deep * long, this.model.limits.work];
     byId("plan-work").textContent =
-      `${wide} samples × ${deep} keyframes × ${long} iterations = ${short(wide * deep * long)} frames imagined, ` +
+      `${wide} samples × ${deep} keyframes × ${long} iterations = ${short(work)} frames imagined, ` +
       `${Math.round((100 * work) / limit)} % of the limit`;
     byId("plan-work").classList.toggle("over", work > limit);
     Object.assign(byId("plan-meter"), { max: 1, high: 0.8, value: Math.min(1, work / limit) });

@@ -60,7 +60,7 @@ PLANNER = _REF | {
     "kind": "planner",
     "keyframes": 2,
     "defaults": {"samples": 200, "iterations": 2, "deadline_ms": 10_000},
-    "limits": _LIMITS | {"samples": _range(2, 2000), "iterations": _range(1, 20), "work": 20_000},
+    "limits": _LIMITS | {"samples": _range(2, 2000), "iterations": _range(1, 20), "work": 40_000},
 }
 WORLD = _REF | {
     "name": "world",
