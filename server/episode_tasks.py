@@ -1,0 +1,196 @@
+"""Closed-loop episodes in simulated worlds: what the engine does for one."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from envs.push import PushEnv
+from envs.push_reading import read_scene
+from envs.push_scene import Scene
+from planner.baselines import SimulatorController
+from planner.build import PUCK_SEGMENTER, ReadyPlanner, ReadyWorldModel, push_controller, simulator_servo
+from planner.control import Controller
+from planner.episode import EpisodeConfig, Outcome, episode, search_seed
+from planner.learned import LearnedController
+from planner.suite_episode import SuiteOutcome, suite_episode
+from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
+from server.episode_schemas import EpisodeStop
+from server.plan_tasks import PlanOutcome, PlanTask, plan_task
+from server.tasks import Picture, Work, go_on
+from server.worlds import UnreadableScene, Worlds
+from world_models.frames import to_tensor
+
+_PLANNING = 20
+"""A plan takes about as long as so many steps."""
+
+
+@dataclass(frozen=True)
+class PushOutcome:
+    """An episode of pushing.
+
+    ``made`` is the plan if it was made here, with the task it was made for; ``subgoals`` are the plan's
+    pictures either way.
+    """
+
+    driven: Outcome
+    stop_reason: EpisodeStop
+    scene: Scene
+    subgoals: UInt8[np.ndarray, "L H W 3"]
+    made: tuple[PlanTask, PlanOutcome] | None
+
+
+@dataclass(frozen=True)
+class SuiteEpisodeOutcome:
+    """An episode of a task of DM Control."""
+
+    driven: SuiteOutcome
+    stop_reason: EpisodeStop
+
+
+@dataclass(frozen=True)
+class PlanInForce:
+    """A plan that was made before: its id and its pictures."""
+
+    id: str
+    subgoals: UInt8[np.ndarray, "L H W 3"]
+
+
+@dataclass(frozen=True)
+class PushEpisodeTask:
+    """Push the puck through the subgoals of a plan, or of one that ``plan`` is to make.
+
+    The scene is drawn with ``seed`` or read off ``pictures`` (start, goal). Without a ``model`` the servo
+    searches in the simulator.
+    """
+
+    worlds: Worlds
+    environment: str
+    seed: int | None
+    pictures: tuple[Picture, Picture] | None
+    plan: PlanInForce | ReadyPlanner
+    model: ReadyWorldModel | None
+    episode_seed: int
+    steps: int
+
+    kind: ClassVar[str] = "episode"
+
+    @property
+    def who(self) -> str:
+        """Who acts."""
+        return self.environment if self.model is None else self.model.name
+
+    @property
+    def amount(self) -> float:
+        """Steps."""
+        return self.steps + (_PLANNING if isinstance(self.plan, ReadyPlanner) else 0)
+
+    @property
+    def least(self) -> float:
+        """The plan, or a step."""
+        return (self.amount - self.steps + 1) / self.amount
+
+    def work(self, device: str) -> Work[PushOutcome]:
+        """Drive; stopped, it answers what was done. Raises UnreadableScene, NoObject, Interrupted."""
+        yield from go_on()
+        with self.worlds.push.borrow(self.environment) as env:
+            scene = replace(self._scene(env), steps=self.steps)
+            yield from go_on()
+            start, info = env.reset(options={"scene": scene})
+            made, subgoals = None, self.plan.subgoals if isinstance(self.plan, PlanInForce) else None
+            if isinstance(self.plan, ReadyPlanner):
+                made = yield from self._make_plan(self.plan, start, info["goal"], device)
+                subgoals = made[1].pictures
+            assert subgoals is not None
+            # True dynamics are computed on the CPU.
+            place = "cpu" if self.model is None else device
+            # The goal picture stands in the place of the last subgoal.
+            ahead = to_tensor(subgoals[:-1], place)
+            driven = yield from episode(
+                env,
+                scene,
+                lambda now, goal, generator: ahead,
+                self._controller(env),
+                PUCK_SEGMENTER,
+                EpisodeConfig(),
+                self.episode_seed,
+                device=place,
+            )
+        stop = driven.interrupted or ("steps" if driven.steps == scene.steps else "goal")
+        return PushOutcome(driven, stop, scene, subgoals, made)
+
+    def _scene(self, env: PushEnv) -> Scene:
+        if self.pictures is None:
+            env.reset(seed=self.seed)
+            return env.scene
+        try:
+            return read_scene(env, *self.pictures)
+        except ValueError as error:
+            raise UnreadableScene(f"{str(error).capitalize()}.") from None
+
+    def _make_plan(
+        self, planner: ReadyPlanner, start: Picture, goal: Picture, device: str
+    ) -> Work[tuple[PlanTask, PlanOutcome]]:
+        seed = search_seed(self.episode_seed, 0, "plan")
+        task = plan_task(planner, start, goal, seed=seed, samples=None, iterations=None)
+        return task, (yield from task.work(device))
+
+    def _controller(self, env: PushEnv) -> Controller:
+        if self.model is None:
+            return SimulatorController(simulator_servo(env), env)
+        return _push_controller(self.model)
+
+
+@dataclass(frozen=True)
+class SuiteEpisodeTask:
+    """Earn rewards in a task of DM Control."""
+
+    worlds: Worlds
+    environment: str
+    seed: int
+    model: ReadyWorldModel
+    episode_seed: int
+    steps: int
+
+    kind: ClassVar[str] = "episode"
+
+    @property
+    def who(self) -> str:
+        """Who acts, and where: looking ahead takes longer in some tasks."""
+        return f"{self.model.name} {self.environment}"
+
+    @property
+    def amount(self) -> float:
+        """Steps."""
+        return self.steps
+
+    @property
+    def least(self) -> float:
+        """A step."""
+        return 1 / self.steps
+
+    def work(self, device: str) -> Work[SuiteEpisodeOutcome]:
+        """Act; stopped, it answers what was done. Raises Interrupted."""
+        yield from go_on()
+        with self.worlds.dmc.borrow(self.environment) as env:
+            env.reset(seed=self.seed)
+            controller = _suite_controller(self.model, self.environment)
+            generator = torch.Generator().manual_seed(self.episode_seed)
+            driven = yield from suite_episode(env, controller, None, self.steps, generator, device)
+        done = len(driven.rewards) == self.steps
+        return SuiteEpisodeOutcome(driven, driven.interrupted or ("steps" if done else "diverged"))
+
+
+# One for all requests, so that their roll-outs are alike; a model that was replaced soon falls out.
+@lru_cache(maxsize=4)
+def _push_controller(model: ReadyWorldModel) -> LearnedController:
+    return push_controller(model)
+
+
+@lru_cache(maxsize=16)
+def _suite_controller(model: ReadyWorldModel, task: str) -> LearnedController:
+    search = SUITE_SERVO.model_copy(update={"horizon": horizon_of(task)})
+    return control_by_reward(model, task, search)

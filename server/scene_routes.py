@@ -1,0 +1,99 @@
+"""``GET /v1/environments``, ``POST /v1/scenes`` and ``/v1/clips``: simulated worlds to try models in."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from envs.suite_tasks import TASKS as SUITE_TASKS
+from planner.build import ReadyModel
+from server import scene_schemas as schemas
+from server.codecs import to_base64
+from server.exchange import Exchanging
+from server.scene_requests import clip_task, scene_task
+from server.scene_tasks import ClipOutcome, ClipTask, SceneOutcome, SceneTask
+from server.service import ModelService
+from server.worlds import IMAGE_SIZE, KINDS, most_steps
+
+router = APIRouter(tags=["environments"])
+
+_GALLERY = tuple(range(8))
+_PUSH_ACTIONS = 2
+
+
+def _service(request: Request) -> ModelService:
+    service: ModelService = request.app.state.service
+    return service
+
+
+@router.get("/v1/environments")
+async def list_environments(
+    service: Annotated[ModelService, Depends(_service)],
+) -> schemas.EnvironmentList:
+    """The simulated environments, and the models that can do something in them."""
+    return schemas.EnvironmentList(environments=[_environment(name, service) for name in KINDS])
+
+
+@router.post("/v1/scenes", response_model=schemas.SceneResponse)
+async def draw_scene(exchange: Exchanging) -> Response:
+    """Draw a pushing task at random: pictures of its start and of its goal."""
+    request = await exchange.read(schemas.SceneRequest)
+    deadline_ms = exchange.deadline_ms(request.deadline_ms)
+    task = scene_task(request, exchange.service.worlds)
+    return await exchange.answer(
+        task, deadline_ms, lambda outcome: _scene(task, outcome), schemas.SceneResponse
+    )
+
+
+@router.post("/v1/clips", response_model=schemas.ClipResponse)
+async def record_clip(exchange: Exchanging) -> Response:
+    """Record what random actions do: pictures, actions and the true rewards."""
+    request = await exchange.read(schemas.ClipRequest)
+    deadline_ms = exchange.deadline_ms(request.deadline_ms)
+    task = clip_task(request, exchange.service.worlds)
+    return await exchange.answer(
+        task, deadline_ms, lambda outcome: _clip(task, outcome), schemas.ClipResponse
+    )
+
+
+def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
+    pushing = KINDS[name] == "push"
+    controllers = (
+        service.pushing_models
+        if pushing
+        else [model for model in service.reward_models if name in model.heads]
+    )
+    return schemas.EnvironmentInfo(
+        name=name,
+        kind=KINDS[name],
+        image_size=IMAGE_SIZE,
+        actions=_PUSH_ACTIONS if pushing else SUITE_TASKS[name].actions,
+        steps=most_steps(name),
+        gallery=list(_GALLERY),
+        planners=[model.name for model in service.planners if pushing and _fits(model)],
+        controllers=[model.name for model in controllers if _fits(model)],
+    )
+
+
+def _fits(model: ReadyModel) -> bool:
+    return model.image_size == IMAGE_SIZE
+
+
+def _scene(task: SceneTask, outcome: SceneOutcome) -> schemas.SceneContent:
+    return schemas.SceneContent(
+        environment=task.environment,
+        seed=task.seed,
+        start=to_base64(outcome.start),
+        goal=to_base64(outcome.goal),
+        layout=schemas.layout(outcome.scene),
+    )
+
+
+def _clip(task: ClipTask, outcome: ClipOutcome) -> schemas.ClipContent:
+    return schemas.ClipContent(
+        environment=task.environment,
+        seed=task.seed,
+        frames=[to_base64(frame) for frame in outcome.frames],
+        actions=outcome.actions,
+        rewards=outcome.rewards,
+    )

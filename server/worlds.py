@@ -1,0 +1,89 @@
+"""Simulated worlds by name, as the engine's thread works in them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, Literal, TypeVar
+
+from envs import push_tasks, suite_tasks
+from envs.push import PushEnv
+from envs.suite import SuiteEnv
+
+IMAGE_SIZE = 64
+"""Side of all pictures, in pixels."""
+
+Kind = Literal["push", "dmc"]
+W = TypeVar("W", bound=PushEnv | SuiteEnv)
+
+
+class UnknownEnvironment(LookupError):
+    """There is no environment of that name."""
+
+    def __init__(self) -> None:
+        super().__init__(f"There is no such environment here; available: {', '.join(KINDS)}.")
+
+
+class UnreadableScene(ValueError):
+    """Pictures do not show a scene that can be set up in the simulator."""
+
+
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(push_tasks.TASKS, "push"),
+    **dict.fromkeys(suite_tasks.TASKS, "dmc"),
+}
+"""All environments: pushing, or tasks of DM Control."""
+
+
+def kind_of(name: str) -> Kind:
+    """Raises UnknownEnvironment."""
+    if name not in KINDS:
+        raise UnknownEnvironment
+    return KINDS[name]
+
+
+def most_steps(name: str) -> int:
+    """Control steps of a whole episode."""
+    return push_tasks.TASKS[name].steps if KINDS[name] == "push" else suite_tasks.TASKS[name].steps
+
+
+class Pool(Generic[W]):
+    """Worlds of one kind, each lent to one borrower at a time; one of every name is kept for the next.
+
+    Making one takes up to a quarter of a second. All of this must happen in one thread, as pictures are drawn
+    in contexts that belong to it.
+    """
+
+    def __init__(self, make: Callable[[str], W]) -> None:
+        self._make = make
+        self._idle: dict[str, W] = {}
+
+    @contextmanager
+    def borrow(self, name: str) -> Iterator[W]:
+        """The world of that name, in any state."""
+        world = self._idle.pop(name, None)
+        if world is None:
+            world = self._make(name)
+        try:
+            yield world
+        finally:
+            if name in self._idle:
+                world.close()
+            else:
+                self._idle[name] = world
+
+    def close(self) -> None:
+        """Free those that are kept."""
+        while self._idle:
+            self._idle.popitem()[1].close()
+
+
+class Worlds:
+    """The pools of a service."""
+
+    def __init__(self) -> None:
+        self.push: Pool[PushEnv] = Pool(lambda name: PushEnv(task=name, image_size=IMAGE_SIZE))
+        self.dmc: Pool[SuiteEnv] = Pool(lambda name: SuiteEnv(name, image_size=IMAGE_SIZE))
+
+    def close(self) -> None:
+        """Free all that are kept."""
+        self.push.close()
+        self.dmc.close()

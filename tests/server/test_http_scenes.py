@@ -1,0 +1,122 @@
+"""Environments, scenes and clips over HTTP: those of the simulator in process, the same again for a seed."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from envs.push import PushEnv
+from envs.suite import SuiteEnv
+from envs.suite_tasks import TASKS as SUITE_TASKS
+from server.codecs import from_base64
+from server.worlds import Pool
+
+
+def post(http: TestClient, path: str, **body: Any) -> dict[str, Any]:
+    reply = http.post(path, json=body)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_environments_name_the_models_that_know_them(world_http: TestClient) -> None:
+    listed = world_http.get("/v1/environments").json()["environments"]
+    found = {row["name"]: row for row in listed}
+    assert next(iter(found)) == "push" and set(SUITE_TASKS) < set(found)
+    assert found["push"]["controllers"] == ["tiny-push"] and found["push"]["planners"] == []
+    assert (
+        found["cartpole-balance"]["controllers"] == ["tiny-dmc"] and not found["walker-walk"]["controllers"]
+    )
+    assert [found[name]["actions"] for name in ("push", "cheetah-run")] == [2, 6]
+    assert [found[name]["steps"] for name in ("push", "push-tight", "walker-walk")] == [60, 36, 500]
+    assert {row["kind"] for row in listed} == {"push", "dmc"} and all(row["gallery"] for row in listed)
+
+
+def test_a_scene_is_that_of_its_seed(world_http: TestClient) -> None:
+    env = PushEnv(task="push-long")
+    start, info = env.reset(seed=11)
+    scene = env.scene
+    env.close()
+    drawn = post(world_http, "/v1/scenes", environment="push-long", seed=11)
+    assert np.array_equal(from_base64(drawn["start"]), start)
+    assert np.array_equal(from_base64(drawn["goal"]), info["goal"])
+    layout = drawn["layout"]
+    assert [(place["x"], place["y"]) for place in (layout["puck"], layout["goal"])] == [
+        scene.puck,
+        scene.goal,
+    ]
+    assert [wall["half_length"] for wall in layout["walls"]] == [scene.walls[0].half_length]
+    again, other = (post(world_http, "/v1/scenes", environment="push-long", seed=seed) for seed in (11, 12))
+    assert again["digest"] == drawn["digest"] != other["digest"]
+    chance = post(world_http, "/v1/scenes", environment="push")
+    assert post(world_http, "/v1/scenes", environment="push", seed=chance["seed"])["start"] == chance["start"]
+
+
+def test_a_clip_is_what_its_actions_do(world_http: TestClient) -> None:
+    clip = post(world_http, "/v1/clips", environment="cartpole-balance", seed=4, steps=30)
+    assert len(clip["frames"]) == 31 and len(clip["actions"]) == len(clip["rewards"]) == 30
+    env = SuiteEnv("cartpole-balance")
+    frames = [env.reset(seed=4)[0]]
+    rewards = []
+    for action in clip["actions"]:
+        frame, reward, *_ = env.step(np.array(action))
+        frames.append(frame)
+        rewards.append(reward)
+    env.close()
+    assert rewards == clip["rewards"]
+    assert all(np.array_equal(from_base64(one), two) for one, two in zip(clip["frames"], frames, strict=True))
+    assert np.abs(clip["actions"]).max() > 0.8 > -0.8 > np.min(clip["actions"])
+    post(world_http, "/v1/clips", environment="cartpole-balance", seed=5, steps=3)
+    again = post(world_http, "/v1/clips", environment="cartpole-balance", seed=4, steps=30)
+    assert again["digest"] == clip["digest"]
+
+
+def test_a_clip_of_pushing_pays_nearness(world_http: TestClient) -> None:
+    clip = post(world_http, "/v1/clips", environment="push", seed=4, steps=2)
+    assert all(reward < -0.3 for reward in clip["rewards"]) and np.shape(clip["actions"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "word"),
+    [
+        ("/v1/scenes", {"environment": "chess"}, 404, "push-two-walls"),
+        ("/v1/clips", {"environment": "chess"}, 404, "walker-walk"),
+        ("/v1/scenes", {"environment": "walker-walk"}, 422, "push-tight"),
+        ("/v1/clips", {"environment": "push", "steps": 201}, 422, "steps"),
+        ("/v1/clips", {"environment": "push", "steps": 0}, 422, "steps"),
+        ("/v1/scenes", {"environment": "push", "seed": -1}, 422, "seed"),
+        ("/v1/scenes", {"environment": "push", "deadline_ms": 10**7}, 422, "deadline_ms"),
+        ("/v1/scenes", {"environment": "push", "model": "keyin-push"}, 422, "model"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    world_http: TestClient, path: str, body: dict[str, Any], status: int, word: str
+) -> None:
+    reply = world_http.post(path, json=body)
+    assert reply.status_code == status and word in reply.json()["detail"], reply.text
+
+
+def test_a_world_is_lent_once_at_a_time_and_kept_for_the_next() -> None:
+    made, closed = [], []
+
+    class World:
+        def __init__(self, name: str) -> None:
+            made.append(name)
+
+        def close(self) -> None:
+            closed.append(self)
+
+    pool: Pool[Any] = Pool(World)
+    with pool.borrow("a") as first, pool.borrow("a") as second, pool.borrow("b"):
+        assert first is not second
+
+    def fail() -> None:
+        with pool.borrow("a") as again:
+            assert again is second
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert made == ["a", "a", "b"] and closed == [first]
+    pool.close()
+    assert len(closed) == 3
