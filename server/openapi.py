@@ -10,10 +10,14 @@ from pydantic.json_schema import models_json_schema
 from server import world_schemas as worlds
 from server.action_schemas import ActionRequest
 from server.action_tasks import example_action, objectives
+from server.auth import OPEN_PATHS
 from server.codecs import to_base64
+from server.episode_requests import example_episode
+from server.episode_schemas import EpisodeRequest
 from server.plan_schemas import PlanOptions, PlanRequest
 from server.plan_tasks import square_picture
 from server.problems import MEDIA_TYPE, Kind, all_kinds
+from server.scene_schemas import ClipRequest, SceneRequest
 from server.schemas import Problem
 from server.service import ModelService
 from server.world_tasks import example_prediction
@@ -30,6 +34,10 @@ _ERRORS = {
     ("/v1/keypoints", "post"): {404, 413, 415, 422, 500, 503},
     ("/v1/predictions", "post"): {404, 413, 415, 422, 500, 503},
     ("/v1/actions", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/environments", "get"): {500},
+    ("/v1/scenes", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/clips", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/episodes", "post"): {404, 413, 415, 422, 500, 503},
 }
 _REQUESTS = (
     PlanRequest,
@@ -38,6 +46,9 @@ _REQUESTS = (
     worlds.KeypointRequest,
     worlds.PredictionRequest,
     ActionRequest,
+    SceneRequest,
+    ClipRequest,
+    EpisodeRequest,
 )
 
 
@@ -51,11 +62,32 @@ def describe(app: FastAPI, service: ModelService) -> dict[str, Any]:
     for (path, method), statuses in _ERRORS.items():
         operation = document["paths"][path][method]
         operation["responses"].update({str(status): _error(status) for status in sorted(statuses)})
+    _add_what_happens_anywhere(document, service.settings.keys_file is not None)
     for path, body in _bodies(service).items():
         operation = document["paths"][path]["post"]
         operation["requestBody"] = body
         operation["responses"]["200"]["headers"] = _HEADERS
     return document
+
+
+# What stands between a request and its endpoint may answer too.
+_ANYWHERE = (400, 401, 408, 413, 421, 431)
+_CHANGING = frozenset({"post", "put", "patch", "delete"})
+
+
+def _add_what_happens_anywhere(document: dict[str, Any], keys: bool) -> None:
+    components = document["components"]
+    components["responses"] = {f"Problem{status}": _error(status) for status in (*_ANYWHERE, 403)}
+    if keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"key": []}]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status in (*_ANYWHERE, *((403,) if method in _CHANGING else ())):
+                reference = {"$ref": f"#/components/responses/Problem{status}"}
+                operation["responses"].setdefault(str(status), reference)
+            if keys and path in OPEN_PATHS:
+                operation["security"] = []
 
 
 _HEADERS = {
@@ -108,6 +140,9 @@ def _bodies(service: ModelService) -> dict[str, Any]:
         "/v1/keypoints": _json_body(worlds.KeypointRequest, keypoints),
         "/v1/predictions": _json_body(worlds.PredictionRequest, predictions),
         "/v1/actions": _json_body(ActionRequest, _action_example(service)),
+        "/v1/scenes": _json_body(SceneRequest, {"environment": "push", "seed": 3}),
+        "/v1/clips": _json_body(ClipRequest, {"environment": "cartpole-balance", "seed": 3, "steps": 20}),
+        "/v1/episodes": _json_body(EpisodeRequest, example_episode(service)),
     }
 
 
