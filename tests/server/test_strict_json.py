@@ -74,6 +74,6 @@ def test_examples_are_answered_and_the_last_of_a_repeated_key_counts(
     http: TestClient = request.getfixturevalue(client)
     for path, example in examples(http).items():
         if example:
-            text = '{"model": 3, ' + json.dumps(example | {"model": example.get("model")})[1:]
+            text = '{"deadline_ms": 0, ' + json.dumps(example | {"deadline_ms": 10_000})[1:]
             reply = http.post(path, content=text, headers={"Content-Type": "application/json"})
             assert reply.status_code == 200, (path, reply.text)
