@@ -1,5 +1,7 @@
 """Requests for episodes -> tasks: all that depends on environment, models and plans is checked here."""
 
+from typing import Any
+
 from planner.build import ReadyPlanner
 from server.codecs import decode_text
 from server.episode_schemas import DEFAULT_SUITE_STEPS, EpisodeRequest
@@ -7,7 +9,7 @@ from server.episode_tasks import PlanInForce, PushEpisodeTask, SuiteEpisodeTask
 from server.service import ModelService
 from server.tasks import Picture, drawn
 from server.world_requests import invalid
-from server.worlds import IMAGE_SIZE, kind_of, most_steps
+from server.worlds import IMAGE_SIZE, KINDS, kind_of, most_steps
 
 EpisodeTask = PushEpisodeTask | SuiteEpisodeTask
 
@@ -19,6 +21,21 @@ def episode_task(request: EpisodeRequest, service: ModelService) -> EpisodeTask:
     if request.steps is not None and request.steps > most:
         raise invalid("steps", f"An episode of this environment has at most {most} steps.")
     return _push(request, service, most) if kind == "push" else _suite(request, service, most)
+
+
+def example_episode(service: ModelService) -> dict[str, Any] | None:
+    """A short episode that can be asked for; None where no model could act or plan."""
+    some = {"seed": 3, "episode_seed": 7, "steps": 5}
+    if service.planners:
+        acting = (
+            {"model": service.pushing_models[0].name} if service.pushing_models else {"servo": "simulator"}
+        )
+        return {"environment": "push", "planner": service.planners[0].name} | acting | some
+    for model in service.reward_models:
+        for task in model.heads:
+            if task in KINDS:
+                return {"environment": task, "model": model.name, "objective": "reward"} | some
+    return None
 
 
 def _push(request: EpisodeRequest, service: ModelService, most: int) -> PushEpisodeTask:
