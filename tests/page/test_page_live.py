@@ -1,0 +1,183 @@
+"""The page before the real service with weights that ship: what a person does, from pictures to a film."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from server.local import running_server
+
+pytestmark = pytest.mark.slow
+SCREENS = Path("results/page")
+LONG = 60_000  # ms, of which there are many on a busy machine
+
+
+@pytest.fixture(scope="module")
+def service_url() -> Iterator[str]:
+    with running_server("keyin-push,struct-vrnn-push,struct-vrnn-cartpole", threads=1) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(new_page, service_url):
+    """``visit(width=1440)``: the page, ready."""
+
+    def visit(width=1440):
+        page = new_page(width, permissions=["clipboard-read", "clipboard-write"])
+        page.goto(service_url)
+        expect(page.locator("#server-status")).to_have_text("Ready, 3 models", timeout=LONG)
+        return page
+
+    return visit
+
+
+def scene(url, seed):
+    reply = httpx2.post(f"{url}/v1/scenes", json={"environment": "push", "seed": seed}).json()
+    return {name: base64.b64decode(reply[name]) for name in ("start", "goal")}
+
+
+def upload(page, name, content):
+    file = {"name": f"{name}.png", "mimeType": "image/png", "buffer": content}
+    page.get_by_label(f"Upload {name}").set_input_files(file)
+    expect(page.locator(f"#{name}-note")).to_have_text(f"{name}.png, as it is")
+
+
+def saved(page, button):
+    with page.expect_download(timeout=LONG) as download:
+        page.locator(button).click()
+    return download.value.path(), download.value.suggested_filename
+
+
+def copied(page, result, name):
+    page.locator(result).get_by_role("button", name=f"Copy as {name}").click()
+    expect(page.locator("#copied")).to_contain_text(f"Copied as {name}")
+    return page.evaluate("navigator.clipboard.readText()")
+
+
+def film(path):
+    """The pictures of a film of two pictures side by side, four times their size."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    decoded = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(decoded, np.uint8).reshape(-1, 256, 512, 3)
+
+
+def plan(page, **settings):
+    for name, value in settings.items():
+        page.locator("#plan-form").locator(f"[name={name}]").fill(str(value))
+    page.locator("#plan").click()
+    expect(page.locator("#plan-status")).to_contain_text("Planned in", timeout=LONG)
+
+
+@pytest.mark.parametrize("width", [1440, 320])
+def test_from_uploaded_pictures_to_a_film(visit, service_url, width):
+    page = visit(width)
+    for name, content in scene(service_url, 3).items():
+        upload(page, name, content)
+    page.locator("#plan-form [name=iterations]").fill("8")
+    page.locator("#plan").click()
+    # The curve and the subgoals are there before the plan is.
+    expect(page.locator("#plan-facts")).to_contain_text("2 of 8", timeout=LONG)
+    assert page.locator("#plan-chart circle.dot.second").count() >= 2
+    expect(page.locator("#strip figure.empty")).to_have_count(0)
+    expect(page.locator("#plan-status")).to_contain_text("Searching")
+    expect(page.locator("#plan-status")).to_contain_text("Planned in", timeout=LONG)
+    expect(page.locator("#plan-chart circle.dot.second")).to_have_count(8)
+    page.locator("#execute").click()
+    expect(page.locator("#execute-status")).to_contain_text("Driving", timeout=LONG)
+    expect(page.locator("#execute-status")).to_contain_text("the puck is", timeout=LONG)
+    expect(page.locator("#execute-status")).to_contain_text("Success")
+    page.get_by_label("keypoints").check()
+    expect(page.locator("#execute-screens circle.keypoint").first).to_be_attached()
+    scrubber = page.get_by_role("slider", name="Step")
+    scrubber.fill("10")
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / f"push-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+    path, name = saved(page, "#execute-json")
+    episode = json.loads(path.read_text())
+    assert name == f"episode-{episode['digest'][:12]}.json" and episode["success"]
+    assert int(scrubber.get_attribute("max")) == episode["steps"] == len(episode["frames"]) - 1
+    path, name = saved(page, "#execute-film")
+    # Executed and pursued side by side; an encoder may leave out pictures that are the same.
+    pictures = film(path).astype(int)
+    assert name.endswith(".webm") and episode["steps"] // 2 <= len(pictures)
+    assert np.abs(pictures[0, :, :256] - pictures[-1, :, :256]).max() > 50
+
+
+def test_copied_commands_bring_the_same_plan(visit, tmp_path):
+    page = visit()
+    page.get_by_role("button", name="Scene with seed 5").click()
+    plan(page, seed=11)
+    digest = json.loads(saved(page, "#plan-json")[0].read_text())["digest"]
+    run = subprocess.run(
+        [sys.executable, "-"], input=copied(page, "#plan-result", "Python"), capture_output=True, text=True
+    )
+    assert digest in run.stdout, run.stderr
+    command = copied(page, "#plan-result", "curl")
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    run = subprocess.run(["bash"], input=command, capture_output=True, text=True)
+    assert json.loads(run.stdout)["digest"] == digest, run.stderr
+
+
+def test_rewards_and_pictures_are_foreseen(visit):
+    page = visit()
+    page.get_by_label("Environment").select_option("cartpole-balance")
+    page.get_by_label("keypoints").check()
+    page.locator("#clip").click()
+    expect(page.locator("#clip-status")).to_contain_text("41 steps foreseen from 8 frames", timeout=LONG)
+    page.locator("#loop-form [name=steps]").fill("20")
+    page.locator("#loop").click()
+    expect(page.locator("#loop-status")).to_contain_text("in 20 steps", timeout=LONG)
+    page.get_by_role("slider", name="Step").first.fill("30")
+    expect(page.locator("#clip-screens circle.keypoint").first).to_be_attached()
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / "cartpole-1440.png", full_page=True)
+    reply = json.loads(saved(page, "#clip-json")[0].read_text())
+    assert page.locator("#clip-chart path.line.first").get_attribute("d").count("L") == 40
+    for result in ("#clip-result", "#loop-result"):
+        run = subprocess.run(
+            [sys.executable, "-"], input=copied(page, result, "Python"), capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        assert result == "#loop-result" or reply["digest"] in run.stdout
+
+
+def test_goal_without_a_puck_is_refused_in_words(visit, service_url, provoked):
+    provoked.add("status of 422")
+    page = visit()
+    pictures = scene(service_url, 4)
+    table = Image.open(io.BytesIO(pictures["goal"])).getpixel((0, 0))
+    empty = io.BytesIO()
+    Image.new("RGB", (64, 64), table).save(empty, "PNG")
+    upload(page, "start", pictures["start"])
+    upload(page, "goal", empty.getvalue())
+    page.locator("#plan").click()
+    expect(page.get_by_role("alert")).to_contain_text(
+        "The picture of where to go shows no puck", timeout=LONG
+    )
+
+
+def test_cancelled_search_makes_way_for_the_next(visit):
+    page = visit()
+    page.get_by_role("button", name="Scene with seed 2").click()
+    page.locator("#plan-form [name=iterations]").fill("90")
+    page.locator("#plan").click()
+    expect(page.locator("#plan-facts")).to_contain_text("of 90", timeout=LONG)
+    page.locator("#plan-cancel").click()
+    expect(page.locator("#plan-status")).to_have_text("Cancelled.")
+    # Ninety iterations take more time than this one may wait.
+    plan(page, samples=20, iterations=1, deadline_ms=10_000)
+    expect(page.locator("#plan-facts")).to_contain_text("1 of 1")
