@@ -37,7 +37,7 @@ class ClipReply:
 
 @dataclass(frozen=True)
 class EpisodeReply:
-    """What was done: ``frames[t + 1]`` is what ``actions[t]`` led to; ``subgoals`` are pictures of the plan."""
+    """What was done: ``frames[t + 1]`` is what ``actions[t]`` led to; ``subgoals`` are the plan."""
 
     response: EpisodeResponse
     frames: UInt8[np.ndarray, "T H W 3"]
