@@ -1,0 +1,83 @@
+"""Where start and goal come from, before a stand-in for the service."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from page_steps import button, pixel
+from PIL import Image
+from playwright.sync_api import expect
+
+
+def png(colour=(10, 20, 30), size=(64, 64), format="PNG"):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, format)
+    return buffer.getvalue()
+
+
+def test_upload_of_the_right_size_is_sent_as_it_is(opened, stand_in):
+    page = opened()
+    start, goal = png((1, 2, 3)), png((4, 5, 6))
+    page.get_by_label("Upload start").set_input_files(
+        {"name": "s.png", "mimeType": "image/png", "buffer": start}
+    )
+    page.get_by_label("Upload goal").set_input_files(
+        {"name": "g.png", "mimeType": "image/png", "buffer": goal}
+    )
+    expect(page.locator("#goal-note")).to_have_text("g.png, as it is")
+    button(page, "Plan").click()
+    expect(page.locator("#plan-status")).to_contain_text("Planned")
+    (body,) = stand_in.sent("/v1/plans")
+    assert [base64.b64decode(body[name]) for name in ("start", "goal")] == [start, goal]
+    button(page, "Execute").click()
+    expect(page.locator("#execute-status")).to_contain_text("Success")
+    (episode,) = stand_in.sent("/v1/episodes")
+    assert "seed" not in episode and episode["start"] == body["start"]
+
+
+@pytest.mark.parametrize("way", ["choose", "drop"])
+def test_upload_of_another_size_is_scaled_and_says_so(opened, stand_in, way):
+    page = opened()
+    file = png((200, 100, 50), (300, 150), "JPEG")
+    if way == "choose":
+        upload = {"name": "wide.jpg", "mimeType": "image/jpeg", "buffer": file}
+        page.get_by_label("Upload start").set_input_files(upload)
+    else:
+        transfer = page.evaluate_handle(
+            """(text) => {
+                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], "wide.jpg", { type: "image/jpeg" }));
+                return transfer;
+            }""",
+            base64.b64encode(file).decode(),
+        )
+        page.locator(".well").first.dispatch_event("drop", {"dataTransfer": transfer})
+    expect(page.locator("#start-note")).to_have_text(
+        "wide.jpg: 300 × 150 pixels, cut to the square in the middle, "
+        "scaled here to 64 × 64, the model's size"
+    )
+    colour = np.array(pixel(page, ".well:first-child canvas"))
+    assert np.abs(colour - [200, 100, 50]).max() <= 4
+    button(page, "Plan").click()
+    expect(page.locator("#plan-notice")).to_contain_text("Choose a goal picture first")
+    assert stand_in.sent("/v1/plans") == []
+
+
+def test_file_that_is_no_picture_is_refused_in_words(opened):
+    page = opened()
+    upload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}
+    page.get_by_label("Upload goal").set_input_files(upload)
+    expect(page.locator("#scene-notice")).to_contain_text(
+        "notes.txt is no picture that this browser can read"
+    )
+
+
+def test_gallery_and_another_scene(opened, stand_in):
+    page = opened()
+    button(page, "Scene with seed 1").click()
+    expect(page.locator("#start-note")).to_have_text("rendered, seed 1")
+    button(page, "Another").click()
+    seed = stand_in.sent("/v1/scenes")[-1]["seed"]
+    expect(page.locator("#goal-note")).to_have_text(f"rendered, seed {seed}")
