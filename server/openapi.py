@@ -71,21 +71,26 @@ def describe(app: FastAPI, service: ModelService) -> dict[str, Any]:
 
 
 # What stands between a request and its endpoint may answer too.
-_ANYWHERE = (400, 401, 408, 413, 421, 431)
+_ANYWHERE = (400, 401, 408, 413, 421, 431, 500)
 _CHANGING = frozenset({"post", "put", "patch", "delete"})
 
 
 def _add_what_happens_anywhere(document: dict[str, Any], keys: bool) -> None:
     components = document["components"]
-    components["responses"] = {f"Problem{status}": _error(status) for status in (*_ANYWHERE, 403)}
+    components["responses"] = {f"Problem{status}": _error(status) for status in (*_ANYWHERE, 403, 404)}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"key": []}]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            for status in (*_ANYWHERE, *((403,) if method in _CHANGING else ())):
-                reference = {"$ref": f"#/components/responses/Problem{status}"}
-                operation["responses"].setdefault(str(status), reference)
+            responses = operation["responses"]
+            if "HTTPValidationError" in str(responses.get("422")):
+                del responses["422"]  # Any string will do in a path; it finds something or nothing.
+            more = ((403,) if method in _CHANGING else ()) + ((404,) if "{" in path else ())
+            for status in _ANYWHERE + more:
+                responses.setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
             if keys and path in OPEN_PATHS:
                 operation["security"] = []
 
