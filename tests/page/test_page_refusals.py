@@ -1,4 +1,4 @@
-"""What the page says when something is refused, breaks off or is cancelled, with a stand-in for the service."""
+"""What the page says of what is refused, breaks off or is cancelled, with a stand-in for the service."""
 
 import json
 
