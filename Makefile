@@ -10,7 +10,7 @@ GL := libegl1 libgl1 libgl1-mesa-dri
 export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-slow check bench clean
+.PHONY: help setup demo serve test test-slow fuzz check bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,10 @@ test: $(READY)  ## the default tests
 # Alone, because some of them measure. Exit status 5 means that no test is marked slow.
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 1800 || [ $$? -eq 5 ]
+
+fuzz: $(READY)  ## ten times as many broken requests and pictures as in the tests
+	OMP_NUM_THREADS=1 WAYMARK_FUZZ_PICTURES=50000 WAYMARK_FUZZ_REQUESTS=20000 $(BIN)/python -m pytest \
+		--timeout 3600 tests/server/test_picture_fuzz.py tests/server/test_openapi_fuzz.py
 
 check: $(READY)  ## format, lint, types, import order
 	$(BIN)/ruff format --check .
