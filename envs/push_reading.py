@@ -129,8 +129,8 @@ class _Reader:
         height = float(self._env.model.geom("fore").pos[2])
         radius = float(self._env.model.geom("fore").size[0]) * self._scale
         bends = [np.broadcast_to(arm.BASE, elbows.shape), elbows, fingers]
-        base, elbow, tip = (self._project(points, height)[:, None] for points in bends)
-        covered = (_distance(pixels, base, elbow) < radius) | (_distance(pixels, elbow, tip) < radius)
+        base, elbow, tip = (self._project(points, height) for points in bends)
+        covered = _near(pixels, base, elbow, radius) | _near(pixels, elbow, tip, radius)
         both, either = (covered & mask).sum(1), (covered | mask).sum(1)
         best = int((both / np.maximum(either, 1)).argmax())
         return fingers[best] if both[best] > covered[best].sum() / 2 else None
@@ -205,8 +205,8 @@ def _point(values: Array) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-def _distance(points: Array, a: Array, b: Array) -> Array:
-    """Distances ``[S, P]`` of points ``[P, 2]`` from segments from a to b, each ``[S, 1, 2]``."""
-    way = b - a
-    share = np.clip(((points - a) * way).sum(-1) / np.square(way).sum(-1), 0.0, 1.0)
-    return np.asarray(np.linalg.norm(points - a - share[..., None] * way, axis=-1))
+def _near(points: Array, a: Array, b: Array, radius: float) -> NDArray[np.bool_]:
+    """Whether points ``[P, 2]`` are within a radius of segments from a to b, each ``[S, 2]``: ``[S, P]``."""
+    (x, y), (along_x, along_y) = (points - a[:, None]).transpose(2, 0, 1), (b - a).T[..., None]
+    share = np.clip((x * along_x + y * along_y) / (along_x**2 + along_y**2), 0.0, 1.0)
+    return np.asarray((x - share * along_x) ** 2 + (y - share * along_y) ** 2 < radius**2)
