@@ -1,7 +1,7 @@
 """A small client: pictures in and out as arrays, errors as exceptions."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -9,86 +9,41 @@ import httpx2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from planner.service import Refusal
 from server.action_schemas import ActionResponse, Objective
 from server.codecs import from_base64, to_base64
 from server.model_schemas import ModelInfo, ModelList
 from server.plan_schemas import PlanResponse
+from server.replies import ActionReply, KeypointReply, PlanReply, PredictionReply, RewardReply, ServerProblem
 from server.schemas import Problem, Schema
 from server.tasks import Picture
 from server.world_schemas import Edit, Keypoint, KeypointResponse, PredictionResponse, RewardResponse
+
+__all__ = [
+    "ActionReply",
+    "Client",
+    "KeypointReply",
+    "PlanReply",
+    "PredictionReply",
+    "RewardReply",
+    "ServerProblem",
+]
 
 R = TypeVar("R", bound=Schema)
 Frames = UInt8[np.ndarray, "T H W 3"]
 
 
-class ServerProblem(Refusal):
-    """The server refused; ``problem`` says why, ``retry_after`` (seconds) when to come back, if it knows."""
-
-    def __init__(self, problem: Problem, retry_after: float | None) -> None:
-        message = f"{problem.title}: {problem.detail} ({problem.status}, request {problem.request_id})"
-        super().__init__(message, retry_after)
-        self.problem = problem
-
-    def __reduce__(self) -> tuple[type["ServerProblem"], tuple[Problem, float | None]]:
-        """Exceptions are unpickled with their message alone unless told otherwise."""
-        return ServerProblem, (self.problem, self.retry_after)
-
-
-@dataclass(frozen=True)
-class PlanReply:
-    """A plan: ``images[k]`` is the picture of ``response.subgoals[k]``."""
-
-    response: PlanResponse
-    images: UInt8[np.ndarray, "L H W 3"]
-
-
-@dataclass(frozen=True)
-class RewardReply:
-    """``rewards[i, l]`` comes on arriving at the ``l``-th frame that action sequence ``i`` leads to."""
-
-    response: RewardResponse
-    rewards: Float[np.ndarray, "N L"]
-
-
-@dataclass(frozen=True)
-class KeypointReply:
-    """x, y in pixels (right, down) and scale of every keypoint."""
-
-    response: KeypointResponse
-    keypoints: Float[np.ndarray, "T K 3"]
-
-
-@dataclass(frozen=True)
-class PredictionReply:
-    """Futures; ``context`` has the observed keypoints after the edits, ``images`` are there if wanted."""
-
-    response: PredictionResponse
-    context: Float[np.ndarray, "T K 3"]
-    keypoints: Float[np.ndarray, "N L K 3"]
-    images: UInt8[np.ndarray, "N L H W 3"] | None
-
-
-@dataclass(frozen=True)
-class ActionReply:
-    """The next action, the warm start to send with the next request, and all actions of the chosen sequence.
-
-    ``images`` are the pictures expected after each of these, if wanted.
-    """
-
-    response: ActionResponse
-    action: Float[np.ndarray, "A"]
-    warm_start: Float[np.ndarray, "L A"]
-    actions: Float[np.ndarray, "L A"]
-    images: UInt8[np.ndarray, "L H W 3"] | None
-
-
 class Client:
     """Talks to one server. Use it in a ``with`` block, or call :meth:`close`."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", timeout: float = 70.0) -> None:
-        """``timeout`` in seconds, for connecting and for each reply."""
-        self._http = httpx2.Client(base_url=url, timeout=timeout)
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", timeout: float = 70.0, key: str | None = None
+    ) -> None:
+        """``timeout`` in seconds, for connecting and for each reply; ``key`` for a server that asks for one,
+        if left out that of the environment variable ``WAYMARK_KEY``.
+        """
+        key = key or os.environ.get("WAYMARK_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=url, timeout=timeout, headers=headers)
 
     def plan(
         self,

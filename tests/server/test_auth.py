@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from server.__main__ import main
 from server.app import create_app
 from server.auth import OPEN_PATHS
+from server.client import Client, ServerProblem
 from server.headers import is_page
 from server.keys import KeysError, add_key, read_keys
 from server.keys import main as make_key
@@ -187,6 +188,23 @@ def test_pages_of_others_may_not_send(
         assert (reply.status_code, reply.json()["type"]) == (403, "urn:waymark:problem:cross-site")
         assert sender.get("/whoami", headers=headers | {"Sec-Fetch-Site": site}).status_code == 200
         assert sender.post("/whoami", headers=headers | {"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_the_client_sends_its_key(
+    keys_file: Path,
+    make_service: Callable[..., ModelService],
+    serve: Callable[[ModelService], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = add_key(keys_file, "alice")
+    with serve(make_service(keys_file=keys_file)) as url:
+        with Client(url, key=key) as client:
+            assert [model.name for model in client.models()] == ["toy"]
+        with Client(url) as client, pytest.raises(ServerProblem, match="Send the header"):
+            client.models()
+        monkeypatch.setenv("WAYMARK_KEY", key)
+        with Client(url) as client:
+            assert len(client.models()) == 1
 
 
 def test_keys_are_made_and_only_their_hashes_kept(keys_file: Path) -> None:
