@@ -14,6 +14,7 @@ from server.codecs import from_base64, to_base64
 from server.model_schemas import ModelInfo, ModelList
 from server.plan_schemas import PlanResponse
 from server.replies import ActionReply, KeypointReply, PlanReply, PredictionReply, RewardReply, ServerProblem
+from server.scene_client import SceneCalls
 from server.schemas import Problem, Schema
 from server.tasks import Picture
 from server.world_schemas import Edit, Keypoint, KeypointResponse, PredictionResponse, RewardResponse
@@ -32,7 +33,7 @@ R = TypeVar("R", bound=Schema)
 Frames = UInt8[np.ndarray, "T H W 3"]
 
 
-class Client:
+class Client(SceneCalls):
     """Talks to one server. Use it in a ``with`` block, or call :meth:`close`."""
 
     def __init__(
@@ -203,7 +204,7 @@ class Client:
 
     def models(self) -> list[ModelInfo]:
         """The models of the server, the default one first. Raises as :meth:`plan` does."""
-        return ModelList.model_validate_json(_checked(self._http.get("/v1/models")).content).models
+        return self._get("/v1/models", ModelList).models
 
     def ready(self) -> bool:
         """Whether requests may be sent; False also while nobody listens."""
@@ -216,6 +217,10 @@ class Client:
         """Send what is not None."""
         body = {name: value for name, value in fields.items() if value is not None}
         return response.model_validate_json(_checked(self._http.post(path, json=body)).content)
+
+    def _get(self, path: str, response: type[R]) -> R:
+        """Ask for something."""
+        return response.model_validate_json(_checked(self._http.get(path)).content)
 
     def close(self) -> None:
         """Close the connections."""

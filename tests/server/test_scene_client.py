@@ -1,35 +1,25 @@
 """Simulated worlds asked for from Python: arrays in and out."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from server.scene_client import SceneCalls
+from server.client import Client, ServerProblem
 from server.service import ModelService
 
 
-class Calls(SceneCalls):
-    """Calls of an application in process."""
-
-    def __init__(self, http: TestClient) -> None:
-        self._http = http
-
-    def _post(self, path: str, response: Any, **fields: Any) -> Any:
-        body = {name: value for name, value in fields.items() if value is not None}
-        return response.model_validate_json(self._http.post(path, json=body).raise_for_status().content)
-
-    def _get(self, path: str, response: Any) -> Any:
-        return response.model_validate_json(self._http.get(path).content)
-
-
 @pytest.fixture
-def calls(world_http: TestClient) -> Calls:
-    return Calls(world_http)
+def calls(world_http: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A client of the application in process."""
+    with Client() as client:
+        monkeypatch.setattr(client._http, "get", world_http.get)
+        monkeypatch.setattr(client._http, "post", world_http.post)
+        yield client
 
 
-def test_worlds_come_as_arrays(calls: Calls) -> None:
+def test_worlds_come_as_arrays(calls: Client) -> None:
     assert "push" in [environment.name for environment in calls.environments()]
     scene = calls.scene(seed=3)
     assert scene.start.shape == scene.goal.shape == (64, 64, 3) and scene.response.seed == 3
@@ -37,7 +27,7 @@ def test_worlds_come_as_arrays(calls: Calls) -> None:
     assert (clip.frames.shape, clip.actions.shape, clip.rewards.shape) == ((4, 64, 64, 3), (3, 6), (3,))
 
 
-def test_an_episode_goes_through_a_plan_from_arrays(worlds: ModelService, calls: Calls) -> None:
+def test_an_episode_goes_through_a_plan_from_arrays(worlds: ModelService, calls: Client) -> None:
     scene = calls.scene(seed=3)
     subgoals = np.stack([scene.start, scene.goal])
     worlds.plans.keep("ef" * 32, subgoals)
@@ -46,3 +36,9 @@ def test_an_episode_goes_through_a_plan_from_arrays(worlds: ModelService, calls:
     assert np.array_equal(pushed.subgoals, subgoals) and pushed.response.stop_reason == "steps"
     earned = calls.episode("cartpole-balance", seed=1, episode_seed=1, steps=2)
     assert earned.frames.shape == (3, 64, 64, 3) and len(earned.subgoals) == 0
+
+
+def test_what_is_refused_is_raised(calls: Client) -> None:
+    with pytest.raises(ServerProblem, match="no such environment") as caught:
+        calls.scene("chess")
+    assert caught.value.problem.status == 404
