@@ -12,10 +12,18 @@ from torch import Tensor
 
 from planner.cem import CemConfig, CemStep, Search, cheapest
 from planner.costs import Cost
-from planner.rollout import Pricing, RollOut, drive, encode_rows, repeat_row, target_rows
+from planner.rollout import (
+    Interrupted,
+    Interruption,
+    Pricing,
+    RollOut,
+    drive,
+    encode_rows,
+    repeat_row,
+    target_rows,
+)
 from world_models.interface import Context, Future, WorldModel
 
-Interruption = Literal["deadline", "cancelled"]
 StopReason = Literal["iterations", "deadline", "cancelled"]
 Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, "B"]]
 
@@ -70,7 +78,8 @@ class Progress:
 
 Planning = Generator[RollOut | Progress, Any, Plan]
 """Yields roll-outs, to be sent their costs, and after every iteration its progress, to be sent None or why
-the search is to end now."""
+the search is to end now. In place of costs :class:`~planner.rollout.Interrupted` can be thrown: it ends with what
+it has, or raises that if there is nothing yet."""
 
 
 class _Choice(NamedTuple):
@@ -167,7 +176,14 @@ class Planner:
         steps: list[CemStep] = []
         stop_reason: StopReason = "iterations"
         for iteration in range(1, settings.iterations + 1):
-            steps.append(search.tell((yield from pricing.ask(search.ask()))))
+            try:
+                costs = yield from pricing.ask(search.ask())
+            except Interrupted as interrupted:
+                if not steps:
+                    raise
+                stop_reason = interrupted.reason
+                break
+            steps.append(search.tell(costs))
             last = iteration == settings.iterations
             reason = yield Progress(steps[-1], last, state)
             if reason is not None and not last:

@@ -7,7 +7,7 @@ bits alone or fused with others.
 
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from planner.costs import Cost
 from world_models.interface import Context, Dynamics, State, WorldModel
 
 T = TypeVar("T")
+Interruption = Literal["deadline", "cancelled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,14 @@ class RollOut:
             for start in range(0, len(self), self.chunk)
         ]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+
+class Interrupted(Exception):
+    """Work that waits for a roll-out will not get it; ``reason`` says why."""
+
+    def __init__(self, reason: Interruption) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def call(function: Callable[..., Tensor], inputs: tuple[Tensor, ...], rows: int) -> Tensor:

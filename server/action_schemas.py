@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.plan_schemas import MAX_ITERATIONS, Position
+from server.plan_schemas import Position
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 from server.world_schemas import MAX_STEPS, ActionSequence, ContextRequest
 
+MAX_ITERATIONS = 20
 MIN_CANDIDATES, MAX_CANDIDATES = 2, 512
 
 Objective = Literal["push", "reward", "goal"]

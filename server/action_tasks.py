@@ -1,8 +1,9 @@
 """The next action: what the engine does with a Struct-VRNN that controls something."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,12 +12,12 @@ from torch import Tensor
 
 from planner.build import PUCK_SEGMENTER, PUSH_MEMORY, ReadyWorldModel, push_controller, pushes
 from planner.learned import KeypointModel, LearnedController
-from planner.servo import ServoConfig
+from planner.servo import Servo, ServoConfig
 from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
 from server.action_schemas import Objective
 from server.plan_tasks import NoObject, Point, square_picture
-from server.tasks import Picture, Stop, go_on
-from server.world_tasks import Seen
+from server.tasks import Picture, Work, go_on
+from server.world_tasks import Seen, WorldTask
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.dynamics import Belief
@@ -46,10 +47,11 @@ class ActionOutcome:
 
 
 @dataclass(frozen=True)
-class ActionTask:
+class ActionTask(WorldTask):
     """A next action to find; ``task`` is None with the objective ``push``, ``subgoal`` with ``reward``."""
 
-    model: ReadyWorldModel
+    kind: ClassVar[str] = "action"
+
     objective: Objective
     task: str | None
     config: ServoConfig
@@ -59,9 +61,13 @@ class ActionTask:
     seed: int
     render: bool
 
-    @torch.inference_mode()
-    def run(self, device: str, stop: Stop) -> ActionOutcome:
-        """Search and, if wanted, draw. Raises NoObject, Unfinished."""
+    @property
+    def amount(self) -> float:
+        """Steps imagined; a picture takes about as long as two hundred."""
+        return self.config.imagined_steps + (200 * self.config.horizon if self.render else 0)
+
+    def work(self, device: str) -> Work[ActionOutcome]:
+        """Search and, if wanted, draw. Raises NoObject, Interrupted."""
         frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
         subgoal = torch.zeros_like(frames[:1])
         if self.subgoal is not None:
@@ -71,8 +77,10 @@ class ActionTask:
         state = controller.look(Context(frames[None], past[None]))
         warm_start = None if self.warm_start is None else torch.from_numpy(self.warm_start).to(device)[None]
         generator = torch.Generator().manual_seed(self.seed)
-        step = controller.servo.act(state, subgoal, warm_start, [generator])
+        yield from go_on()
+        step = yield from controller.servo.acting(state, subgoal, warm_start, [generator])
         cost, future = step.cost.item(), controller.model.imagine(state, step.decisions)
+        pictures = (yield from self._draw(frames[-1:], state, step.decisions)) if self.render else None
         return ActionOutcome(
             action=_numbers(step.action[0]),
             warm_start=_numbers(step.warm_start[0]),
@@ -81,24 +89,30 @@ class ActionTask:
             subgoal_position=position,
             places=_numbers(future.features[0].unflatten(-1, (-1, 2))) if self.objective == "push" else None,
             rewards=_numbers(future.features[0, :, 0]) if self.objective == "reward" else None,
-            pictures=self._draw(frames[-1:], state, step.decisions, stop) if self.render else None,
+            pictures=pictures,
         )
 
     def _controller(self) -> LearnedController:
-        if self.task is None:
-            return push_controller(self.model, self.config)
-        control = control_by_reward if self.objective == "reward" else control_by_goal
-        return control(self.model, self.task, self.config)
+        controller = _controller(self.model, self.objective, self.task)
+        return replace(controller, servo=Servo(controller.model, controller.servo.cost, self.config))
 
     def _draw(
-        self, scene: Float[Tensor, "1 C H W"], state: Any, decisions: Float[Tensor, "1 L A"], stop: Stop
-    ) -> UInt8[np.ndarray, "L H W 3"]:
+        self, scene: Float[Tensor, "1 C H W"], state: Any, decisions: Float[Tensor, "1 L A"]
+    ) -> Work[UInt8[np.ndarray, "L H W 3"]]:
         """Pictures of the chosen sequence in the scene of the last frame."""
-        go_on(stop)
+        yield from go_on()
         world = self.model.world
         model = KeypointModel(world, decisions.shape[-1])
         features = model.imagine(Belief(state.hidden, state.features), decisions).features[0]
         return to_bytes(world.decode(features, world.reference(scene).repeat(len(features))))
+
+
+# One for all requests, so that their roll-outs are alike; a model that was replaced soon falls out.
+@lru_cache(maxsize=16)
+def _controller(model: ReadyWorldModel, objective: Objective, task: str | None) -> LearnedController:
+    if task is None:
+        return push_controller(model)
+    return control_by_reward(model, task) if objective == "reward" else control_by_goal(model, task)
 
 
 def objectives(model: ReadyWorldModel) -> list[Objective]:

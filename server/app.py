@@ -12,6 +12,7 @@ from server.auth import Gate
 from server.keys import read_keys
 from server.middleware import BodyLimit, RequestId, SafeHeaders
 from server.openapi import describe
+from server.plan_records import PlanRecords
 from server.routes import router
 from server.service import ModelService
 from server.settings import Settings
@@ -48,6 +49,7 @@ def create_app(settings: Settings, service: ModelService) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.plans = PlanRecords()
     app.include_router(router)
     app.include_router(page.router)
     problems.install(app)

@@ -1,105 +1,117 @@
-"""One thread that computes, and the bounded queue before it.
+"""One thread that computes, and what waits for it.
 
 Torch is used from this thread only: the number of threads it computes with is a property of the
 calling thread, results depend on it, and a device is fastest when one thread feeds it. The engine
-knows nothing of models or HTTP.
+knows nothing of HTTP. Work comes in pieces: the job with the earliest deadline goes first, and roll-outs of
+others that fit into its batch are computed with it.
 """
 
+import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
+
+import torch
+
+from planner.rollout import Interrupted, Interruption, RollOut
+from server.forecast import Forecast
+from server.jobs import (
+    DeadlinePassed,
+    Job,
+    Listener,
+    PredictedLate,
+    QueueFull,
+    QuotaExceeded,
+    Refused,
+    ShuttingDown,
+)
+from server.monitor import Monitor
+from server.sharing import Question, Sharing
+from server.tasks import Task
 
 T = TypeVar("T")
 
 
-class QueueFull(Exception):
-    """The queue is full; ``retry_after`` is a guess, in whole seconds, of when to come back."""
-
-    def __init__(self, waiting: int, retry_after: int) -> None:
-        super().__init__(f"{waiting} requests are already waiting, which is as many as this server keeps.")
-        self.retry_after = retry_after
-
-
-class ShuttingDown(Exception):
-    """The engine takes no new jobs."""
-
-    retry_after = 5
-
-    def __init__(self) -> None:
-        super().__init__("This server is shutting down and takes no new requests.")
-
-
-class DeadlinePassed(Exception):
-    """A job's deadline passed before there was anything to answer."""
-
-    def __init__(self, when: str, retry_after: int) -> None:
-        super().__init__(f"The deadline passed {when}.")
-        self.retry_after = retry_after
-
-
-class Job(Generic[T]):
-    """Work handed to the engine: its result is in ``future``, times are monotonic seconds."""
-
-    def __init__(self, work: "Callable[[Job[T]], T]", deadline: float) -> None:
-        self.work = work
-        self.deadline = deadline
-        self.future: Future[T] = Future()
-        self.submitted = time.monotonic()
-        self.started = math.nan
-        self.finished = math.nan
-        self.cancelled = False
-
-
 class Engine:
-    """Runs jobs one after the other in its own thread, in the order they came."""
+    """Works on many jobs in one thread of its own."""
 
-    def __init__(self, capacity: int, prepare: Callable[[], None]) -> None:
-        """``capacity`` jobs may wait; ``prepare`` runs first in the engine's thread."""
+    def __init__(
+        self,
+        device: str,
+        capacity: int,
+        prepare: Callable[[], None],
+        monitor: Monitor | None = None,
+        finish: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``capacity`` jobs may wait beside one at work; its thread begins with ``prepare``, ends with ``finish``."""
         self.draining = False
+        self.failed = False
+        self.forecast = Forecast()
+        self.sharing = Sharing(device)
+        self._device = device
         self._capacity = capacity
         self._prepare = prepare
-        self._waiting: deque[Job[Any]] = deque()
+        self._finish = finish
+        self._monitor = monitor or Monitor()
+        self._jobs: list[Job[Any]] = []
         self._changed = threading.Condition()
         self._closed = False
-        self._job_seconds = 1.0
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
-    def waiting(self) -> int:
-        """How many jobs wait for their turn."""
-        return len(self._waiting)
+    def unfinished(self) -> int:
+        """Jobs that are waiting or being worked on."""
+        return len(self._jobs)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def submit(self, work: Callable[[Job[T]], T], deadline: float = math.inf) -> Job[T]:
-        """Queue ``work``, which is called with its job. Raises QueueFull or ShuttingDown."""
-        job = Job(work, deadline)
-        with self._changed:
-            if self.draining or self._closed:
-                raise ShuttingDown
-            if len(self._waiting) >= self._capacity:
-                raise QueueFull(len(self._waiting), self._wait_seconds())
-            self._waiting.append(job)
-            self._changed.notify()
+    def submit(
+        self,
+        task: Task[T],
+        deadline: float = math.inf,
+        *,
+        caller: str = "",
+        quota: float = math.inf,
+        listener: Listener | None = None,
+    ) -> Job[T]:
+        """Take work that is to be done by ``deadline``, for a caller who may have ``quota`` unfinished jobs.
+
+        ``listener`` is called with the events of the work, in the engine's thread.
+
+        Raises:
+            Refused: it is not taken.
+        """
+        predicted = self.forecast.seconds(task.kind, task.who, task.amount)
+        job = Job(task, self._device, deadline, predicted, caller, listener)
+        try:
+            with self._changed:
+                self._admit(job, quota)
+                self._jobs.append(job)
+                self._jobs.sort(key=lambda job: job.order)
+                self._changed.notify()
+        except Refused as refusal:
+            self._monitor.refused(task.kind, refusal.reason)
+            raise
         return job
 
     def cancel(self, job: Job[Any]) -> None:
-        """Give a waiting job's place free at once; a running one sees ``job.cancelled``."""
+        """Nobody waits for the job any more: it ends after its current piece, if it has not ended."""
         job.cancelled = True
         with self._changed:
-            if job in self._waiting:
-                self._waiting.remove(job)
-                job.future.cancel()
-
-    def late(self, when: str) -> DeadlinePassed:
-        """What to raise when a deadline has passed; ``when`` ends the sentence."""
-        return DeadlinePassed(when, self._wait_seconds())
+            waits = job.state == "fresh" and job in self._jobs
+            if waits:
+                job.state = "begun"
+        if waits:
+            self._drop(job)
 
     def drain(self) -> None:
         """Take no new jobs and let those at hand see it. Sets a flag only: safe in a signal handler."""
@@ -114,30 +126,183 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
+    def _admit(self, job: Job[Any], quota: float) -> None:
+        if self.draining or self._closed or self.failed:
+            raise ShuttingDown
+        ahead = sum(other.left for other in self._jobs if other.order < job.order)
+        job.wait = ahead
+        if sum(other.caller == job.caller for other in self._jobs) >= quota:
+            raise QuotaExceeded(int(quota), _whole(min(other.left for other in self._jobs)))
+        if len(self._jobs) > self._capacity:
+            raise QueueFull(len(self._jobs) - 1, _whole(ahead + job.predicted))
+        if self._jobs and (late := self._late_by(job)) > 0:
+            raise PredictedLate(ahead, _whole(late))
+
+    def _late_by(self, job: Job[Any]) -> float:
+        """The most seconds by which a job would be late if this one were taken, 0 if none."""
+        now = reached = time.monotonic()
+        late = 0.0
+        for other in sorted([*self._jobs, job], key=lambda job: job.order):
+            if other is job or (job.order < other.order and other.deadline < math.inf):
+                late = max(late, reached + max(0.0, other.needed - other.computed) - other.deadline)
+            reached += min(other.left, max(0.0, other.deadline - now))
+        return late
+
     def _run(self) -> None:
-        self._prepare()
-        while (job := self._next()) is not None:
-            self._execute(job)
-
-    def _next(self) -> Job[Any] | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            return self._waiting.popleft() if self._waiting else None
-
-    def _execute(self, job: Job[Any]) -> None:
-        if not job.future.set_running_or_notify_cancel():
-            return
-        job.started = time.monotonic()
+        jobs: list[Job[Any]] = []
         try:
-            if job.started >= job.deadline:
-                raise self.late("while the request was waiting for its turn")
-            result = job.work(job)
-        except Exception as error:  # whatever went wrong belongs to whoever waits for this job
-            job.future.set_exception(error)
+            self._prepare()
+            with torch.inference_mode():
+                while jobs := self._at_hand():
+                    self._turn(jobs)
+            self._finish()
+        except BaseException:
+            self.failed = True
+            logging.getLogger(__name__).critical("The engine has failed", exc_info=True)
+            for job in {*jobs, *self._jobs}:
+                if not job.future.done():
+                    job.future.set_exception(RuntimeError("the engine has failed"))
+
+    def _at_hand(self) -> list[Job[Any]]:
+        """The unfinished jobs in their order, once there are any; none when the engine is to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            return list(self._jobs)
+
+    def _turn(self, jobs: list[Job[Any]]) -> None:
+        """Let every job say what it needs next, then give the first one that."""
+        for job in jobs:
+            if self._goes_on(job) and job.state in ("begun", "answered"):
+                self._advance(job)
+        waiting = [job for job in jobs if job.state in ("asking", "paused")]
+        if not waiting:
+            return
+        first = waiting[0]
+        first.served = True
+        if first.question is None:
+            self._advance(first)
         else:
-            job.finished = time.monotonic()
-            self._job_seconds = job.finished - job.started
+            self._compute(first, [job for job in waiting if _alike(job, first)])
+
+    def _goes_on(self, job: Job[Any]) -> bool:
+        """Whether there is still something to do for a job: it is neither given up nor out of time."""
+        with self._changed:
+            if job not in self._jobs:
+                return False
+            if job.state == "fresh":
+                job.state = "begun"
+        if job.cancelled:
+            self._drop(job)
+        elif time.monotonic() < job.deadline:
+            return True
+        elif not job.served:
+            job.work.close()
+            self._fail(job, self._late("while the request was waiting for its turn"))
+        elif job.state == "asking":
+            self._advance(job, Interrupted("deadline"))
+        return job.state == "answered"
+
+    def _advance(self, job: Job[Any], interrupted: Interrupted | None = None) -> None:
+        """Send a job the answer it waits for; it goes on until it asks for a roll-out or lets others in."""
+        begun = time.monotonic()
+        try:
+            asked = job.work.send(job.answer) if interrupted is None else job.work.throw(interrupted)
+            while True:
+                now = time.monotonic()
+                job.computed, begun, job.answer = job.computed + now - begun, now, None
+                if isinstance(asked, RollOut):
+                    job.state, job.question = "asking", Question(asked)
+                    return
+                if asked is not None:
+                    job.publish(asked)
+                job.answer = self._interruption(job)
+                if asked is None:
+                    job.state = "paused"
+                    return
+                asked = job.work.send(job.answer)
+        except StopIteration as end:
+            job.computed += time.monotonic() - begun
+            self._succeed(job, end.value)
+        except Interrupted as stopped:
+            late = stopped.reason == "deadline"
+            self._fail(job, self._late("before the work was done") if late else ShuttingDown())
+        except Exception as error:  # whatever went wrong belongs to whoever waits for this job
+            self._fail(job, error)
+
+    def _compute(self, first: Job[Any], jobs: list[Job[Any]]) -> None:
+        """One batch for the first job and others alike."""
+        begun = time.monotonic()
+        asking = {id(job.question): job for job in jobs}
+        try:
+            batch = self.sharing.compute([job.question for job in jobs if job.question is not None])
+        except Exception as error:
+            first.work.close()
+            self._fail(first, error)
+            return
+        seconds = time.monotonic() - begun
+        self._monitor.batched(batch.rows, batch.height, len(batch.shares), seconds)
+        for question, share in batch.shares:
+            job = asking[id(question)]
+            job.served = True
+            job.computed += seconds * share / batch.rows
+            if not question.left:
+                job.state, job.question, job.answer = "answered", None, question.answer()
+
+    def _interruption(self, job: Job[Any]) -> Interruption | None:
+        """Whether a job is to end now: another turn must leave the time that its end takes."""
+        job.turn()
+        if job.cancelled or self.draining:
+            return "cancelled"
+        end = self.forecast.seconds(*_end_of(job))
+        return "deadline" if time.monotonic() + job.slowest + end > job.deadline else None
+
+    def _succeed(self, job: Job[T], result: T) -> None:
+        task = job.task
+        outcome = _OUTCOMES.get(getattr(result, "stop_reason", ""), "ok")
+        if outcome == "ok":
+            self.forecast.learn(task.kind, task.who, task.amount, job.computed)
+        self.forecast.learn(*_end_of(job), job.since)
+        self._end(job, outcome)
+        if job.future.set_running_or_notify_cancel():
             job.future.set_result(result)
 
-    def _wait_seconds(self) -> int:
-        return max(1, math.ceil((len(self._waiting) + 1) * self._job_seconds))
+    def _fail(self, job: Job[Any], error: Exception) -> None:
+        self._end(job, next((name for kind, name in _FAILURES if isinstance(error, kind)), "error"))
+        if job.future.set_running_or_notify_cancel():
+            job.future.set_exception(error)
+
+    def _drop(self, job: Job[Any]) -> None:
+        job.work.close()
+        self._end(job, "cancelled")
+        job.future.cancel()
+
+    def _end(self, job: Job[Any], outcome: str) -> None:
+        job.state, job.question, job.finished = "ended", None, time.monotonic()
+        with self._changed:
+            self._jobs.remove(job)
+        waited = job.finished - job.submitted - job.computed
+        self._monitor.finished(job.task.kind, job.task.who, outcome, waited, job.computed)
+
+    def _late(self, when: str) -> DeadlinePassed:
+        return DeadlinePassed(when, _whole(sum(job.left for job in self._jobs)))
+
+
+_OUTCOMES = {"deadline": "deadline", "cancelled": "drained"}
+_FAILURES = ((DeadlinePassed, "late"), (ShuttingDown, "drained"), (ValueError, "invalid"))
+
+
+def _end_of(job: Job[Any]) -> tuple[str, str, float]:
+    """The label of what comes after the last turn, for the forecast, and its amount."""
+    return f"end of {job.task.kind}", job.task.who, 1.0
+
+
+def _alike(job: Job[Any], first: Job[Any]) -> bool:
+    """Whether two jobs wait for roll-outs of the same kind."""
+    if job.question is None or first.question is None:
+        return False
+    return job.question.roll_out.kind == first.question.roll_out.kind
+
+
+def _whole(seconds: float) -> int:
+    """Whole seconds to wait, at least one."""
+    return max(1, math.ceil(seconds))

@@ -1,4 +1,4 @@
-"""What every endpoint that needs the engine does: read, wait for the work, reply."""
+"""What every endpoint that needs the engine does: read, wait for the work, reply at once or as it goes on."""
 
 import asyncio
 import time
@@ -7,12 +7,13 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from planner.build import ReadyModel
 from server.codecs import InvalidRequest, parse
-from server.engine import Job
-from server.problems import UnsupportedMediaType
+from server.jobs import Job
+from server.problems import CLIENT_LEFT, UnsupportedMediaType
+from server.running import Events, Running
 from server.schemas import DEFAULT_DEADLINE_MS, FieldError, ModelRef, Schema, digest
 from server.service import ModelService
 from server.settings import Settings
@@ -20,11 +21,11 @@ from server.tasks import Task
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
+R = TypeVar("R", bound=Schema)
 
 JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 _DISCONNECT_POLL_SECONDS = 0.1
-# Not a registered status, but the usual one in logs; nobody is there to read the reply.
-_CLIENT_LEFT = 499
 
 
 class Exchange:
@@ -34,11 +35,19 @@ class Exchange:
         self.begun = time.monotonic()
         self.request = request
         self.service: ModelService = request.app.state.service
+        self.caller: str = request.state.caller
+        self.request_id: str = request.state.request_id
 
     @property
     def media_type(self) -> str:
         """Of the body, without parameters."""
         return self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether the reply is to come as server-sent events."""
+        accepted = self.request.headers.get("accept", "").lower().split(",")
+        return EVENT_STREAM in {kind.partition(";")[0].strip() for kind in accepted}
 
     async def read(self, schema: type[M]) -> M:
         """The body. Raises InvalidRequest, UnsupportedMediaType."""
@@ -61,45 +70,57 @@ class Exchange:
         content: Callable[[T], Schema],
         response: type[Schema],
         work: str = "work_ms",
+        events: Events | None = None,
     ) -> Response:
         """Have the task done and reply with what ``content`` makes of its outcome.
 
         ``response`` adds ``digest``, ``request_id`` and ``timings``, in which the engine's time is ``work``.
-        Raises what submitting and the task raise.
+        With ``events`` a client may ask for a stream. Raises what submitting and the task raise.
         """
-        job = self.service.submit(task, deadline_ms)
-        if not await self._done(job):
-            return Response(status_code=_CLIENT_LEFT)
-        return await asyncio.to_thread(self._reply, job, content, response, work)
+        return await self.reply(self.begin(task, deadline_ms, content, response, work, events))
 
-    async def _done(self, job: Job[T]) -> bool:
-        """Wait for a job; False if the client left, and then, or if this task is cancelled, the work ends."""
-        result = asyncio.wrap_future(job.future)
-        try:
-            while not (await asyncio.wait({result}, timeout=_DISCONNECT_POLL_SECONDS))[0]:
+    def begin(
+        self,
+        task: Task[T],
+        deadline_ms: int,
+        content: Callable[[T], Schema],
+        response: type[R],
+        work: str = "work_ms",
+        events: Events | None = None,
+    ) -> Running[R]:
+        """Hand the task to the engine; see :meth:`answer`. Raises what submitting raises."""
+
+        def reply(job: Job[T]) -> R:
+            encoding = time.monotonic()
+            fields = content(job.future.result())
+            answer = {**dict(fields), "digest": digest(fields), "request_id": self.request_id}
+            ended = time.monotonic()
+            timings = {
+                "decode_ms": _ms(job.submitted - self.begun),
+                "queue_ms": _ms(job.finished - job.submitted - job.computed),
+                work: _ms(job.computed),
+                "encode_ms": _ms(ended - encoding),
+                "total_ms": _ms(ended - self.begun),
+            }
+            return response.model_validate(answer | {"timings": timings})
+
+        watched = events is not None and self.wants_stream
+        return Running(self.service, task, deadline_ms, self.caller, reply, events, watched)
+
+    async def reply(self, running: Running[R], name: str | None = None) -> Response:
+        """What the job comes to, or a stream of what it does; ``name`` is what it can be asked for by.
+
+        Raises what the job failed with.
+        """
+        if self.wants_stream and running.has_events:
+            stream = running.stream(self.request_id, name)
+            return StreamingResponse(stream, media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
+        with running:
+            while not await running.wait(_DISCONNECT_POLL_SECONDS):
                 if await self.request.is_disconnected():
-                    return False
-            result.result()
-            return True
-        finally:
-            self.service.cancel(job)
-            result.cancel()
-
-    def _reply(
-        self, job: Job[T], content: Callable[[T], Schema], response: type[Schema], work: str
-    ) -> Response:
-        encoding = time.monotonic()
-        fields = content(job.future.result())
-        answer = {**dict(fields), "digest": digest(fields), "request_id": self.request.state.request_id}
-        ended = time.monotonic()
-        timings = {
-            "decode_ms": _ms(job.submitted - self.begun),
-            "queue_ms": _ms(job.started - job.submitted),
-            work: _ms(job.finished - job.started),
-            "encode_ms": _ms(ended - encoding),
-            "total_ms": _ms(ended - self.begun),
-        }
-        reply = response.model_validate(answer | {"timings": timings})
+                    return Response(status_code=CLIENT_LEFT)
+        reply = running.result()
+        timings = getattr(reply, "timings").model_dump()  # noqa: B009  # every response has them
         shown = ", ".join(f"{name.removesuffix('_ms')};dur={value}" for name, value in timings.items())
         return Response(reply.model_dump_json(), media_type=JSON, headers={"Server-Timing": shown})
 

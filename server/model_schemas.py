@@ -22,7 +22,7 @@ class SearchLimits(Schema):
     samples: Range
     iterations: Range
     work: int
-    """Largest ``samples`` x ``iterations``."""
+    """Largest ``samples`` x ``keyframes`` x ``iterations``."""
     deadline_ms: Range
     seed: Range
     body_bytes: int

@@ -14,6 +14,7 @@ from server.auth import OPEN_PATHS
 from server.codecs import to_base64
 from server.episode_requests import example_episode
 from server.episode_schemas import EpisodeRequest
+from server.plan_openapi import describe_plans, describe_stream
 from server.plan_schemas import PlanOptions, PlanRequest
 from server.plan_tasks import square_picture
 from server.problems import MEDIA_TYPE, Kind, all_kinds
@@ -29,15 +30,17 @@ _ERRORS = {
     ("/livez", "get"): {500},
     ("/readyz", "get"): {500, 503},
     ("/v1/models", "get"): {500},
-    ("/v1/plans", "post"): {400, 404, 413, 415, 422, 500, 503},
-    ("/v1/rewards", "post"): {404, 413, 415, 422, 500, 503},
-    ("/v1/keypoints", "post"): {404, 413, 415, 422, 500, 503},
-    ("/v1/predictions", "post"): {404, 413, 415, 422, 500, 503},
-    ("/v1/actions", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/plans", "post"): {400, 404, 409, 413, 415, 422, 429, 500, 503},
+    ("/v1/plans/{plan}", "get"): {404, 409, 500, 503},
+    ("/v1/plans/{plan}", "delete"): {404, 500},
+    ("/v1/rewards", "post"): {404, 413, 415, 422, 429, 500, 503},
+    ("/v1/keypoints", "post"): {404, 413, 415, 422, 429, 500, 503},
+    ("/v1/predictions", "post"): {404, 413, 415, 422, 429, 500, 503},
+    ("/v1/actions", "post"): {404, 413, 415, 422, 429, 500, 503},
     ("/v1/environments", "get"): {500},
-    ("/v1/scenes", "post"): {404, 413, 415, 422, 500, 503},
-    ("/v1/clips", "post"): {404, 413, 415, 422, 500, 503},
-    ("/v1/episodes", "post"): {404, 413, 415, 422, 500, 503},
+    ("/v1/scenes", "post"): {404, 413, 415, 422, 429, 500, 503},
+    ("/v1/clips", "post"): {404, 413, 415, 422, 429, 500, 503},
+    ("/v1/episodes", "post"): {404, 413, 415, 422, 429, 500, 503},
 }
 _REQUESTS = (
     PlanRequest,
@@ -67,6 +70,8 @@ def describe(app: FastAPI, service: ModelService) -> dict[str, Any]:
         operation = document["paths"][path]["post"]
         operation["requestBody"] = body
         operation["responses"]["200"]["headers"] = _HEADERS
+    describe_plans(document["paths"])
+    describe_stream(document["paths"]["/v1/episodes"]["post"])
     return document
 
 
@@ -120,7 +125,7 @@ def _error(status: int) -> dict[str, Any]:
                 "examples": {kind.slug: {"value": _example_problem(kind)} for kind in kinds},
             }
         },
-    } | ({"headers": {"Retry-After": _RETRY_AFTER}} if status == 503 else {})
+    } | ({"headers": {"Retry-After": _RETRY_AFTER}} if status in (429, 503) else {})
 
 
 _RETRY_AFTER = {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}

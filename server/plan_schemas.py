@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
-from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Base64Picture, ModelRef, Options, Schema
+from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Base64Picture, ModelRef, Options, Problem, Schema
 
-MIN_SAMPLES, MAX_SAMPLES = 2, 2000
-MAX_ITERATIONS = 20
+MIN_SAMPLES = 2
+MAX_KEYFRAMES = 120_000
+"""Most keyframes that one plan may imagine: samples x keyframes x iterations."""
 
 
 class PlanOptions(Options):
@@ -16,10 +17,10 @@ class PlanOptions(Options):
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, examples=[7])
     """Seed of the search; drawn and returned if left out."""
 
-    samples: int | None = Field(default=None, ge=MIN_SAMPLES, le=MAX_SAMPLES, examples=[200])
+    samples: int | None = Field(default=None, ge=MIN_SAMPLES, le=MAX_KEYFRAMES, examples=[200])
     """Candidates per iteration; the model's own default if left out."""
 
-    iterations: int | None = Field(default=None, ge=1, le=MAX_ITERATIONS, examples=[3])
+    iterations: int | None = Field(default=None, ge=1, le=MAX_KEYFRAMES, examples=[3])
     """Rounds of the search; the model's own default if left out."""
 
     deadline_ms: int | None = Field(default=None, ge=1, examples=[DEFAULT_DEADLINE_MS])
@@ -113,3 +114,48 @@ class PlanResponse(PlanContent):
     def id(self) -> str:
         """What ``POST /v1/actions`` knows the plan by: the digest."""
         return self.digest
+
+
+class IterationEvent(Schema):
+    """Event ``iteration`` of a stream: how the search stands."""
+
+    iteration: int
+    """Counts from 1."""
+
+    iterations: int
+    best_cost: float | None
+    """Lowest cost so far, in pixels; null while no candidate showed a puck."""
+
+    mean_cost: float | None
+    """Mean of the finite costs of this iteration's candidates."""
+
+    elite_std: float
+    """Mean spread of the candidates of the next iteration."""
+
+    elapsed_ms: float
+    """Since the request was taken."""
+
+
+class SubgoalEvent(Schema):
+    """Event ``subgoal`` of a stream: a picture of the best candidate so far."""
+
+    iteration: int
+    index: int
+    """Place in the plan, from 0."""
+
+    step: float
+    image: Base64Picture
+
+
+class PlanStatus(Schema):
+    """A plan that was asked for, finished or not."""
+
+    id: str
+    """What it goes by in the path, from its beginning on."""
+
+    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    result: PlanResponse | None
+    """The plan, once it is done."""
+
+    problem: Problem | None
+    """Why it failed or was cancelled."""

@@ -20,6 +20,13 @@ class UnknownPlan(LookupError):
         )
 
 
+class IdempotencyConflict(ValueError):
+    """The key of a request was used before, for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another body before; a new request needs a new key.")
+
+
 class PlanStore:
     """Subgoal pictures of the last plans by their ids. Threads may share it."""
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,13 +11,11 @@ from torch import Tensor
 
 from planner.build import ReadyPlanner
 from planner.costs import ColorSegmenter
-from planner.hierarchy import Plan, StopReason
-from server.tasks import Picture, Stop, TooMuchWork, drawn
+from planner.hierarchy import Plan, Progress, StopReason
+from server.plan_schemas import MAX_KEYFRAMES
+from server.tasks import Picture, TooMuchWork, Work, drawn
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
-
-MAX_WORK = 20_000
-"""Most candidates of one plan, over all its iterations."""
 
 Point = tuple[float, float]
 
@@ -51,6 +50,23 @@ class PlanOutcome:
 
 
 @dataclass(frozen=True)
+class Iteration:
+    """What is known after an iteration, counted from 1.
+
+    Costs are those of this iteration's candidates, in pixels, except for ``best_cost``, the lowest of all so
+    far; they are None where none was finite. ``elite_std`` is the mean spread of the next candidates.
+    ``pictures`` and ``steps`` are the subgoals of the best candidate so far.
+    """
+
+    index: int
+    best_cost: float | None
+    mean_cost: float | None
+    elite_std: float
+    pictures: UInt8[np.ndarray, "L H W 3"]
+    steps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class PlanTask:
     """A plan to make."""
 
@@ -61,23 +77,54 @@ class PlanTask:
     samples: int
     iterations: int
 
-    def run(self, device: str, stop: Stop) -> PlanOutcome:
-        """Search; stopped, it answers the best so far. Raises NoObject."""
+    kind: ClassVar[str] = "plan"
+
+    @property
+    def who(self) -> str:
+        """The planner."""
+        return self.model.name
+
+    @property
+    def amount(self) -> float:
+        """Candidates."""
+        return self.samples * self.iterations
+
+    @property
+    def least(self) -> float:
+        """One iteration."""
+        return 1 / self.iterations
+
+    def work(self, device: str) -> Work[PlanOutcome]:
+        """Search; stopped, it answers the best so far. Raises NoObject, Interrupted."""
         start, goal = to_tensor(np.stack([self.start, self.goal]), device).split(1)
         seen = self.model.segmenter.blob(torch.cat([start, goal]))
         start_position, goal_position = _points(seen.centre)
         if goal_position is None:
             raise NoObject("the goal picture", int(seen.mass[1]), self.model.segmenter.min_mass)
-        plan = self.model.planner.plan(
+        plan = yield from self.model.planner.planning(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
             goal,
             [torch.Generator().manual_seed(self.seed)],
             candidates=self.samples,
             iterations=self.iterations,
-            stop=stop,
         )
         positions = _points(self.model.segmenter.blob(plan.subgoals[0]).centre)
         return _outcome(plan, positions, start_position, goal_position)
+
+    @torch.inference_mode()
+    def show(self, progress: Progress) -> Iteration:
+        """What can be seen of the search by now, with pictures of the best candidate so far."""
+        step = progress.step
+        finite = step.costs[0][step.costs[0].isfinite()]
+        pictures, times = self.model.planner.picture(progress.state, step.best)
+        return Iteration(
+            index=step.iteration,
+            best_cost=_finite(step.best_cost.item()),
+            mean_cost=_finite(finite.mean().item()),
+            elite_std=step.std.mean().item(),
+            pictures=to_bytes(pictures),
+            steps=tuple(times.tolist()),
+        )
 
 
 def plan_task(
@@ -93,8 +140,15 @@ def plan_task(
     search = model.planner.config.cem
     samples = search.candidates if samples is None else samples
     iterations = search.iterations if iterations is None else iterations
-    if samples * iterations > MAX_WORK:
-        raise TooMuchWork(("samples", samples), ("iterations", iterations), unit="candidates", limit=MAX_WORK)
+    keyframes = model.planner.config.keyframes
+    if samples * keyframes * iterations > MAX_KEYFRAMES:
+        raise TooMuchWork(
+            ("samples", samples),
+            ("keyframes", keyframes),
+            ("iterations", iterations),
+            unit="keyframes",
+            limit=MAX_KEYFRAMES,
+        )
     return PlanTask(model, start, goal, drawn(seed), samples, iterations)
 
 

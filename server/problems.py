@@ -15,13 +15,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.codecs import InvalidPicture, InvalidRequest, ascii_json
-from server.engine import DeadlinePassed, QueueFull, ShuttingDown
 from server.headers import API
-from server.plan_store import UnknownPlan
+from server.jobs import Cancelled, DeadlinePassed, PredictedLate, QueueFull, QuotaExceeded, ShuttingDown
+from server.plan_store import IdempotencyConflict, UnknownPlan
 from server.plan_tasks import NoObject
 from server.schemas import FieldError
 from server.service import UnknownModel, WrongModel
 from server.tasks import TooMuchWork
+from server.worlds import UnknownEnvironment, UnreadableScene
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_LEFT = 499
@@ -65,8 +66,14 @@ KINDS: Mapping[type[Exception], Kind] = {
     NoObject: Kind(422, "no-object", "The picture of where to go shows no puck"),
     UnknownPlan: Kind(404, "unknown-plan", "There is no such plan"),
     UnknownModel: Kind(404, "unknown-model", "There is no such model"),
+    UnknownEnvironment: Kind(404, "unknown-environment", "There is no such environment"),
+    UnreadableScene: Kind(422, "unreadable-scene", "The pictures show no scene that can be set up"),
     WrongModel: Kind(422, "wrong-model", "The model cannot answer this"),
     UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body has an unsupported media type"),
+    IdempotencyConflict: Kind(422, "idempotency-conflict", "The key was used for another request"),
+    Cancelled: Kind(409, "cancelled", "The work was cancelled"),
+    QuotaExceeded: Kind(429, "quota-exceeded", "Too many requests of this key at once"),
+    PredictedLate: Kind(503, "predicted-late", "The server is too busy for this deadline"),
     QueueFull: Kind(503, "queue-full", "The server is busy"),
     DeadlinePassed: Kind(503, "deadline-passed", "The deadline passed"),
     ShuttingDown: Kind(503, "shutting-down", "The server is shutting down"),
@@ -126,6 +133,15 @@ def content(kind: Kind, detail: str, request_id: str, errors: list[FieldError] |
     return ascii_json(body)
 
 
+def explain(error: Exception, request_id: str) -> bytes:
+    """The body that an exception would be answered with, for those whose reply has begun."""
+    kind = KINDS.get(type(error))
+    if kind is not None:
+        return content(kind, str(error), request_id, getattr(error, "errors", None))
+    _log_unexpected(error, request_id)
+    return content(INTERNAL_ERROR, _UNEXPECTED, request_id)
+
+
 def install(app: FastAPI) -> None:
     """Answer every exception with a problem."""
     for error in KINDS:
@@ -165,6 +181,12 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    request_id = getattr(request.state, "request_id", "")
+    _log_unexpected(error, getattr(request.state, "request_id", ""))
+    return problem(request, INTERNAL_ERROR, _UNEXPECTED)
+
+
+_UNEXPECTED = "The error is in the server's log under this request id."
+
+
+def _log_unexpected(error: Exception, request_id: str) -> None:
     logging.getLogger(__name__).error("Request %s failed: %s", request_id, type(error).__name__)
-    return problem(request, INTERNAL_ERROR, "The error is in the server's log under this request id.")

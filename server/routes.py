@@ -5,13 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from planner.build import ReadyPlanner, ReadyWorldModel
-from server import action_routes, action_schemas, plan_routes, plan_schemas, world_routes, world_schemas
+from server import (
+    action_routes,
+    action_schemas,
+    episode_routes,
+    plan_routes,
+    plan_schemas,
+    scene_routes,
+    world_routes,
+    world_schemas,
+)
 from server import model_schemas as models
 from server.action_requests import MAX_IMAGINED
 from server.action_schemas import Objective
 from server.action_tasks import MEMORIES, SEARCHES, objectives
 from server.exchange import default_deadline_ms, model_ref
-from server.plan_tasks import MAX_WORK
 from server.problems import NotReady
 from server.schemas import MAX_SEED, Range, Status
 from server.service import ModelService
@@ -59,6 +67,8 @@ async def list_models(service: Service) -> models.ModelList:
 router.include_router(plan_routes.router)
 router.include_router(world_routes.router)
 router.include_router(action_routes.router)
+router.include_router(scene_routes.router)
+router.include_router(episode_routes.router)
 
 
 def _planner(model: ReadyPlanner, settings: Settings) -> models.PlannerInfo:
@@ -74,9 +84,11 @@ def _planner(model: ReadyPlanner, settings: Settings) -> models.PlannerInfo:
             deadline_ms=default_deadline_ms(settings),
         ),
         limits=models.SearchLimits(
-            samples=Range(min=plan_schemas.MIN_SAMPLES, max=plan_schemas.MAX_SAMPLES),
-            iterations=Range(min=1, max=plan_schemas.MAX_ITERATIONS),
-            work=MAX_WORK,
+            samples=Range(min=plan_schemas.MIN_SAMPLES, max=plan_schemas.MAX_KEYFRAMES // search.keyframes),
+            iterations=Range(
+                min=1, max=plan_schemas.MAX_KEYFRAMES // (plan_schemas.MIN_SAMPLES * search.keyframes)
+            ),
+            work=plan_schemas.MAX_KEYFRAMES,
             deadline_ms=Range(min=1, max=settings.max_deadline_ms),
             seed=Range(min=0, max=MAX_SEED),
             body_bytes=settings.max_body_bytes,
@@ -105,7 +117,7 @@ def _world_model(model: ReadyWorldModel, settings: Settings) -> models.WorldMode
             prediction_work=MAX_FUTURE_FRAMES,
             edits=Range(min=0, max=world_schemas.MAX_EDITS),
             candidates=Range(min=action_schemas.MIN_CANDIDATES, max=action_schemas.MAX_CANDIDATES),
-            iterations=Range(min=1, max=plan_schemas.MAX_ITERATIONS),
+            iterations=Range(min=1, max=action_schemas.MAX_ITERATIONS),
             horizon=Range(min=1, max=world_schemas.MAX_STEPS),
             action_work=MAX_IMAGINED,
             deadline_ms=Range(min=1, max=settings.max_deadline_ms),

@@ -69,6 +69,18 @@ class Answer(Schema):
     timings: Timings
 
 
+class Queued(Schema):
+    """First event of a stream: the work has been taken."""
+
+    request_id: str
+
+    id: str | None
+    """What the work can be asked for and cancelled by, null if it cannot."""
+
+    predicted_wait_ms: float
+    """What others' work should take that comes first."""
+
+
 class Status(Schema):
     """A word on how the server is."""
 

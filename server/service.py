@@ -4,6 +4,7 @@ Knows nothing of HTTP: tasks come in, outcomes go out, trouble as exceptions.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -12,14 +13,15 @@ from typing import TypeVar
 import torch
 
 from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel, pushes
-from planner.hierarchy import Interruption, never
-from server.action_tasks import example_action, objectives
-from server.engine import Engine, Job, ShuttingDown
+from server.engine import Engine
+from server.jobs import Job, Listener
+from server.keys import ANONYMOUS
+from server.monitor import Monitor
 from server.plan_store import PlanStore
-from server.plan_tasks import example_plan
 from server.settings import Settings
-from server.tasks import Task, Unfinished
-from server.world_tasks import example_prediction
+from server.tasks import Task
+from server.warm_up import WarmUp
+from server.worlds import Worlds
 
 Load = Callable[[str, str], ReadyPlanner | ReadyWorldModel]
 M = TypeVar("M", bound=ReadyModel)
@@ -41,16 +43,25 @@ class WrongModel(ValueError):
 
 
 class ModelService:
-    """Loads models, warms them up and works with them, one request at a time in the order they came."""
+    """Loads models, warms them up and has the engine work with them."""
 
-    def __init__(self, settings: Settings, load: Load) -> None:
+    def __init__(self, settings: Settings, load: Load, monitor: Monitor | None = None) -> None:
         """``load(name, device)`` returns a ready model, or raises ValueError if there is none."""
         self.settings = settings
         self.models: dict[str, ReadyPlanner | ReadyWorldModel] = {}
-        self.engine = Engine(settings.queue_size, lambda: torch.set_num_threads(settings.threads))
+        self.worlds = Worlds()
+        self.engine = Engine(
+            settings.device,
+            settings.queue_size,
+            lambda: torch.set_num_threads(settings.threads),
+            monitor,
+            finish=self.worlds.close,
+        )
         self.plans = PlanStore()
         self._load = load
-        self._warm_up: Future[None] | None = None
+        self.warm_up_seconds: dict[str, float] = {}
+        """What the warm-up of each model took, as far as it has come."""
+        self._warm_up: Job[None] | None = None
 
     @property
     def planners(self) -> list[ReadyPlanner]:
@@ -74,22 +85,27 @@ class ModelService:
 
     def start(self) -> None:
         """Load all models, then warm them up in the background. Raises what loading raises."""
+        self.models = self.load_all()
         self.engine.start()
-        try:
-            self.models = self.engine.submit(lambda job: self._load_all()).future.result()
-        except Exception:
-            self.engine.close()
-            raise
-        self._warm_up = self.engine.submit(lambda job: self._warm_all()).future
-        self._warm_up.add_done_callback(_log_failure)
+        warm_up = WarmUp(tuple(self.models.values()), self.engine.forecast, self.warm_up_seconds)
+        self._warm_up = self.engine.submit(warm_up)
+        self._warm_up.future.add_done_callback(self._log_failure)
+
+    def load_all(self) -> dict[str, ReadyPlanner | ReadyWorldModel]:
+        """The models of the settings by their names, read anew. Raises what loading raises."""
+        loaded = [self._load(name, self.settings.device) for name in self.settings.models]
+        models = {model.name: model for model in loaded}
+        if len(models) < len(loaded):
+            raise ValueError(f"models must have different names, got {', '.join(self.settings.models)}")
+        return models
 
     def unready(self) -> str | None:
         """Why requests are not to be sent here now, in a sentence; None when ready."""
         if self.engine.draining:
             return "This server is shutting down."
-        if self._warm_up is None or not self._warm_up.done():
+        if self._warm_up is None or not self._warm_up.future.done():
             return "The models are being loaded and warmed up."
-        if self._warm_up.exception() is not None:
+        if self._warm_up.future.exception() is not None:
             return "The warm-up failed; see the server's log."
         return None
 
@@ -116,60 +132,31 @@ class ModelService:
             raise WrongModel(name, names)
         raise UnknownModel(names)
 
-    def submit(self, task: Task[T], deadline_ms: int) -> Job[T]:
-        """Queue work. Raises QueueFull, ShuttingDown; the job may fail with these, DeadlinePassed or what
-        the task raises.
+    def submit(
+        self,
+        task: Task[T],
+        deadline_ms: int,
+        caller: str = ANONYMOUS,
+        listener: Listener | None = None,
+    ) -> Job[T]:
+        """Have work done; ``listener`` is called with its events, in the engine's thread.
+
+        Raises QueueFull, PredictedLate, QuotaExceeded, ShuttingDown; the job may fail with DeadlinePassed,
+        ShuttingDown or what the task raises.
         """
         deadline = time.monotonic() + deadline_ms / 1000
-        return self.engine.submit(lambda job: self._run(task, job), deadline)
+        quota = math.inf if caller == ANONYMOUS else self.settings.key_requests
+        return self.engine.submit(task, deadline, caller=caller, quota=quota, listener=listener)
 
     def cancel(self, job: Job[T]) -> None:
         """Nobody waits for the job any more; does nothing to one that is finished."""
         self.engine.cancel(job)
 
-    def _run(self, task: Task[T], job: Job[T]) -> T:
-        try:
-            return task.run(self.settings.device, _Pacer(job, self.engine).stop)
-        except Unfinished as error:
-            if error.reason == "deadline":
-                raise self.engine.late("before the work was done") from None
-            raise ShuttingDown from None
-
-    def _load_all(self) -> dict[str, ReadyPlanner | ReadyWorldModel]:
-        loaded = [self._load(name, self.settings.device) for name in self.settings.models]
-        models = {model.name: model for model in loaded}
-        if len(models) < len(loaded):
-            raise ValueError(f"models must have different names, got {', '.join(self.settings.models)}")
-        return models
-
-    def _warm_all(self) -> None:
-        for planner in self.planners:
-            example_plan(planner).run(self.settings.device, never)
-        for model in self.world_models:
-            example_prediction(model).run(self.settings.device, never)
-            if objectives(model):
-                example_action(model).run(self.settings.device, never)
-
-
-class _Pacer:
-    """Ends work when it is no longer wanted, or when another piece of it would miss the deadline."""
-
-    def __init__(self, job: Job[T], engine: Engine) -> None:
-        self._job = job
-        self._engine = engine
-        self._last = time.monotonic()
-        self._slowest = 0.0
-
-    def stop(self) -> Interruption | None:
-        """Asked between pieces of the work."""
-        now = time.monotonic()
-        self._slowest = max(self._slowest, now - self._last)
-        self._last = now
-        if self._job.cancelled or self._engine.draining:
-            return "cancelled"
-        return "deadline" if now + self._slowest > self._job.deadline else None
-
-
-def _log_failure(warm_up: Future[None]) -> None:
-    if not warm_up.cancelled() and (error := warm_up.exception()) is not None:
-        logging.getLogger(__name__).error("The warm-up failed", exc_info=error)
+    def _log_failure(self, warm_up: Future[None]) -> None:
+        # Who shuts down during the warm-up need not read that it failed.
+        if (
+            not self.engine.draining
+            and not warm_up.cancelled()
+            and (error := warm_up.exception()) is not None
+        ):
+            logging.getLogger(__name__).error("The warm-up failed", exc_info=error)

@@ -2,38 +2,59 @@
 
 import math
 import secrets
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 
-from planner.hierarchy import Interruption
+from planner.rollout import Interrupted
 
 Picture = UInt8[np.ndarray, "H W 3"]
-Stop = Callable[[], Interruption | None]
-"""Asked between pieces of work: whether to end now, and why."""
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 # Seeds that are drawn fit in a double, so that JavaScript clients can send them back unchanged.
 _DRAWN_SEEDS = 2**53
 
 
+Work = Generator[Any, Any, T]
+"""Work in pieces, so that requests can share a device.
+
+A :class:`~planner.rollout.RollOut` is answered with its rows of output, perhaps computed together with those
+of others; or Interrupted is raised there. None lets others have their turn; whatever else is yielded is
+passed on to who watches. Both are answered with None or with why the work is to end now. Something is due at
+least every tenth of a second. Work that nobody waits for any more is closed.
+"""
+
+
 class Task(Protocol[T_co]):
     """Work with everything decided and nothing left to a default."""
 
-    def run(self, device: str, stop: Stop) -> T_co:
-        """Do it, in the engine's thread. Raises Unfinished if it is stopped and has nothing to answer."""
+    @property
+    def kind(self) -> str:
+        """What sort of work it is, in one word."""
         ...
 
+    @property
+    def who(self) -> str:
+        """Who works: the name of a model or an environment."""
+        ...
 
-class Unfinished(Exception):
-    """Work was stopped before there was anything to answer."""
+    @property
+    def amount(self) -> float:
+        """How much work it is, in a unit of its kind; it takes about as long as there is of it."""
+        ...
 
-    def __init__(self, reason: Interruption) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    @property
+    def least(self) -> float:
+        """The share of it that must be done for a first answer: 1 for work that cannot be cut short."""
+        ...
+
+    def work(self, device: str) -> Work[T_co]:
+        """Begin. Raises, on the way, Interrupted if it is stopped and has nothing to answer."""
+        ...
 
 
 class TooMuchWork(ValueError):
@@ -53,7 +74,7 @@ def drawn(seed: int | None) -> int:
     return secrets.randbelow(_DRAWN_SEEDS) if seed is None else seed
 
 
-def go_on(stop: Stop) -> None:
-    """Raises Unfinished if the work is to end."""
-    if (reason := stop()) is not None:
-        raise Unfinished(reason)
+def go_on() -> Work[None]:
+    """Let others have their turn. Raises Interrupted if the work is to end."""
+    if (reason := (yield None)) is not None:
+        raise Interrupted(reason)

@@ -1,7 +1,8 @@
 """Rewards, keypoints and predictions: what the engine does with a Struct-VRNN."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,11 +10,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from planner.build import ReadyHead, ReadyWorldModel
-from server.tasks import Stop, go_on
+from planner.rollout import RollOut
+from server.tasks import Work, go_on
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
-from world_models.struct_vrnn.dynamics import Rollout
-from world_models.struct_vrnn.model import State, StructVRNN
+from world_models.struct_vrnn.model import State
 from world_models.struct_vrnn.vision import from_pixels, to_pixels
 
 CHUNK = 64
@@ -29,40 +30,72 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class KeypointTask:
-    """Keypoints to find."""
+class WorldTask:
+    """Work of a world model that cannot be cut short."""
+
+    kind: ClassVar[str]
+    least: ClassVar[float] = 1.0
 
     model: ReadyWorldModel
+
+    @property
+    def who(self) -> str:
+        """The world model."""
+        return self.model.name
+
+
+@dataclass(frozen=True)
+class KeypointTask(WorldTask):
+    """Keypoints to find."""
+
+    kind = "keypoints"
+
     frames: UInt8[np.ndarray, "T H W 3"]
 
-    @torch.inference_mode()
-    def run(self, device: str, stop: Stop) -> Float[np.ndarray, "T K 3"]:
+    @property
+    def amount(self) -> float:
+        """Frames."""
+        return len(self.frames)
+
+    def work(self, device: str) -> Work[Float[np.ndarray, "T K 3"]]:
         """Keypoints of every frame: x, y in pixels, scale."""
+        yield from go_on()
         detected = self.model.world.vision.detect(to_tensor(self.frames, device)).features
         return _in_pixels(detected, self.model.image_size)
 
 
 @dataclass(frozen=True)
-class RewardTask:
+class RewardTask(WorldTask):
     """Rewards to predict, for every one of several action sequences."""
 
-    model: ReadyWorldModel
+    kind = "rewards"
+
     task: str
     head: ReadyHead
     seen: Seen
     actions: Float[np.ndarray, "N L A"]
 
-    @torch.inference_mode()
-    def run(self, device: str, stop: Stop) -> Float[np.ndarray, "N L"]:
-        """Rewards on arriving at every imagined frame. Raises Unfinished."""
+    @property
+    def amount(self) -> float:
+        """Steps of all sequences."""
+        return len(self.actions) * self.actions.shape[1]
+
+    def work(self, device: str) -> Work[Float[np.ndarray, "N L"]]:
+        """Rewards on arriving at every imagined frame. Raises Interrupted."""
         world, head = self.model.world, self.head.head
         frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
         state = world.encode(Context(frames[None], past[None]))
         _, memory = head(state.carried)
-        memory = memory.repeat_interleave(CHUNK, 0)
+        yield from go_on()
+
+        def earned(actions: Tensor, memory: Tensor, hidden: Tensor, features: Tensor) -> Tensor:
+            imagined = world.roll_out(_state(hidden, features), actions)
+            rewards: Tensor = head(imagined.carried, memory)[0]
+            return rewards
+
         actions = torch.from_numpy(self.actions).to(device)
-        rewards = [head(part.carried, memory)[0] for part in _futures(world, state, actions, None, stop)]
-        return torch.cat(rewards)[: len(actions)].cpu().numpy()
+        rewards = yield _roll_out((world, head), earned, actions, memory, state)
+        return rewards.cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -85,10 +118,11 @@ class PredictionOutcome:
 
 
 @dataclass(frozen=True)
-class PredictionTask:
+class PredictionTask(WorldTask):
     """Futures to imagine: the mean one without a seed, else samples."""
 
-    model: ReadyWorldModel
+    kind = "predictions"
+
     seen: Seen
     edits: Sequence[Edit]
     actions: Float[np.ndarray, "L A"]
@@ -96,38 +130,47 @@ class PredictionTask:
     seed: int | None
     render: bool
 
-    @torch.inference_mode()
-    def run(self, device: str, stop: Stop) -> PredictionOutcome:
-        """Find keypoints, move them, imagine and, if wanted, draw. Raises Unfinished."""
+    @property
+    def amount(self) -> float:
+        """Frames of all futures; a drawn one takes about ten times as long."""
+        return self.samples * len(self.actions) * (10 if self.render else 1)
+
+    def work(self, device: str) -> Work[PredictionOutcome]:
+        """Find keypoints, move them, imagine and, if wanted, draw. Raises Interrupted."""
         world, size = self.model.world, self.model.image_size
         frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
         detected = _edited(world.vision.detect(frames).features, self.edits, size)
         state = world.take_in(world.describe(detected)[None], past[None])
+        yield from go_on()
+
+        def imagined(actions: Tensor, noise: Tensor, hidden: Tensor, features: Tensor) -> Tensor:
+            drawn = noise if noise.shape[1] else None
+            return world.roll_out(_state(hidden, features), actions, drawn).features
+
         actions = torch.from_numpy(self.actions).to(device).expand(self.samples, -1, -1)
-        parts = [part.features for part in _futures(world, state, actions, self._noise(device), stop)]
-        futures = torch.cat(parts)[: self.samples]
-        pictures = self._draw(frames[:1], futures, stop) if self.render else None
+        futures = yield _roll_out((world, "imagined"), imagined, actions, self._noise(device), state)
+        pictures = (yield from self._draw(frames[:1], futures)) if self.render else None
         keypoints = futures[..., : world.config.detected]
         return PredictionOutcome(_in_pixels(detected, size), _in_pixels(keypoints, size), pictures)
 
-    def _noise(self, device: str) -> Float[Tensor, "N L Z"] | None:
-        """Drawn sample by sample, so that the first ones stay when more are asked for."""
+    def _noise(self, device: str) -> Float[Tensor, "N L Z"]:
+        """Drawn sample by sample, so that the first ones stay when more are asked for; empty for the mean."""
         if self.seed is None:
-            return None
+            return torch.zeros(self.samples, 0, 0, device=device)
         generator = torch.Generator().manual_seed(self.seed)
         shape = (len(self.actions), self.model.world.config.latent)
         draws = [torch.randn(shape, generator=generator) for _ in range(self.samples)]
         return torch.stack(draws).to(device)
 
     def _draw(
-        self, first: Float[Tensor, "1 C H W"], futures: Float[Tensor, "N L F"], stop: Stop
-    ) -> UInt8[np.ndarray, "N L H W 3"]:
+        self, first: Float[Tensor, "1 C H W"], futures: Float[Tensor, "N L F"]
+    ) -> Work[UInt8[np.ndarray, "N L H W 3"]]:
         """Pictures in the scene of the first observed frame, one future at a time."""
         world = self.model.world
         reference = world.reference(first).repeat(futures.shape[1])
         pictures = []
         for future in futures:
-            go_on(stop)
+            yield from go_on()
             pictures.append(to_bytes(world.decode(future, reference)))
         return np.stack(pictures)
 
@@ -139,25 +182,22 @@ def example_prediction(model: ReadyWorldModel) -> PredictionTask:
     return PredictionTask(model, seen, (), np.zeros((1, width), np.float32), 1, None, True)
 
 
-def _futures(
-    world: StructVRNN,
-    state: State,
+def _roll_out(
+    kind: Hashable,
+    function: Callable[..., Tensor],
     actions: Float[Tensor, "N L A"],
-    noise: Float[Tensor, "N L Z"] | None,
-    stop: Stop,
-) -> Iterator[Rollout]:
-    """Futures from one state in batches of exactly ``CHUNK``; the last one is filled up with zeros."""
-    states = state.repeat(CHUNK)
-    for start in range(0, len(actions), CHUNK):
-        if start:
-            go_on(stop)
-        chosen = slice(start, start + CHUNK)
-        drawn = None if noise is None else _filled(noise[chosen])
-        yield world.roll_out(states, _filled(actions[chosen]), drawn)
+    also: Tensor,
+    state: State,
+) -> RollOut:
+    """Futures from one state; ``also`` has a row for each of them, or one for all."""
+    parts = (also, state.hidden, state.features)
+    inputs = (actions, *(part.expand(len(actions), *part.shape[1:]) for part in parts))
+    return RollOut((kind, actions.shape[1:], also.shape[1:]), function, inputs, CHUNK)
 
 
-def _filled(rows: Float[Tensor, "B L D"]) -> Float[Tensor, "CHUNK L D"]:
-    return torch.cat([rows, rows.new_zeros(CHUNK - len(rows), *rows.shape[1:])])
+def _state(hidden: Float[Tensor, "B H"], features: Float[Tensor, "B F"]) -> State:
+    """What futures start from; of the seen frames nothing else is needed."""
+    return State(hidden, features, hidden.new_zeros(len(hidden), 0, 0))
 
 
 def _edited(detected: Float[Tensor, "T D"], edits: Sequence[Edit], size: int) -> Float[Tensor, "T D"]:

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from planner.build import ReadyPlanner, load_ready
 from planner.costs import ColorSegmenter
-from planner.hierarchy import Plan, Planner, never
+from planner.hierarchy import Planner, Planning, Progress
 from server.app import create_app
 from server.codecs import to_base64
 from server.protocol import configure
@@ -58,15 +59,21 @@ class GatedPlanner:
         self.rest_seconds = 0.0
         self.plans = 0
 
-    def plan(self, *args: Any, stop: Callable[[], Any] = never, **kwargs: Any) -> Plan:
+    def planning(self, *args: Any, **kwargs: Any) -> Planning:
         self.plans += 1
         assert self.gate.wait(timeout=20)
+        search, answer = self._planner.planning(*args, **kwargs), None
+        while True:
+            try:
+                asked = search.send(answer)
+            except StopIteration as end:
+                return end.value
+            if isinstance(asked, Progress):
+                time.sleep(self.rest_seconds)
+            answer = yield asked
 
-        def rested() -> Any:
-            time.sleep(self.rest_seconds)
-            return stop()
-
-        return self._planner.plan(*args, stop=rested, **kwargs)
+    def picture(self, *args: Any) -> Any:
+        return self._planner.picture(*args)
 
 
 @pytest.fixture
@@ -97,12 +104,13 @@ def service(make_service: Callable[..., ModelService]) -> ModelService:
 
 
 @pytest.fixture
-def http(service: ModelService) -> Iterator[TestClient]:
+def http(service: ModelService, gated: GatedPlanner) -> Iterator[TestClient]:
     """The service over HTTP in process, warmed up; a failure inside is a 500, not an exception."""
     with TestClient(
         create_app(service.settings, service), base_url="http://localhost", raise_server_exceptions=False
     ) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200)
+        gated.plans = 0
         yield client
 
 
@@ -227,6 +235,22 @@ def run_app() -> Callable[..., Any]:
 def url(service: ModelService, serve: Callable[..., Any]) -> Iterator[str]:
     with serve(service) as url:
         yield url
+
+
+@pytest.fixture
+def computed(worlds: ModelService) -> Callable[[Callable[[], Any]], Any]:
+    """``computed(work)``: what models say when asked directly, with as many threads as the service has."""
+
+    def inferred(work: Callable[[], Any]) -> Any:
+        torch.set_num_threads(worlds.settings.threads)
+        with torch.inference_mode():
+            return work()
+
+    def compute(work: Callable[[], Any]) -> Any:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(inferred, work).result(20)
+
+    return compute
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

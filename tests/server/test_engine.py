@@ -1,17 +1,65 @@
-"""The engine: one job at a time, in order, with a bounded queue that cancelled jobs leave at once."""
+"""The engine: the earliest deadline first, in one thread, with a bounded queue and kept promises."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
-from server.engine import DeadlinePassed, Engine, Job, QueueFull, ShuttingDown
+from planner.rollout import Interrupted, RollOut
+from server.engine import Engine
+from server.jobs import DeadlinePassed, PredictedLate, QueueFull, QuotaExceeded, ShuttingDown
+from server.monitor import Monitor
+from server.tasks import Work, go_on
+
+
+@dataclass
+class Call:
+    """A task in one piece, or in the pieces of a generator."""
+
+    function: Callable[[], Any] = lambda: None
+    pieces: Callable[[], Work[Any]] | None = None
+    kind: str = "call"
+    who: str = "test"
+    amount: float = 1.0
+    least: float = 1.0
+
+    def work(self, device: str) -> Work[Any]:
+        if self.pieces is not None:
+            return (yield from self.pieces())
+        yield from go_on()
+        return self.function()
+
+
+@dataclass
+class Notes(Monitor):
+    batches: list[tuple[int, int, int]] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def batched(self, rows: int, slots: int, jobs: int, seconds: float) -> None:
+        self.batches.append((rows, slots, jobs))
+
+    def finished(self, kind: str, who: str, outcome: str, queue: float, compute: float) -> None:
+        self.outcomes.append(outcome)
+
+    def refused(self, kind: str, reason: str) -> None:
+        self.reasons.append(reason)
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine(capacity=2, prepare=lambda: None)
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def engine(notes: Notes) -> Iterator[Engine]:
+    engine = Engine("cpu", capacity=2, prepare=lambda: None, monitor=notes)
     engine.start()
     yield engine
     engine.close()
@@ -22,81 +70,228 @@ def gate(engine: Engine) -> Iterator[threading.Event]:
     """Holds the engine busy until it is set."""
     gate, busy = threading.Event(), threading.Event()
 
-    def work(job: Job[None]) -> None:
+    def wait() -> None:
         busy.set()
         gate.wait(20)
 
-    engine.submit(work)
+    engine.submit(Call(wait))
     assert busy.wait(20)
     yield gate
     gate.set()
 
 
-def test_jobs_run_in_order_in_one_thread(engine: Engine, gate: threading.Event) -> None:
+def soon(seconds: float = 20.0) -> float:
+    return time.monotonic() + seconds
+
+
+def test_the_earliest_deadline_goes_first_in_one_thread(engine: Engine, gate: threading.Event) -> None:
     order: list[int] = []
-    jobs = [engine.submit(lambda job, i=i: order.append(i) or threading.get_ident()) for i in range(2)]
+    jobs = [
+        engine.submit(Call(lambda i=i: order.append(i) or threading.get_ident()), soon(20 - 10 * i))
+        for i in range(2)
+    ]
     gate.set()
     threads = {job.future.result(20) for job in jobs}
-    assert order == [0, 1] and len(threads) == 1 and threading.get_ident() not in threads
-    assert jobs[0].submitted <= jobs[0].started <= jobs[0].finished <= jobs[1].started
+    assert order == [1, 0] and len(threads) == 1 and threading.get_ident() not in threads
+    assert all(job.submitted <= job.finished and job.computed > 0 for job in jobs)
+
+
+def test_equal_deadlines_go_in_the_order_of_arrival(engine: Engine, gate: threading.Event) -> None:
+    order: list[int] = []
+    jobs = [engine.submit(Call(lambda i=i: order.append(i))) for i in range(2)]
+    gate.set()
+    for job in jobs:
+        job.future.result(20)
+    assert order == [0, 1]
 
 
 def test_prepare_runs_in_the_engine_thread() -> None:
     seen: list[int] = []
-    engine = Engine(1, lambda: seen.append(threading.get_ident()))
+    engine = Engine("cpu", 1, lambda: seen.append(threading.get_ident()))
     engine.start()
-    assert engine.submit(lambda job: threading.get_ident()).future.result(20) == seen[0]
+    assert engine.submit(Call(threading.get_ident)).future.result(20) == seen[0]
     engine.close()
 
 
-def test_full_queue_refuses_and_a_cancelled_job_makes_room(engine: Engine, gate: threading.Event) -> None:
+def test_full_queue_refuses_and_a_cancelled_job_makes_room(
+    engine: Engine, gate: threading.Event, notes: Notes
+) -> None:
     ran: list[str] = []
-    first = engine.submit(lambda job: ran.append("first"))
-    second = engine.submit(lambda job: ran.append("second"))
+    first = engine.submit(Call(lambda: ran.append("first")))
+    second = engine.submit(Call(lambda: ran.append("second")))
     with pytest.raises(QueueFull) as refusal:
-        engine.submit(lambda job: None)
-    assert refusal.value.retry_after >= 1
+        engine.submit(Call())
+    assert refusal.value.retry_after >= 1 and notes.reasons == ["queue-full"]
     engine.cancel(first)
-    third = engine.submit(lambda job: ran.append("third"))
+    third = engine.submit(Call(lambda: ran.append("third")))
     gate.set()
     second.future.result(20)
     third.future.result(20)
     assert first.future.cancelled() and ran == ["second", "third"]
+    assert notes.outcomes.count("cancelled") == 1
 
 
-def test_running_job_sees_that_it_is_cancelled(engine: Engine) -> None:
-    started = threading.Event()
+def test_work_that_nobody_waits_for_is_closed_at_its_next_pause(engine: Engine, notes: Notes) -> None:
+    turned, closed = threading.Event(), threading.Event()
 
-    def work(job: Job[str]) -> str:
-        started.set()
-        while not job.cancelled:
-            time.sleep(0.001)
-        return "stopped"
+    def forever() -> Work[None]:
+        try:
+            while True:
+                turned.set()
+                time.sleep(0.001)
+                yield None
+        finally:
+            closed.set()
 
-    job = engine.submit(work)
-    assert started.wait(20)
+    job = engine.submit(Call(pieces=forever))
+    assert turned.wait(20)
     engine.cancel(job)
-    assert job.future.result(20) == "stopped"
+    assert closed.wait(20)
+    with pytest.raises(CancelledError):
+        job.future.result(20)
+    assert job.future.cancelled() and engine.unfinished == 0
+
+
+def test_one_caller_has_a_quota(engine: Engine, gate: threading.Event, notes: Notes) -> None:
+    engine.submit(Call(), caller="ada", quota=1)
+    with pytest.raises(QuotaExceeded, match="1 requests of this key"):
+        engine.submit(Call(), caller="ada", quota=1)
+    engine.submit(Call(), caller="bob", quota=1)
+    assert notes.reasons == ["quota"]
 
 
 def test_job_whose_deadline_passed_in_the_queue_never_runs(engine: Engine, gate: threading.Event) -> None:
-    late = engine.submit(lambda job: pytest.fail("ran"), deadline=time.monotonic() - 1)
+    late = engine.submit(Call(lambda: pytest.fail("ran")), soon(0.05))
+    time.sleep(0.1)
     gate.set()
-    with pytest.raises(DeadlinePassed):
+    with pytest.raises(DeadlinePassed, match="waiting for its turn"):
         late.future.result(20)
 
 
-def test_failure_belongs_to_its_job(engine: Engine) -> None:
+def test_what_cannot_be_done_in_time_is_refused_at_once(
+    engine: Engine, gate: threading.Event, notes: Notes
+) -> None:
+    engine.forecast.learn("call", "test", 1.0, 3.0)
+    with pytest.raises(PredictedLate) as refusal:
+        engine.submit(Call(), soon(1.5))
+    assert refusal.value.retry_after == 2 and notes.reasons == ["predicted-late"]
+    engine.submit(Call(), soon(4))
+    # Alone it would be done in time, but the promise to the one before it goes first.
+    with pytest.raises(PredictedLate, match=r"3\.0 s comes first"):
+        engine.submit(Call(), soon(5))
+    with pytest.raises(PredictedLate, match="another one"):
+        engine.submit(Call(), soon(3.5))
+
+
+def test_work_that_can_be_cut_needs_time_for_its_first_answer_only(
+    engine: Engine, gate: threading.Event
+) -> None:
+    engine.forecast.learn("call", "test", 1.0, 3.0)
+    engine.submit(Call(amount=10, least=0.1), soon(5))
+    with pytest.raises(PredictedLate):
+        engine.submit(Call(amount=10, least=0.5), soon(5))
+
+
+def test_a_piece_that_would_miss_the_deadline_is_not_begun(engine: Engine) -> None:
+    turns: list[float] = []
+
+    def pieces() -> Work[str]:
+        while True:
+            time.sleep(0.05)
+            turns.append(time.monotonic())
+            if (reason := (yield None)) is not None:
+                return reason
+
+    deadline = soon(0.4)
+    job = engine.submit(Call(pieces=pieces), deadline)
+    assert job.future.result(20) == "deadline"
+    assert len(turns) > 2 and time.monotonic() < deadline + 0.1
+
+
+def test_a_roll_out_is_given_up_at_the_deadline(engine: Engine) -> None:
+    def slow(rows: Tensor) -> Tensor:
+        time.sleep(0.05)
+        return rows
+
+    def pieces() -> Work[str]:
+        try:
+            yield RollOut("slow", slow, (torch.zeros(10_000, 1),), 256)
+        except Interrupted as interrupted:
+            return interrupted.reason
+        return "all"
+
+    deadline = soon(0.3)
+    assert engine.submit(Call(pieces=pieces), deadline).future.result(20) == "deadline"
+    assert deadline < time.monotonic() < deadline + 0.2
+
+
+def test_listeners_hear_what_is_told(engine: Engine) -> None:
+    heard: list[Any] = []
+
+    def pieces() -> Work[None]:
+        assert (yield "one") is None
+        assert (yield "two") is None
+
+    engine.submit(Call(pieces=pieces), listener=heard.append).future.result(20)
+    assert heard == ["one", "two"]
+
+
+def test_failure_belongs_to_its_job(engine: Engine, notes: Notes) -> None:
     with pytest.raises(ZeroDivisionError):
-        engine.submit(lambda job: 1 // 0).future.result(20)
-    assert engine.submit(lambda job: "fine").future.result(20) == "fine"
+        engine.submit(Call(lambda: 1 // 0)).future.result(20)
+    assert engine.submit(Call(lambda: "fine")).future.result(20) == "fine"
+    assert notes.outcomes == ["error", "ok"]
 
 
-def test_close_finishes_what_was_accepted(engine: Engine, gate: threading.Event) -> None:
-    waiting = engine.submit(lambda job: engine.draining)
+def test_a_roll_out_that_fails_does_not_take_others_along(engine: Engine, gate: threading.Event) -> None:
+    def picky(rows: Tensor) -> Tensor:
+        if bool((rows < 0).any()):
+            raise RuntimeError("negative")
+        return rows
+
+    def pieces(sign: int) -> Callable[[], Work[Tensor]]:
+        def ask() -> Work[Tensor]:
+            return (yield RollOut("picky", picky, (torch.full((1, 1), float(sign)),), 4))
+
+        return ask
+
+    bad, good = (engine.submit(Call(pieces=pieces(sign))) for sign in (-1, 1))
+    gate.set()
+    with pytest.raises(RuntimeError, match="negative"):
+        bad.future.result(20)
+    assert good.future.result(20).tolist() == [[1.0]]
+
+
+def test_draining_refuses_and_tells_those_at_hand(engine: Engine, gate: threading.Event) -> None:
+    def pieces() -> Work[str]:
+        return (yield None)
+
+    waiting = engine.submit(Call(pieces=pieces))
+    unanswerable = engine.submit(Call())
     engine.drain()
     with pytest.raises(ShuttingDown):
-        engine.submit(lambda job: None)
+        engine.submit(Call())
     gate.set()
     engine.close()
-    assert waiting.future.result(0) is True
+    assert waiting.future.result(0) == "cancelled"
+    with pytest.raises(ShuttingDown):
+        unanswerable.future.result(0)
+
+
+def test_an_engine_that_fails_says_so_and_leaves_nobody_waiting() -> None:
+    class Broken(Notes):
+        def finished(self, *_: Any) -> None:
+            if not self.outcomes:
+                self.outcomes.append("once")
+                raise MemoryError("the monitor")
+
+    engine = Engine("cpu", 2, lambda: None, Broken())
+    jobs = [engine.submit(Call()) for _ in range(2)]
+    engine.start()
+    for job in jobs:
+        with pytest.raises(RuntimeError, match="engine has failed"):
+            job.future.result(20)
+    engine.close()
+    assert engine.failed and not engine.alive
+    with pytest.raises(ShuttingDown):
+        engine.submit(Call())

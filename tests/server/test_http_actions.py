@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from envs.push import PushEnv
 from planner.build import PUCK_SEGMENTER, ReadyPlanner, push_controller
-from planner.hierarchy import never
+from planner.rollout import Interrupted, drive
 from planner.suite_learned import control_by_goal, control_by_reward
 from server.action_tasks import ActionTask, example_action
 from server.app import create_app
@@ -19,7 +19,6 @@ from server.codecs import from_base64, to_base64
 from server.plan_store import PlanStore, UnknownPlan
 from server.service import ModelService
 from server.settings import Settings
-from server.tasks import Unfinished
 from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.model import StructVRNN
@@ -55,13 +54,12 @@ def post(http: TestClient, body: dict[str, Any]) -> dict[str, Any]:
     return reply.json()
 
 
-def on_engine(service: ModelService, work: Callable[[], Any]) -> Any:
-    """What the model says when asked directly, with as many threads as the service has."""
-    return service.engine.submit(lambda job: work()).future.result(20)
-
-
 def test_actions_and_warm_starts_are_those_of_the_servo_in_process(
-    worlds: ModelService, world_http: TestClient, pushing: Any, order: dict[str, Any]
+    computed: Callable[..., Any],
+    worlds: ModelService,
+    world_http: TestClient,
+    pushing: Any,
+    order: dict[str, Any],
 ) -> None:
     frames, past, goal = pushing
     first = post(world_http, order)
@@ -80,7 +78,7 @@ def test_actions_and_warm_starts_are_those_of_the_servo_in_process(
             warm_start = steps[-1].warm_start
         return steps
 
-    for reply, step in zip((first, second), on_engine(worlds, directly), strict=True):
+    for reply, step in zip((first, second), computed(directly), strict=True):
         assert np.array_equal(np.array(reply["action"], np.float32), step.action[0].numpy())
         assert np.array_equal(np.array(reply["warm_start"], np.float32), step.warm_start[0].numpy())
         assert reply["cost"] == step.cost.item()
@@ -124,7 +122,12 @@ def test_frames_before_the_last_four_do_not_matter(world_http: TestClient, order
 
 @pytest.mark.parametrize(("objective", "control"), [("reward", control_by_reward), ("goal", control_by_goal)])
 def test_dm_control_tasks_are_controlled_by_reward_or_goal(
-    worlds: ModelService, world_http: TestClient, pushing: Any, objective: str, control: Any
+    computed: Callable[..., Any],
+    worlds: ModelService,
+    world_http: TestClient,
+    pushing: Any,
+    objective: str,
+    control: Any,
 ) -> None:
     frames, _, goal = pushing
     past = np.full((SEEN - 1, 6), 0.25, np.float32)
@@ -140,7 +143,7 @@ def test_dm_control_tasks_are_controlled_by_reward_or_goal(
         controller = control(worlds.models["tiny-dmc"], "cheetah-run", config)
         return controller.act(seen, to_tensor(goal)[None], None, torch.Generator().manual_seed(2))
 
-    step = on_engine(worlds, directly)
+    step = computed(directly)
     assert reply["action"] == step.action[0].tolist() and len(reply["action"]) == 6
     rewards = [row["reward"] for row in reply["expected"]]
     if objective == "reward":
@@ -194,13 +197,18 @@ def test_models_say_what_they_can_act_for(world_http: TestClient) -> None:
 def test_a_pusher_may_have_more_joints_than_there_are_bodies(worlds: ModelService) -> None:
     ready = worlds.models["tiny-push"]
     arm = replace(ready, world=StructVRNN(ready.world.config.model_copy(update={"actions": 3})))
-    assert example_action(arm).run("cpu", never).action.shape == (3,)
+    with torch.inference_mode():
+        assert drive(example_action(arm).work("cpu")).action.shape == (3,)
 
 
 @pytest.mark.parametrize("reason", ["deadline", "cancelled"])
 def test_nothing_is_drawn_when_the_work_is_to_end(worlds: ModelService, reason: Any) -> None:
     task: ActionTask = example_action(worlds.models["tiny-push"])
-    with pytest.raises(Unfinished) as stopped:
-        task.run("cpu", lambda: reason)
+    with pytest.raises(Interrupted) as stopped:
+        drive(task.work("cpu"), lambda _: reason)
     assert stopped.value.reason == reason
-    assert replace(task, render=False).run("cpu", lambda: reason).pictures is None
+    answers = iter((None, reason))
+    with pytest.raises(Interrupted):
+        drive(task.work("cpu"), lambda _: next(answers))
+    answers = iter((None, reason))
+    assert drive(replace(task, render=False).work("cpu"), lambda _: next(answers)).pictures is None

@@ -1,0 +1,26 @@
+"""How long work will take, learned from how long it took."""
+
+import threading
+
+_WEIGHT = 0.3
+"""Of the latest measurement in the running mean."""
+
+
+class Forecast:
+    """Seconds per unit of work by label, as exponentially weighted means. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._rates: dict[tuple[str, str], float] = {}
+        self._cold: set[tuple[str, str]] = set()
+        self._changing = threading.Lock()
+
+    def seconds(self, kind: str, who: str, amount: float) -> float:
+        """What this much work should take; 0 as long as nothing is known of such work."""
+        return self._rates.get((kind, who), 0.0) * amount
+
+    def learn(self, kind: str, who: str, amount: float, seconds: float) -> None:
+        """So much work took so long."""
+        rate = seconds / max(amount, 1.0)
+        with self._changing:
+            known = self._rates.get((kind, who))
+            self._rates[kind, who] = rate if known is None else known + _WEIGHT * (rate - known)

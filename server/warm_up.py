@@ -1,0 +1,50 @@
+"""Work done before the first request: kernels are chosen, memory is found, and what work takes is learned."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from planner.build import ReadyPlanner, ReadyWorldModel
+from server.action_tasks import example_action, objectives
+from server.forecast import Forecast
+from server.plan_tasks import example_plan
+from server.tasks import Task, Work
+from server.world_tasks import example_prediction
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Every kind of work that the models are asked for, done twice: the first, cold time says little.
+
+    ``seconds`` is filled with what each model took, by its name.
+    """
+
+    models: Sequence[ReadyPlanner | ReadyWorldModel]
+    forecast: Forecast
+    seconds: dict[str, float]
+
+    kind: ClassVar[str] = "warm-up"
+    who: ClassVar[str] = "all"
+    amount: ClassVar[float] = 1.0
+    least: ClassVar[float] = 1.0
+
+    def work(self, device: str) -> Work[None]:
+        """Do it. Raises Interrupted when the server is shut down meanwhile."""
+        for model in self.models:
+            begun = time.monotonic()
+            for task in _examples(model):
+                for _ in range(2):
+                    started = time.monotonic()
+                    yield from task.work(device)
+                    self.forecast.learn(task.kind, task.who, task.amount, time.monotonic() - started)
+            self.seconds[model.name] = time.monotonic() - begun
+
+
+def _examples(model: ReadyPlanner | ReadyWorldModel) -> Iterator[Task[Any]]:
+    if isinstance(model, ReadyPlanner):
+        yield example_plan(model)
+        return
+    yield example_prediction(model)
+    if objectives(model):
+        yield example_action(model)
