@@ -10,7 +10,7 @@ export class ExecutePanel {
   constructor() {
     this.work = new Work("execute", () => this.run());
     const axes = { name: "Distance of the puck from its goal", x: "step", y: "distance, table units" };
-    const request = () => this.request && { path: "/v1/episodes", body: this.request };
+    const request = () => ({ path: "/v1/episodes", body: this.request, plan: this.planned.request });
     this.watch = new Watch("execute", ["Executed", "Pursued"], axes, request);
   }
 

@@ -10,7 +10,8 @@ export class ForeseePanel {
   constructor() {
     this.work = new Work("clip", () => this.run());
     const axes = { name: "Reward", x: "step", y: "reward" };
-    this.watch = new Watch("clip", ["Recorded", "Imagined"], axes, () => this.rewardRequest && { path: "/v1/rewards", body: this.rewardRequest });
+    const request = () => ({ path: "/v1/rewards", body: this.request });
+    this.watch = new Watch("clip", ["Recorded", "Imagined"], axes, request);
   }
 
   // model: a world model with a reward head for the environment, or null.
@@ -41,6 +42,7 @@ export class ForeseePanel {
       this.work.notice.show(new Error("Record more steps than there are frames seen: nothing is left to foresee."));
       return;
     }
+    this.request = null;
     this.watch.begin();
     await this.work.run((signal) => this.#foresee({ seed, steps, context }, signal));
   }
@@ -56,8 +58,8 @@ export class ForeseePanel {
     this.work.say("Predicting rewards …");
     const seen = { frames: clip.frames.slice(0, context), past_actions: clip.actions.slice(0, context - 1) };
     const actions = clip.actions.slice(context - 1);
-    this.rewardRequest = { model: this.model.name, task: environment, ...seen, actions: [actions] };
-    const { data: reply, text } = await post("/v1/rewards", this.rewardRequest, signal);
+    this.request = { model: this.model.name, task: environment, ...seen, actions: [actions] };
+    const { data: reply, text } = await post("/v1/rewards", this.request, signal);
     this.#plot(context, reply.rewards[0]);
     this.work.say("Imagining pictures …");
     const { data: imagined } = await post("/v1/predictions", { model: this.model.name, ...seen, actions }, signal);

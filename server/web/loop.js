@@ -11,7 +11,7 @@ export class LoopPanel {
   constructor() {
     this.work = new Work("loop", () => this.run());
     const axes = { name: "True reward", x: "step", y: "reward" };
-    const request = () => this.request && { path: "/v1/episodes", body: this.request };
+    const request = () => ({ path: "/v1/episodes", body: this.request });
     this.watch = new Watch("loop", ["Executed"], axes, request);
   }
 
@@ -30,7 +30,7 @@ export class LoopPanel {
     if (!settings) return;
     const { name } = this.environment;
     const deadline = this.model.limits.deadline_ms.max;
-    this.request = { environment: name, model: this.model.name, objective: "reward", ...settings, deadline_ms: deadline };
+    this.request = { environment: name, model: this.model.name, ...settings, deadline_ms: deadline };
     this.rewards = [];
     this.watch.begin();
     await this.work.run((signal) => this.#follow(signal));

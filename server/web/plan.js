@@ -22,7 +22,7 @@ export class PlanPanel {
     });
     this.work.form.addEventListener("input", () => this.#estimate());
     byId("plan-json").addEventListener("click", () => saveText(this.text, `plan-${this.plan.digest.slice(0, 12)}.json`));
-    copyButtons(byId("plan-result"), () => this.request && { path: "/v1/plans", body: this.request });
+    copyButtons(byId("plan-result"), () => ({ path: "/v1/plans", body: this.request }));
   }
 
   // info: a planner of GET /v1/models.
@@ -146,7 +146,7 @@ export class PlanPanel {
     ]);
     byId("plan-json").disabled = false;
     this.work.say(`Planned in ${seconds(plan.timings.total_ms)}: the last subgoal is ${short(plan.cost)} pixels from the goal.`);
-    this.planned({ ...plan, scene: this.scenes.scene });
+    this.planned({ ...plan, scene: this.scenes.scene, request: this.request });
   }
 
   #facts(pairs) {

@@ -4,14 +4,31 @@ import { key } from "./api.js";
 import { byId } from "./dom.js";
 
 const KEY_VARIABLE = "WAYMARK_KEY";
-const METHODS = { "/v1/plans": "plan", "/v1/rewards": "rewards" };
+const PLANNED = Symbol("the plan made before");
 
-// Connects the copy buttons inside a node; request() -> {path, body} or null.
+// How server.client.Client is asked for the same.
+const CALLS = {
+  "/v1/plans": { method: "plan", positional: ["start", "goal"], shown: "reply.response.cost" },
+  "/v1/rewards": { method: "rewards", positional: ["task", "frames", "actions"], shown: "reply.response.returns" },
+  "/v1/episodes": { method: "episode", positional: ["environment"], shown: "reply.response.stop_reason" },
+};
+
+// Pictures and actions, which Python has as arrays. Strings, numbers and lists are written as in JSON.
+const READERS = {
+  start: (base64) => `from_base64(${JSON.stringify(base64)})`,
+  goal: (base64) => `from_base64(${JSON.stringify(base64)})`,
+  frames: (list) => `np.stack([from_base64(frame) for frame in ${JSON.stringify(list)}])`,
+  past_actions: (rows) => `np.array(${JSON.stringify(rows)}, float)`,
+  actions: (sequences) => `np.array(${JSON.stringify(sequences)})`,
+};
+
+// Connects the copy buttons inside a node; request() -> {path, body, plan?}.
 export function copyButtons(node, request) {
   for (const button of node.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", () => {
-      const { path, body } = request();
-      copy(button.dataset.copy === "curl" ? curl(path, body) : python(path, body), button.dataset.copy);
+      const { path, body, plan } = request();
+      if (!body) return say("There is nothing to copy yet.");
+      copy(button.dataset.copy === "curl" ? curl(path, body) : python(path, body, plan), button.dataset.copy);
     });
   }
 }
@@ -43,62 +60,33 @@ export function curl(path, body) {
   );
 }
 
-export function python(path, body) {
-  const method = METHODS[path];
-  return method ? byClient(method, body) : byHand(path, body);
-}
-
-function byClient(method, { start, goal, task, frames, past_actions: past, actions, ...options }) {
-  const images = method === "plan";
-  const named = { ...options, ...(images ? {} : { past_actions: "past_actions" }) };
-  const keywords = Object.entries(named).map(([name, value]) => `${name}=${name === "past_actions" ? value : literal(value)}`);
-  const leading = images ? ["start", "goal"] : [literal(task), "frames", "actions"];
-  const width = actions?.[0][0].length;
-  const data = images
-    ? [`start = from_base64(${literal(start)})`, `goal = from_base64(${literal(goal)})`]
-    : [
-        `frames = np.stack([from_base64(frame) for frame in ${literal(frames)}])`,
-        `past_actions = np.array(${literal(past)}).reshape(-1, ${width})`,
-        `actions = np.array(${literal(actions)})`,
-      ];
+// plan: the body of the plan that an episode follows, so that the copy also runs where that is forgotten.
+export function python(path, body, plan = null) {
+  const { method, positional, shown } = CALLS[path];
+  const data = { ...plan, ...body };
+  const variables = Object.keys(READERS).filter((name) => name in data);
+  const given = (fields, order) => [
+    ...order.map((name) => valueOf(name, fields)),
+    ...Object.keys(fields).filter((name) => !order.includes(name)).map((name) => `${name}=${valueOf(name, fields)}`),
+  ].join(", ");
+  const steps = plan ? [`    plan = client.plan(${given(plan, CALLS["/v1/plans"].positional)})`] : [];
+  const fields = plan ? { ...body, plan: PLANNED } : body;
   return [
-    ...(key.get() ? ["import os", ""] : []),
-    ...(images ? [] : ["import numpy as np", ""]),
+    ...(variables.includes("frames") ? ["import numpy as np", ""] : []),
     "from server.client import Client",
-    "from server.codecs import from_base64",
+    ...(variables.length ? ["from server.codecs import from_base64"] : []),
     "",
-    ...data,
-    `with Client(${literal(location.origin)}${secret()}) as client:`,
-    `    reply = client.${method}(${[...leading, ...keywords].join(", ")})`,
-    images ? "print(reply.response.cost, reply.response.digest)" : "print(reply.rewards, reply.response.digest)",
-    "",
-  ].join("\n");
-}
-
-function byHand(path, body) {
-  const headers = key.get() ? `, headers={"Authorization": "Bearer " + os.environ[${literal(KEY_VARIABLE)}]}` : "";
-  return [
-    ...(key.get() ? ["import os", ""] : []),
-    "import httpx2",
-    "",
-    `body = ${literal(body)}`,
-    `reply = httpx2.post(${literal(location.origin + path)}, json=body, timeout=70${headers})`,
-    "print(reply.raise_for_status().json())",
+    ...variables.map((name) => `${name} = ${READERS[name](data[name])}`),
+    ...(key.get() ? [`# The key is that of the environment variable ${KEY_VARIABLE}.`] : []),
+    `with Client(${JSON.stringify(location.origin)}) as client:`,
+    ...steps,
+    `    reply = client.${method}(${given(fields, positional)})`,
+    `print(${shown}, reply.response.digest)`,
     "",
   ].join("\n");
 }
 
-function secret() {
-  return key.get() ? `, key=os.environ[${literal(KEY_VARIABLE)}]` : "";
-}
-
-// A JSON value as Python writes it.
-function literal(value) {
-  if (value === null || value === undefined) return "None";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
-  if (typeof value === "object") {
-    return `{${Object.entries(value).map(([name, part]) => `${JSON.stringify(name)}: ${literal(part)}`).join(", ")}}`;
-  }
-  return JSON.stringify(value);
+function valueOf(name, fields) {
+  if (fields[name] === PLANNED) return "plan.response.id";
+  return name in READERS ? name : JSON.stringify(fields[name]);
 }

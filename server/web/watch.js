@@ -10,7 +10,7 @@ import { copyButtons } from "./snippet.js";
 
 // columns: names of the pictures side by side. A step of the episode is {pictures: [{image, label, ...marks}], x}.
 export class Watch {
-  // name: the beginning of the ids of the result's parts; axes: of the chart; request() -> {path, body} or null.
+  // name: the beginning of the ids of the result's parts; axes: of the chart; request() -> {path, body, plan?}.
   constructor(name, columns, axes, request) {
     this.name = name;
     this.result = byId(`${name}-result`);

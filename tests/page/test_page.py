@@ -128,7 +128,7 @@ def test_control_by_reward(opened, stand_in):
     button(page, "Execute").click()
     expect(page.locator("#loop-status")).to_have_text("Return 1.5 in 5 steps, 0.3 per step.")
     (body,) = stand_in.sent("/v1/episodes")
-    assert (body["objective"], body["model"], body["steps"]) == ("reward", "world", 100)
+    assert (body["environment"], body["model"], body["steps"]) == ("cartpole-balance", "world", 100)
 
 
 def test_next_plan_is_compared_with_the_one_before(opened):
