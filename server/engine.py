@@ -16,17 +16,9 @@ from typing import Any, TypeVar
 import torch
 
 from planner.rollout import Interrupted, Interruption, RollOut
+from server.admission import admit, whole
 from server.forecast import Forecast
-from server.jobs import (
-    DeadlinePassed,
-    Job,
-    Listener,
-    PredictedLate,
-    QueueFull,
-    QuotaExceeded,
-    Refused,
-    ShuttingDown,
-)
+from server.jobs import DeadlinePassed, Job, Listener, Refused, ShuttingDown
 from server.monitor import Monitor
 from server.sharing import Question, Sharing
 from server.tasks import Task
@@ -45,7 +37,7 @@ class Engine:
         monitor: Monitor | None = None,
         finish: Callable[[], None] = lambda: None,
     ) -> None:
-        """``capacity`` jobs may wait beside one at work; its thread begins with ``prepare``, ends with ``finish``."""
+        """``capacity`` jobs may wait beside one; its thread begins with ``prepare``, ends with ``finish``."""
         self.draining = False
         self.failed = False
         self.forecast = Forecast()
@@ -94,7 +86,9 @@ class Engine:
         job = Job(task, self._device, deadline, predicted, caller, listener)
         try:
             with self._changed:
-                self._admit(job, quota)
+                if self.draining or self._closed or self.failed:
+                    raise ShuttingDown
+                admit(job, self._jobs, self._capacity, quota)
                 self._jobs.append(job)
                 self._jobs.sort(key=lambda job: job.order)
                 self._changed.notify()
@@ -125,28 +119,6 @@ class Engine:
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join()
-
-    def _admit(self, job: Job[Any], quota: float) -> None:
-        if self.draining or self._closed or self.failed:
-            raise ShuttingDown
-        ahead = sum(other.left for other in self._jobs if other.order < job.order)
-        job.wait = ahead
-        if sum(other.caller == job.caller for other in self._jobs) >= quota:
-            raise QuotaExceeded(int(quota), _whole(min(other.left for other in self._jobs)))
-        if len(self._jobs) > self._capacity:
-            raise QueueFull(len(self._jobs) - 1, _whole(ahead + job.predicted))
-        if self._jobs and (late := self._late_by(job)) > 0:
-            raise PredictedLate(ahead, _whole(late))
-
-    def _late_by(self, job: Job[Any]) -> float:
-        """The most seconds by which a job would be late if this one were taken, 0 if none."""
-        now = reached = time.monotonic()
-        late = 0.0
-        for other in sorted([*self._jobs, job], key=lambda job: job.order):
-            if other is job or (job.order < other.order and other.deadline < math.inf):
-                late = max(late, reached + max(0.0, other.needed - other.computed) - other.deadline)
-            reached += min(other.left, max(0.0, other.deadline - now))
-        return late
 
     def _run(self) -> None:
         jobs: list[Job[Any]] = []
@@ -284,7 +256,7 @@ class Engine:
         self._monitor.finished(job.task.kind, job.task.who, outcome, waited, job.computed)
 
     def _late(self, when: str) -> DeadlinePassed:
-        return DeadlinePassed(when, _whole(sum(job.left for job in self._jobs)))
+        return DeadlinePassed(when, whole(sum(job.left for job in self._jobs)))
 
 
 _OUTCOMES = {"deadline": "deadline", "cancelled": "drained"}
@@ -301,8 +273,3 @@ def _alike(job: Job[Any], first: Job[Any]) -> bool:
     if job.question is None or first.question is None:
         return False
     return job.question.roll_out.kind == first.question.roll_out.kind
-
-
-def _whole(seconds: float) -> int:
-    """Whole seconds to wait, at least one."""
-    return max(1, math.ceil(seconds))

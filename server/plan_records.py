@@ -75,5 +75,7 @@ class PlanRecords:
                 continue
             if record.body != body:
                 raise IdempotencyConflict
-            return record if record.running.status not in ("failed", "cancelled") else None
+            running = record.running
+            given_up = running.job.cancelled and running.reply is None
+            return None if given_up or running.status == "failed" else record
         return None
