@@ -18,7 +18,7 @@ export const key = {
 
 export async function get(path) {
   const reply = await ask(path, {});
-  return (await reply.json());
+  return reply.json();
 }
 
 // Posts and waits for the whole reply: {data, text}.
@@ -32,11 +32,16 @@ export async function post(path, body, signal) {
 export async function* stream(path, body, signal) {
   const headers = { Accept: "text/event-stream" };
   const reply = await ask(path, { method: "POST", body: JSON.stringify(body), headers, signal });
-  for await (const { event, text } of messages(reply.body)) {
-    const data = JSON.parse(text);
-    if (event === "error") throw new Problem(data);
-    yield { event, data, text };
-    if (event === "result") return;
+  try {
+    for await (const { event, text } of messages(reply.body)) {
+      const data = JSON.parse(text);
+      if (event === "error") throw new Problem(data);
+      yield { event, data, text };
+      if (event === "result") return;
+    }
+  } catch (error) {
+    // What reading raises when the connection is lost.
+    if (!(error instanceof TypeError)) throw error;
   }
   throw new Problem({
     title: "The connection ended early",
@@ -59,7 +64,9 @@ async function ask(path, { headers = {}, ...options }) {
   }
   if (reply.ok) return reply;
   const problem = await refusal(reply);
-  if (problem.status === 401) document.dispatchEvent(new CustomEvent("unauthorized"));
+  if (problem.status === 401) {
+    document.dispatchEvent(new CustomEvent("unauthorized", { detail: { sent: "Authorization" in headers } }));
+  }
   throw problem;
 }
 

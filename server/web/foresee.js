@@ -12,17 +12,16 @@ export class ForeseePanel {
     const axes = { name: "Reward", x: "step", y: "reward" };
     const request = () => ({ path: "/v1/rewards", body: this.request });
     this.watch = new Watch("clip", ["Recorded", "Imagined"], axes, request);
+    this.work.form.elements.context.addEventListener("input", () => this.#limit());
   }
 
-  // model: a world model with a reward head for the environment, or null.
+  // model: a world model with a reward head for the environment.
   use(environment, model) {
     Object.assign(this, { environment, model });
     this.work.cancel();
     this.work.say("");
     this.watch.result.hidden = true;
-    const { context, steps } = this.work.form.elements;
-    context.max = model.limits.frames.max;
-    steps.max = model.limits.steps.max + Number(context.value) - 1;
+    this.#limit();
     byId("clip-gallery").replaceChildren(
       ...environment.gallery.map((seed) => {
         const take = () => {
@@ -45,6 +44,13 @@ export class ForeseePanel {
     this.request = null;
     this.watch.begin();
     await this.work.run((signal) => this.#foresee({ seed, steps, context }, signal));
+  }
+
+  // The model looks ahead so many steps from the last frame that it sees.
+  #limit() {
+    const { context, steps } = this.work.form.elements;
+    context.max = this.model.limits.frames.max;
+    steps.max = this.model.limits.steps.max + (context.valueAsNumber || 1) - 1;
   }
 
   async #foresee({ seed, steps, context }, signal) {
@@ -81,8 +87,7 @@ export class ForeseePanel {
 
   #plot(context, predicted) {
     const { rewards } = this.clip;
-    const true_ = rewards.map((reward, index) => [index + 1, reward]);
-    const curves = [{ name: "true", kind: "second", points: true_ }];
+    const curves = [{ name: "true", kind: "second", points: rewards.map((reward, index) => [index + 1, reward]) }];
     if (predicted.length) {
       const points = predicted.map((reward, index) => [index + context, reward]);
       curves.push({ name: "predicted", kind: "first", points });

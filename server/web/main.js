@@ -98,10 +98,13 @@ byId("key-form").addEventListener("submit", (event) => {
   byId("key").value = "";
   start();
 });
-document.addEventListener("unauthorized", () => {
+document.addEventListener("unauthorized", ({ detail }) => {
+  byId("key-said").textContent = detail.sent ? "That key was refused." : "";
   key.set("");
   byId("key-panel").hidden = false;
   byId("key").focus();
 });
+// A file that is dropped beside the pictures would take the place of the page.
+for (const event of ["dragover", "drop"]) document.addEventListener(event, (one) => one.preventDefault());
 watchToggles();
 start();

@@ -15,7 +15,7 @@ export class Scenes {
     this.scene = { start: null, goal: null, seed: null };
     this.views = {};
     byId("wells").replaceChildren(...Object.keys(NAMES).map((name) => this.#well(name)));
-    this.notice = new Notice(byId("scene-notice"), { retry: () => this.render(this.asked), wells: this.views });
+    this.notice = new Notice(byId("scene-notice"), { retry: () => this.again(), wells: this.views });
     byId("seed-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.render(byId("scene-seed").valueAsNumber);
@@ -32,23 +32,18 @@ export class Scenes {
     if (this.environment?.name === environment.name) return;
     this.environment = environment;
     this.#set({ start: null, goal: null, seed: null });
-    byId("gallery").replaceChildren();
-    for (const seed of environment.gallery) {
-      if (this.environment !== environment || !(await this.#thumbnail(seed))) break;
-    }
+    await this.#fillGallery();
   }
 
+  // What was asked for last is shown, whatever comes last.
   async render(seed) {
-    this.asked = seed;
-    this.notice.clear();
-    byId("scene-title").parentElement.setAttribute("aria-busy", "true");
+    this.#leave();
+    const { signal } = this.asking;
     try {
-      const { data } = await post("/v1/scenes", { environment: this.environment.name, seed });
+      const { data } = await post("/v1/scenes", { environment: this.environment.name, seed }, signal);
       this.#take(data);
     } catch (error) {
-      this.notice.show(error);
-    } finally {
-      byId("scene-title").parentElement.removeAttribute("aria-busy");
+      this.#fail(error, () => this.render(seed));
     }
   }
 
@@ -57,6 +52,17 @@ export class Scenes {
     this.pucks = { start: start.object_position, goal: goal.object_position };
     this.path = [start, ...subgoals, goal].map(({ object_position: puck }) => puck);
     this.#draw();
+  }
+
+  #leave() {
+    this.asking?.abort();
+    this.asking = new AbortController();
+    this.notice.clear();
+  }
+
+  #fail(error, again) {
+    this.again = again;
+    this.notice.show(error);
   }
 
   #take({ start, goal, seed }) {
@@ -111,7 +117,7 @@ export class Scenes {
   }
 
   async #read(name, file) {
-    this.notice.clear();
+    this.#leave();
     try {
       this.#set({ ...this.scene, [name]: await readFile(file, this.size), seed: null });
     } catch (error) {
@@ -119,27 +125,33 @@ export class Scenes {
     }
   }
 
-  async #thumbnail(seed) {
+  async #fillGallery() {
+    this.filling?.abort();
+    this.filling = new AbortController();
+    const { signal } = this.filling;
+    byId("gallery").replaceChildren();
     try {
-      const { data } = await post("/v1/scenes", { environment: this.environment.name, seed });
-      const views = [new PictureView("start"), new PictureView("goal")];
-      await Promise.all([views[0].show(data.start), views[1].show(data.goal)]);
-      const take = () => {
-        this.notice.clear();
-        this.#take(data);
-      };
-      byId("gallery").append(
-        element(
-          "li", {},
-          element("button", { type: "button", onclick: take, "aria-label": `Scene with seed ${seed}` },
-            ...views.map(({ canvas }) => (canvas.setAttribute("aria-hidden", "true"), canvas)),
-            element("span", {}, `seed ${seed}`)),
-        ),
-      );
-      return true;
+      for (const seed of this.environment.gallery) {
+        const { data } = await post("/v1/scenes", { environment: this.environment.name, seed }, signal);
+        const entry = await this.#thumbnail(data);
+        if (signal.aborted) return;
+        byId("gallery").append(entry);
+      }
     } catch (error) {
-      this.notice.show(error);
-      return false;
+      this.#fail(error, () => (this.notice.clear(), this.#fillGallery()));
     }
+  }
+
+  async #thumbnail(scene) {
+    const views = [new PictureView("start"), new PictureView("goal")];
+    await Promise.all([views[0].show(scene.start), views[1].show(scene.goal)]);
+    views.forEach(({ canvas }) => canvas.setAttribute("aria-hidden", "true"));
+    const take = () => {
+      this.#leave();
+      this.#take(scene);
+    };
+    const attributes = { type: "button", onclick: take, "aria-label": `Scene with seed ${scene.seed}` };
+    const [start, goal] = views.map(({ canvas }) => canvas);
+    return element("li", {}, element("button", attributes, start, goal, element("span", {}, `seed ${scene.seed}`)));
   }
 }

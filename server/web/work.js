@@ -18,7 +18,7 @@ export class Work {
     this.cancelButton.addEventListener("click", () => this.cancel());
   }
 
-  // job(signal) does the work; resolves to whether it came to an end.
+  // job(signal) does the work.
   async run(job) {
     this.cancel();
     const controller = new AbortController();
@@ -27,12 +27,10 @@ export class Work {
     this.notice.clear();
     try {
       await job(controller.signal);
-      return true;
     } catch (error) {
-      if (controller.signal.aborted) return false;
+      if (controller.signal.aborted) return;
       this.say("");
       this.notice.show(error);
-      return false;
     } finally {
       if (this.controller === controller) this.#rest();
     }

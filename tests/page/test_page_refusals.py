@@ -1,6 +1,7 @@
 """What the page says of what is refused, breaks off or is cancelled, with a stand-in for the service."""
 
 import json
+from functools import partial
 
 import pytest
 from page_steps import button, render_and_plan
@@ -105,18 +106,20 @@ def test_cancelling_leaves_the_connection(opened, stand_in):
 
 def test_key_is_asked_for_and_kept_in_the_tab(opened, stand_in, provoked):
     provoked.add("status of 401")
-    models = stand_in.replies["/v1/models"]
 
-    def guarded(route, request):
+    def guarded(reply, route, request):
         if request.headers.get("authorization") == "Bearer s3cret":
-            route.fulfill(json=models)
+            route.fulfill(json=reply)
         else:
             problem = {"title": "A key is needed", "status": 401, "detail": "Send one.", "request_id": "r"}
             route.fulfill(status=401, content_type="application/problem+json", body=json.dumps(problem))
 
-    stand_in.replies["/v1/models"] = guarded
+    for path in ("/v1/models", "/v1/environments"):
+        stand_in.replies[path] = partial(guarded, stand_in.replies[path])
     page = opened(permissions=["clipboard-read", "clipboard-write"])
     expect(page.get_by_label("API key")).to_be_focused()
+    page.keyboard.type("wrong\n")
+    expect(page.locator("#key-said")).to_have_text("That key was refused.")
     page.keyboard.type("s3cret")
     page.keyboard.press("Enter")
     expect(page.locator("#server-status")).to_have_text("Ready, 2 models")
