@@ -231,8 +231,8 @@ class Engine:
     def _succeed(self, job: Job[T], result: T) -> None:
         task = job.task
         outcome = _OUTCOMES.get(getattr(result, "stop_reason", ""), "ok")
-        if outcome == "ok":
-            self.forecast.learn(task.kind, task.who, task.amount, job.computed)
+        learn = self.forecast.learn if outcome == "ok" else self.forecast.learn_more
+        learn(task.kind, task.who, task.amount, job.computed)
         self.forecast.learn(*_end_of(job), job.since)
         self._end(job, outcome)
         if job.future.set_running_or_notify_cancel():

@@ -18,6 +18,11 @@ class Forecast:
         """What this much work should take; 0 as long as nothing is known of such work."""
         return self._rates.get((kind, who), 0.0) * amount
 
+    def learn_more(self, kind: str, who: str, amount: float, seconds: float) -> None:
+        """So much work takes longer than that: it was cut short then."""
+        if self.seconds(kind, who, amount) < seconds:
+            self.learn(kind, who, amount, seconds)
+
     def learn(self, kind: str, who: str, amount: float, seconds: float) -> None:
         """So much work took so long."""
         rate = seconds / max(amount, 1.0)

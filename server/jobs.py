@@ -128,8 +128,8 @@ class Job(Generic[T]):
 
     @property
     def left(self) -> float:
-        """Seconds that the device should still be busy with it."""
-        return max(0.0, self.predicted - self.computed)
+        """Seconds that the device should still be busy with it; some, if it takes longer than predicted."""
+        return max(self.predicted - self.computed, 0.1 * self.computed)
 
     @property
     def needed(self) -> float:
