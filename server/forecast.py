@@ -12,6 +12,7 @@ class Forecast:
     def __init__(self) -> None:
         self._rates: dict[tuple[str, str], float] = {}
         self._cold: set[tuple[str, str]] = set()
+        self._cold: set[tuple[str, str]] = set()
         self._changing = threading.Lock()
 
     def seconds(self, kind: str, who: str, amount: float) -> float:
@@ -25,7 +26,12 @@ class Forecast:
 
     def learn(self, kind: str, who: str, amount: float, seconds: float) -> None:
         """So much work took so long."""
-        rate = seconds / max(amount, 1.0)
+        label, rate = (kind, who), seconds / max(amount, 1.0)
         with self._changing:
-            known = self._rates.get((kind, who))
-            self._rates[kind, who] = rate if known is None else known + _WEIGHT * (rate - known)
+            known = self._rates.get(label)
+            if known is not None and label not in self._cold:
+                self._rates[label] = known + _WEIGHT * (rate - known)
+                return
+            # The first time is slow, whatever the work: memory has to be found and kernels chosen.
+            self._cold ^= {label}
+            self._rates[label] = rate
