@@ -1,7 +1,8 @@
 """HTTP on the socket: uvicorn's protocol, with an end to requests that never end.
 
 uvicorn waits for the rest of a request as long as the connection lives and takes heads of any size. Here a
-request has so many seconds to arrive whole; what is done about it, and the reply, may take their time.
+request has so many seconds to arrive whole; what is done about it, and the reply, may take their time. A client
+that stops reading its reply is left too.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ MAX_HEAD_BYTES = 32 * 1024
 """Of a request's first line and header fields."""
 MAX_FIELDS = 100
 """Header fields of a request."""
+STALLED_SECONDS = 30.0
+"""A client that reads nothing of a waiting reply for so long has its connection closed."""
 
 _SENTENCES = {
     400: "The bytes are no HTTP/1.1 request with one Host field.",
@@ -41,6 +44,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._part: Literal["none", "head", "body"] = "none"
         self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._arrived = 0
         self._head_bytes = 0
         self._fault = 400
@@ -54,9 +58,20 @@ class Connection(HttpToolsProtocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
+        """Forget the deadlines."""
         self._stop_waiting()
+        self._unstall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More of a reply waits than the client has read."""
+        super().pause_writing()
+        self._stall = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        super().resume_writing()
+        self._unstall()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and watch how much there is."""
@@ -128,6 +143,11 @@ class Connection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _unstall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _expire(self) -> None:
         self._deadline = None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
-from server import problems
+from server import problems, protocol
 from server.middleware import BodyLimit, RequestId
 from server.protocol import MAX_FIELDS, MAX_HEAD_BYTES
 from server.settings import Settings
@@ -36,6 +37,18 @@ async def slow() -> str:
     return "done"
 
 
+async def flood() -> StreamingResponse:
+    async def pour() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+                await asyncio.sleep(0)
+        finally:
+            POURED.set()
+
+    return StreamingResponse(pour())
+
+
 async def ticks() -> StreamingResponse:
     async def tick() -> AsyncIterator[bytes]:
         for _ in range(6):
@@ -47,12 +60,15 @@ async def ticks() -> StreamingResponse:
 
 def application(settings: Settings) -> FastAPI:
     app = FastAPI()
-    for endpoint in (fields, size, slow, ticks):
+    for endpoint in (fields, size, slow, flood, ticks):
         app.add_api_route(f"/{endpoint.__name__}", endpoint, methods=["GET", "POST"])
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(RequestId)
     return app
+
+
+POURED = threading.Event()
 
 
 class Caller:
@@ -236,6 +252,19 @@ def test_padding_does_not_make_a_body_endless(call: Callable[..., Any]) -> None:
         caller.send(b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             caller.send(b"x" * 100_000_000)
+
+
+def test_a_reader_that_stops_is_left(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "STALLED_SECONDS", 0.5)
+    POURED.clear()
+    with call() as connect:
+        caller = connect()
+        caller.send(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
+        begun = time.monotonic()
+        while time.monotonic() < begun + 1:
+            assert caller.socket.recv(1_000_000)
+        assert not POURED.is_set()
+        assert POURED.wait(5)
 
 
 def test_old_clients_need_no_host(call: Callable[..., Any]) -> None:
