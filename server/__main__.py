@@ -1,6 +1,8 @@
 """``python -m server``: load the models, warm them up, answer requests until told to stop."""
 
 import argparse
+import signal
+import sys
 import warnings
 from types import FrameType
 
@@ -17,7 +19,9 @@ from planner.build import (
 )
 from server.app import create_app
 from server.keys import read_keys
+from server.metrics import Metrics
 from server.protocol import configure
+from server.reload import Reload
 from server.service import ModelService
 from server.settings import Settings
 
@@ -33,14 +37,27 @@ class _Server(uvicorn.Server):
         self._service.drain()
         super().handle_exit(sig, frame)
 
+    async def on_tick(self, counter: int) -> bool:
+        # Without its engine the process is of no use: whoever started it should start another.
+        return await super().on_tick(counter) or self._service.engine.failed
+
 
 def main() -> None:
     """Read the settings and serve."""
     # Pillow warns of odd files in its own words; clients get ours.
     warnings.filterwarnings("ignore", module="PIL")
     settings, models = _settings()
-    service = ModelService(settings, lambda name, device: models[name])
-    _Server(configure(create_app(settings, service), settings), service).run()
+    metrics = Metrics()
+    # The first time they have been read already.
+    service = ModelService(
+        settings, lambda name, device: models.pop(name, None) or load_ready(name, device), metrics
+    )
+    app = create_app(settings, service, metrics)
+    reload = Reload(service, lambda outcome: metrics.reloads.labels(outcome).inc())
+    signal.signal(signal.SIGHUP, lambda *_: reload.ask())
+    _Server(configure(app, settings), service).run()
+    if service.engine.failed:
+        sys.exit(1)
 
 
 def _settings() -> tuple[Settings, dict[str, ReadyPlanner | ReadyWorldModel]]:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from server import page, problems
 from server.auth import Gate
 from server.keys import read_keys
+from server.metrics import HttpMetrics, Metrics
 from server.middleware import BodyLimit, RequestId, SafeHeaders
 from server.openapi import describe
 from server.plan_records import PlanRecords
@@ -25,8 +26,10 @@ _DESCRIPTION = (
 )
 
 
-def create_app(settings: Settings, service: ModelService) -> FastAPI:
+def create_app(settings: Settings, service: ModelService, metrics: Metrics | None = None) -> FastAPI:
     """The HTTP service around ``service``, which starts and ends with the application's lifespan.
+
+    ``metrics`` are those that the engine of ``service`` tells; without them, HTTP alone is counted.
 
     Raises:
         KeysError: the keys file of the settings cannot be used.
@@ -49,6 +52,8 @@ def create_app(settings: Settings, service: ModelService) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.metrics = metrics = metrics or Metrics()
+    metrics.watch(service)
     app.state.plans = PlanRecords()
     app.include_router(router)
     app.include_router(page.router)
@@ -58,6 +63,7 @@ def create_app(settings: Settings, service: ModelService) -> FastAPI:
     app.add_middleware(Gate, keys=None if settings.keys_file is None else read_keys(settings.keys_file))
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestId)
+    app.add_middleware(HttpMetrics, metrics=metrics)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -27,8 +27,16 @@ _REF = "#/components/schemas/{model}"
 
 # The statuses each endpoint may answer with, beside success.
 _ERRORS = {
-    ("/livez", "get"): {500},
-    ("/readyz", "get"): {500, 503},
+    ("/livez", "get"): {500, 503},
+    ("/readyz", "get"): {422, 500, 503},
+    ("/metrics", "get"): {500},
+    ("/v2", "get"): {500},
+    ("/v2/health/live", "get"): {500, 503},
+    ("/v2/health/ready", "get"): {500, 503},
+    ("/v2/models/{name}", "get"): {404, 422, 500},
+    ("/v2/models/{name}/versions/{version}", "get"): {404, 422, 500},
+    ("/v2/models/{name}/ready", "get"): {404, 422, 500, 503},
+    ("/v2/models/{name}/versions/{version}/ready", "get"): {404, 422, 500, 503},
     ("/v1/models", "get"): {500},
     ("/v1/plans", "post"): {400, 404, 409, 413, 415, 422, 429, 500, 503},
     ("/v1/plans/{plan}", "get"): {404, 409, 500, 503},

@@ -44,9 +44,13 @@ class Kind:
 
 
 class NotReady(Exception):
-    """Readiness was asked for and the answer is no."""
+    """Readiness was asked for and the answer is no; ``more`` are further fields of the problem."""
 
     retry_after = 1
+
+    def __init__(self, reason: str, more: Mapping[str, object] | None = None) -> None:
+        super().__init__(reason)
+        self.more = more or {}
 
 
 class UnsupportedMediaType(ValueError):
@@ -107,11 +111,12 @@ def problem(
     *,
     errors: list[FieldError] | None = None,
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> Response:
-    """A reply that says what went wrong."""
+    """A reply that says what went wrong; ``more`` are fields that this type of problem has besides."""
     request_id = str(getattr(request.state, "request_id", ""))
     return Response(
-        content(kind, detail, request_id, errors),
+        content(kind, detail, request_id, errors, more),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
         # What fails unexpectedly is answered outside of all middleware, hence here too.
@@ -119,7 +124,13 @@ def problem(
     )
 
 
-def content(kind: Kind, detail: str, request_id: str, errors: list[FieldError] | None = None) -> bytes:
+def content(
+    kind: Kind,
+    detail: str,
+    request_id: str,
+    errors: list[FieldError] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> bytes:
     """The body of such a reply."""
     body: dict[str, object] = {
         "type": kind.type,
@@ -127,6 +138,7 @@ def content(kind: Kind, detail: str, request_id: str, errors: list[FieldError] |
         "status": kind.status,
         "detail": detail,
         "request_id": request_id,
+        **(more or {}),
     }
     if errors:
         body["errors"] = [error.model_dump() for error in errors]
@@ -156,7 +168,12 @@ async def _known(request: Request, error: Exception) -> Response:
     retry_after = getattr(error, "retry_after", None)
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return problem(
-        request, KINDS[type(error)], str(error), errors=getattr(error, "errors", None), headers=headers
+        request,
+        KINDS[type(error)],
+        str(error),
+        errors=getattr(error, "errors", None),
+        headers=headers,
+        more=getattr(error, "more", None),
     )
 
 

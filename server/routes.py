@@ -1,14 +1,13 @@
-"""Health and the list of models; the other endpoints are in modules of their own."""
+"""The list of models; the other endpoints are in modules of their own."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from planner.build import ReadyPlanner, ReadyWorldModel
 from server import (
     action_routes,
     action_schemas,
     episode_routes,
+    health_routes,
     plan_routes,
     plan_schemas,
     scene_routes,
@@ -20,35 +19,12 @@ from server.action_requests import MAX_IMAGINED
 from server.action_schemas import Objective
 from server.action_tasks import MEMORIES, SEARCHES, objectives
 from server.exchange import default_deadline_ms, model_ref
-from server.problems import NotReady
-from server.schemas import MAX_SEED, Range, Status
-from server.service import ModelService
+from server.health_routes import Service
+from server.schemas import MAX_SEED, Range
 from server.settings import Settings
 from server.world_requests import MAX_FUTURE_FRAMES, MAX_REWARDS
 
 router = APIRouter()
-
-
-def _service(request: Request) -> ModelService:
-    service: ModelService = request.app.state.service
-    return service
-
-
-Service = Annotated[ModelService, Depends(_service)]
-
-
-@router.get("/livez", tags=["health"])
-async def livez() -> Status:
-    """Whether the process answers at all."""
-    return Status(status="alive")
-
-
-@router.get("/readyz", tags=["health"])
-async def readyz(service: Service) -> Status:
-    """Whether requests may be sent here: models loaded and warmed up, not shutting down."""
-    if (reason := service.unready()) is not None:
-        raise NotReady(reason)
-    return Status(status="ready")
 
 
 @router.get("/v1/models", tags=["models"])
@@ -64,6 +40,7 @@ async def list_models(service: Service) -> models.ModelList:
     )
 
 
+router.include_router(health_routes.router)
 router.include_router(plan_routes.router)
 router.include_router(world_routes.router)
 router.include_router(action_routes.router)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,12 +79,6 @@ class Queued(Schema):
 
     predicted_wait_ms: float
     """What others' work should take that comes first."""
-
-
-class Status(Schema):
-    """A word on how the server is."""
-
-    status: Literal["alive", "ready"]
 
 
 class FieldError(Schema):

@@ -1,0 +1,157 @@
+"""How the server is: for orchestrators, for Prometheus, and in the words of the Open Inference Protocol (V2).
+
+Of that protocol there is what can be read; inference is at ``/v1`` only.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel
+from server import health_schemas as schemas
+from server.exchange import model_ref
+from server.health_schemas import TensorMetadata
+from server.metrics import Metrics
+from server.problems import NotReady
+from server.service import ModelService, UnknownModel
+
+router = APIRouter()
+
+
+def _service(request: Request) -> ModelService:
+    service: ModelService = request.app.state.service
+    return service
+
+
+Service = Annotated[ModelService, Depends(_service)]
+
+
+@router.get("/livez", tags=["health"])
+async def livez(service: Service) -> schemas.Alive:
+    """Whether the process answers and its engine runs; if not, it should be started anew."""
+    _living(service)
+    return schemas.Alive(status="alive")
+
+
+@router.get("/readyz", tags=["health"], response_model_exclude_none=True)
+async def readyz(
+    service: Service,
+    verbose: Annotated[
+        str | None, Query(max_length=10, description="Name it to be told of all checks.")
+    ] = None,
+) -> schemas.Readiness:
+    """Whether requests may be sent here: models loaded and warmed up, not shutting down."""
+    checks = None if verbose is None else _checks(service)
+    if (reason := service.unready()) is not None:
+        raise NotReady(reason, None if checks is None else {"checks": checks.model_dump()})
+    return schemas.Readiness(status="ready", checks=checks)
+
+
+@router.get(
+    "/metrics",
+    tags=["health"],
+    response_class=Response,
+    responses={200: {"description": "Figures for Prometheus.", "content": {"text/plain": {}}}},
+)
+async def metrics(request: Request) -> Response:
+    """What has happened since the process began, as Prometheus reads it."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v2", tags=["open inference protocol"])
+async def server_metadata(request: Request) -> schemas.ServerMetadata:
+    """What this server is."""
+    return schemas.ServerMetadata(version=request.app.version, extensions=[])
+
+
+@router.get("/v2/health/live", tags=["open inference protocol"])
+async def server_live(service: Service) -> schemas.ServerLive:
+    """``GET /livez`` in other words."""
+    _living(service)
+    return schemas.ServerLive()
+
+
+@router.get("/v2/health/ready", tags=["open inference protocol"])
+async def server_ready(service: Service) -> schemas.ServerReady:
+    """``GET /readyz`` in other words."""
+    _ready(service)
+    return schemas.ServerReady()
+
+
+@router.get("/v2/models/{name}", tags=["open inference protocol"])
+@router.get("/v2/models/{name}/versions/{version}", tags=["open inference protocol"])
+async def model_metadata(service: Service, name: str, version: str | None = None) -> schemas.ModelMetadata:
+    """What a model takes and gives."""
+    model = _find(service, name, version)
+    inputs, outputs = _tensors(model)
+    return schemas.ModelMetadata(name=model.name, versions=[model.version], inputs=inputs, outputs=outputs)
+
+
+@router.get("/v2/models/{name}/ready", tags=["open inference protocol"])
+@router.get("/v2/models/{name}/versions/{version}/ready", tags=["open inference protocol"])
+async def model_ready(service: Service, name: str, version: str | None = None) -> schemas.ModelReady:
+    """Whether requests for this model may be sent here."""
+    model = _find(service, name, version)
+    _ready(service)
+    return schemas.ModelReady(name=model.name)
+
+
+def _living(service: ModelService) -> None:
+    if service.engine.failed:
+        raise NotReady("The engine has failed; this process should be started anew.")
+
+
+def _ready(service: ModelService) -> None:
+    if (reason := service.unready()) is not None:
+        raise NotReady(reason)
+
+
+def _checks(service: ModelService) -> schemas.Checks:
+    models = list(service.models.values())
+    return schemas.Checks(
+        engine_alive=service.engine.alive,
+        draining=service.engine.draining,
+        models=[model_ref(model) for model in models],
+        warm_up=[
+            schemas.WarmUp(model=model.name, seconds=service.warm_up_seconds.get(model.name))
+            for model in models
+        ],
+        unfinished=service.engine.unfinished,
+        queue_size=service.settings.queue_size,
+    )
+
+
+def _find(service: ModelService, name: str, version: str | None) -> ReadyModel:
+    model = service.models.get(name)
+    if model is None or version not in (None, model.version):
+        raise UnknownModel(f"{name} of version {model.version}" for name, model in service.models.items())
+    return model
+
+
+def _tensors(model: ReadyModel) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
+    """What the model takes and gives, as arrays."""
+    picture = [model.image_size, model.image_size, 3]
+    if isinstance(model, ReadyPlanner):
+        subgoals = [model.planner.config.keyframes, *picture]
+        return (
+            [_bytes("start", picture), _bytes("goal", picture)],
+            [_bytes("subgoals", subgoals), _floats("cost", [1])],
+        )
+    assert isinstance(model, ReadyWorldModel)
+    config = model.world.config
+    inputs = [_bytes("frames", [-1, *picture])]
+    if config.actions:
+        inputs += [_floats("past_actions", [-1, config.actions]), _floats("actions", [-1, config.actions])]
+    outputs = [_floats("keypoints", [-1, config.keypoints, 3]), _bytes("images", [-1, *picture])]
+    return inputs, outputs + ([_floats("rewards", [-1])] if model.heads else [])
+
+
+def _bytes(name: str, shape: list[int]) -> TensorMetadata:
+    return TensorMetadata(name=name, datatype="UINT8", shape=shape)
+
+
+def _floats(name: str, shape: list[int]) -> TensorMetadata:
+    return TensorMetadata(name=name, datatype="FP32", shape=shape)
