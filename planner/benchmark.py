@@ -29,16 +29,15 @@ from planner.build import available_world_models, learned_servo, load_planner, s
 from planner.learned import LearnedController
 from planner.rollout_benchmark import markdown as rollout_table
 from planner.rollout_benchmark import rollouts
+from planner.serving_benchmark import concurrency, plan_over_http
 from planner.servo import Servo
 from planner.suite_learned import MEMORY, reward_controller
-from server.client import Client
-from server.local import running_server
 from world_models.checkpoint import write_bytes
 from world_models.frames import to_tensor
 from world_models.interface import Context, Dynamics, Future
 
 Figures = dict[str, Any]
-PARTS = ("matmul", "plan", "http", "servo", "learned servo", "dmc", "render")
+PARTS = ("matmul", "plan", "http", "concurrency", "servo", "learned servo", "dmc", "render")
 """Measurements that are rows of the first table, where they were made."""
 PUSH_WORLD = "struct-vrnn-push"
 SUITE_MODEL, SUITE_TASK = "struct-vrnn-walker", "walker-walk"
@@ -95,23 +94,9 @@ def planning(settings: Benchmark, env: PushEnv) -> Figures:
     }
 
 
-def serving(settings: Benchmark, env: PushEnv) -> Figures:
-    """The same plan from a server in another process; its share is what HTTP, pictures and queue add."""
-    picture, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
-    totals, plans = [], []
-    with running_server(settings.model, settings.threads) as url, Client(url) as client:
-        for repeat in range(settings.repeats + 2):
-            begun = time.perf_counter()
-            reply = client.plan(picture, info["goal"], seed=repeat)
-            if repeat >= 2:
-                totals.append(1e3 * (time.perf_counter() - begun))
-                plans.append(reply.response.timings.plan_ms)
-    total = np.array(totals)
-    return {
-        "plan_ms_p50": float(np.median(total)),
-        "plan_ms_p95": float(np.percentile(total, 95)),
-        "http_share": float(np.median((total - np.array(plans)) / total)),
-    }
+def at_once(settings: Benchmark, env: PushEnv, world: str) -> Figures:
+    """Eight requests at once beside the same in a row."""
+    return concurrency(settings.model, world, settings.threads, max(1, settings.repeats // 3), env)
 
 
 class _Recorder:
@@ -222,7 +207,8 @@ def benchmark(settings: Benchmark) -> Figures:
     parts: dict[str, Callable[[], Figures]] = {
         "matmul": lambda: matmul(settings),
         "plan": lambda: planning(settings, env),
-        "http": lambda: serving(settings, env),
+        "http": lambda: plan_over_http(settings.model, settings.threads, settings.repeats, env),
+        **({"concurrency": lambda: at_once(settings, env, world)} if world else {}),
         "servo": lambda: servo(settings, env),
         **({"learned servo": lambda: learned_step(settings, env, world)} if world else {}),
         "dmc": lambda: suite_decision(settings),

@@ -78,8 +78,8 @@ class Progress:
 
 Planning = Generator[RollOut | Progress, Any, Plan]
 """Yields roll-outs, to be sent their costs, and after every iteration its progress, to be sent None or why
-the search is to end now. In place of costs :class:`~planner.rollout.Interrupted` can be thrown: it ends with what
-it has, or raises that if there is nothing yet."""
+the search is to end now. In place of costs :class:`~planner.rollout.Interrupted` can be thrown: it ends with
+what it has, or raises that if there is nothing yet."""
 
 
 class _Choice(NamedTuple):

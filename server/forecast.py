@@ -12,7 +12,6 @@ class Forecast:
     def __init__(self) -> None:
         self._rates: dict[tuple[str, str], float] = {}
         self._cold: set[tuple[str, str]] = set()
-        self._cold: set[tuple[str, str]] = set()
         self._changing = threading.Lock()
 
     def seconds(self, kind: str, who: str, amount: float) -> float:

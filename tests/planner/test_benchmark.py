@@ -45,10 +45,11 @@ def test_a_decision_by_predicted_reward_is_of_the_shipped_search():
 def test_the_learned_servo_is_measured_where_there_is_a_model(
     tmp_path, monkeypatch, shipped, named, measured
 ):
-    for part in ("matmul", "planning", "serving", "servo", "suite_decision", "rendering", "rollouts"):
+    for part in ("matmul", "planning", "plan_over_http", "servo", "suite_decision", "rendering", "rollouts"):
         monkeypatch.setattr(benchmark, part, lambda *_: {"ms": 1.0})
-    monkeypatch.setattr(benchmark, "learned_step", lambda settings, env, world: {"world": world})
+    for part in ("learned_step", "at_once"):
+        monkeypatch.setattr(benchmark, part, lambda settings, env, world: {"world": world})
     monkeypatch.setattr(benchmark, "available_world_models", lambda: ("struct-vrnn-dmc", *shipped))
     result = benchmark.benchmark(Benchmark(world=named, out=tmp_path / "b.json"))
     assert result.get("learned servo", {}).get("world") == measured
-    assert set(benchmark.PARTS) - {"learned servo"} <= set(result)
+    assert set(benchmark.PARTS) - {"learned servo", "concurrency"} <= set(result)

@@ -1,0 +1,94 @@
+"""What the service adds to the work, and what it gains by sharing the device."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.episodes import load_manifest
+from envs.push import PushEnv
+from server.client import Client
+from server.local import running_server
+
+AT_ONCE = 8
+"""Requests that are sent at the same time."""
+
+Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def plan_over_http(model: str, threads: int, repeats: int, env: PushEnv) -> dict[str, Any]:
+    """A plan from a server in another process; ``http_share`` is what is not the model's work.
+
+    That is HTTP, pictures, the queue and the way to the engine and back, as a part of what the client waits.
+    """
+    start, goal = _scenes(env, 1)[0]
+    totals, shares = [], []
+    with running_server(model, threads) as url, Client(url) as client:
+        for repeat in range(repeats + 2):
+            begun = time.perf_counter()
+            reply = client.plan(start, goal, seed=repeat)
+            total = 1e3 * (time.perf_counter() - begun)
+            if repeat >= 2:
+                totals.append(total)
+                shares.append(1 - reply.response.timings.plan_ms / total)
+    return {
+        "plan_ms_p50": float(np.median(totals)),
+        "plan_ms_p95": float(np.percentile(totals, 95)),
+        "http_share": float(np.median(shares)),
+    }
+
+
+def concurrency(planner: str, world: str, threads: int, repeats: int, env: PushEnv) -> dict[str, Any]:
+    """Eight requests at once, as a share of the time they take in a row; smaller is better.
+
+    The default plan, a plan of 20 candidates, and an action.
+
+    Raises:
+        RuntimeError: a reply at once differs by a bit from that in a row.
+    """
+    scenes = _scenes(env, AT_ONCE)
+    figures: dict[str, Any] = {"requests": AT_ONCE}
+    with running_server(f"{planner},{world}", threads) as url:
+        clients = [Client(url) for _ in scenes]
+        kinds: dict[str, Callable[[int], str]] = {
+            "plans": lambda i: clients[i].plan(*scenes[i], seed=i).response.digest,
+            "small_plans": lambda i: clients[i].plan(*scenes[i], seed=i, samples=20).response.digest,
+            "actions": lambda i: clients[i].act(scenes[i][0][None], scenes[i][1], seed=i).response.digest,
+        }
+        for kind, ask in kinds.items():
+            in_a_row, at_once = _measured(ask, repeats)
+            figures |= {
+                f"{kind}_in_a_row_ms": float(np.median(in_a_row)),
+                f"{kind}_at_once_ms": float(np.median(at_once)),
+                f"{kind}_ratio": float(np.median(np.array(at_once) / np.array(in_a_row))),
+            }
+        for client in clients:
+            client.close()
+    return figures
+
+
+def _measured(ask: Callable[[int], str], repeats: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of all requests in a row and at once, alternately, after a round that is not measured."""
+    in_a_row, at_once = [], []
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for repeat in range(repeats + 1):
+            begun = time.perf_counter()
+            alone = [ask(i) for i in range(AT_ONCE)]
+            between = time.perf_counter()
+            together: Sequence[str] = list(threads.map(ask, range(AT_ONCE)))
+            ended = time.perf_counter()
+            if alone != together:
+                raise RuntimeError("a reply at once differs from the same request alone")
+            if repeat:
+                in_a_row.append(1e3 * (between - begun))
+                at_once.append(1e3 * (ended - between))
+    return in_a_row, at_once
+
+
+def _scenes(env: PushEnv, count: int) -> list[Pictures]:
+    """Start and goal of the first frozen episodes."""
+    drawn = [env.reset(options={"scene": scene}) for scene in load_manifest("push-400").scenes[:count]]
+    return [(start, info["goal"]) for start, info in drawn]
