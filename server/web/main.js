@@ -38,15 +38,16 @@ async function start() {
 
 // Models are warmed up before they answer; asks until that is done.
 async function ready() {
-  const words = `${models.size} models`;
-  light("waiting", `Warming up, ${words} …`);
-  while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 1000));
-  light("ready", `Ready, ${words}`);
-}
-
-async function isReady() {
-  const reply = await fetch("/readyz", { cache: "no-store" });
-  return reply.ok;
+  for (;;) {
+    try {
+      await get("/readyz");
+      return light("ready", `Ready, ${models.size} models`);
+    } catch (error) {
+      if (error.status !== 503) throw error;
+      light("waiting", error.detail);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
 }
 
 function choose() {

@@ -104,6 +104,16 @@ def test_cancelling_leaves_the_connection(opened, stand_in):
     assert failed == ["net::ERR_ABORTED"]
 
 
+def test_server_that_warms_up_is_waited_for(opened, stand_in, provoked):
+    provoked.add("status of 503")
+    ready = stand_in.replies["/readyz"]
+    stand_in.replies["/readyz"] = {"title": "The server is not ready", "status": 503, "detail": "Warming up."}
+    page = opened()
+    expect(page.locator("#server-status")).to_have_text("Warming up.")
+    stand_in.replies["/readyz"] = ready
+    expect(page.locator("#server-status")).to_have_text("Ready, 2 models")
+
+
 def test_key_is_asked_for_and_kept_in_the_tab(opened, stand_in, provoked):
     provoked.add("status of 401")
 
