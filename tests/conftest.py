@@ -1,7 +1,9 @@
-"""A toy world that drives planner and server tests without weights."""
+"""A toy world that drives planner and server tests without weights, and processes that start at once."""
 
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 
 import pytest
 import torch
@@ -106,3 +108,11 @@ def make_toy_planner(point_mass: PointMass) -> Callable[..., Planner]:
 def toy_planner(make_toy_planner: Callable[..., Planner]) -> Planner:
     """A ready planner with the default settings on the toy world."""
     return make_toy_planner()
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Child processes that have imported what a server needs; there can be one such context only."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "prometheus_client.parser", "server.__main__"])
+    return context

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -74,14 +73,6 @@ def serve(port: int, log: Path, before: Callable[[], None] | None) -> None:
         before()
     sys.argv = ["server", "--port", str(port), "--models", "keyin-push"]
     main()
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """Processes that have imported what a server needs."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "prometheus_client.parser", "server.__main__"])
-    return context
 
 
 Start = Callable[..., Any]
