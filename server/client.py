@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -12,10 +12,17 @@ from jaxtyping import Float, UInt8
 from server.action_schemas import ActionResponse, Objective
 from server.codecs import from_base64, to_base64
 from server.model_schemas import ModelInfo, ModelList
-from server.plan_schemas import PlanResponse
-from server.replies import ActionReply, KeypointReply, PlanReply, PredictionReply, RewardReply, ServerProblem
+from server.plan_client import PlanCalls
+from server.replies import (
+    ActionReply,
+    KeypointReply,
+    PlanReply,
+    PredictionReply,
+    RewardReply,
+    ServerProblem,
+    SubgoalReply,
+)
 from server.scene_client import SceneCalls
-from server.schemas import Problem, Schema
 from server.tasks import Picture
 from server.world_schemas import Edit, Keypoint, KeypointResponse, PredictionResponse, RewardResponse
 
@@ -27,13 +34,13 @@ __all__ = [
     "PredictionReply",
     "RewardReply",
     "ServerProblem",
+    "SubgoalReply",
 ]
 
-R = TypeVar("R", bound=Schema)
 Frames = UInt8[np.ndarray, "T H W 3"]
 
 
-class Client(SceneCalls):
+class Client(PlanCalls, SceneCalls):
     """Talks to one server. Use it in a ``with`` block, or call :meth:`close`."""
 
     def __init__(
@@ -44,37 +51,7 @@ class Client(SceneCalls):
         """
         key = key or os.environ.get("WAYMARK_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.Client(base_url=url, timeout=timeout, headers=headers)
-
-    def plan(
-        self,
-        start: Picture,
-        goal: Picture,
-        *,
-        model: str | None = None,
-        seed: int | None = None,
-        samples: int | None = None,
-        iterations: int | None = None,
-        deadline_ms: int | None = None,
-    ) -> PlanReply:
-        """Plan from one picture to another; what is left out is up to the server.
-
-        Raises:
-            ServerProblem: the server refused.
-            httpx2.HTTPError: there was no reply.
-        """
-        response = self._post(
-            "/v1/plans",
-            PlanResponse,
-            model=model,
-            start=to_base64(start),
-            goal=to_base64(goal),
-            seed=seed,
-            samples=samples,
-            iterations=iterations,
-            deadline_ms=deadline_ms,
-        )
-        return PlanReply(response, np.stack([from_base64(subgoal.image) for subgoal in response.subgoals]))
+        super().__init__(httpx2.Client(base_url=url, timeout=timeout, headers=headers))
 
     def rewards(
         self,
@@ -213,15 +190,6 @@ class Client(SceneCalls):
         except httpx2.TransportError:
             return False
 
-    def _post(self, path: str, response: type[R], **fields: Any) -> R:
-        """Send what is not None."""
-        body = {name: value for name, value in fields.items() if value is not None}
-        return response.model_validate_json(_checked(self._http.post(path, json=body)).content)
-
-    def _get(self, path: str, response: type[R]) -> R:
-        """Ask for something."""
-        return response.model_validate_json(_checked(self._http.get(path)).content)
-
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -246,14 +214,3 @@ def _numbers(values: np.ndarray | None) -> Any:
 def _values(keypoints: list[list[Keypoint]]) -> Float[np.ndarray, "T K 3"]:
     rows = [[(keypoint.x, keypoint.y, keypoint.scale) for keypoint in row] for row in keypoints]
     return np.array(rows, np.float32)
-
-
-def _checked(reply: httpx2.Response) -> httpx2.Response:
-    """The reply if all is well, else ServerProblem, or httpx2.HTTPStatusError for a foreign error page."""
-    if reply.is_success:
-        return reply
-    if reply.headers.get("content-type") == "application/problem+json":
-        retry_after = reply.headers.get("retry-after")
-        problem = Problem.model_validate_json(reply.content)
-        raise ServerProblem(problem, None if retry_after is None else float(retry_after))
-    return reply.raise_for_status()

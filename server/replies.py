@@ -7,8 +7,9 @@ from jaxtyping import Float, UInt8
 
 from planner.service import Refusal
 from server.action_schemas import ActionResponse
-from server.plan_schemas import PlanResponse
+from server.plan_schemas import PlanResponse, SubgoalEvent
 from server.schemas import Problem
+from server.tasks import Picture
 from server.world_schemas import KeypointResponse, PredictionResponse, RewardResponse
 
 
@@ -31,6 +32,14 @@ class PlanReply:
 
     response: PlanResponse
     images: UInt8[np.ndarray, "L H W 3"]
+
+
+@dataclass(frozen=True)
+class SubgoalReply:
+    """A subgoal of the best candidate so far, while the search goes on."""
+
+    response: SubgoalEvent
+    image: Picture
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,18 @@
 """What the client can ask of simulated worlds: scenes, clips and episodes."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from server.calls import Calls
 from server.codecs import from_base64, to_base64
-from server.episode_schemas import EpisodeResponse
+from server.episode_schemas import EpisodeResponse, FrameEvent
 from server.scene_schemas import ClipResponse, EnvironmentInfo, EnvironmentList, SceneResponse
-from server.schemas import Schema
+from server.schemas import Queued
 from server.tasks import Picture
-
-R = TypeVar("R", bound=Schema)
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,35 @@ class EpisodeReply:
     subgoals: UInt8[np.ndarray, "L H W 3"]
 
 
-class SceneCalls(ABC):
+@dataclass(frozen=True)
+class FrameReply:
+    """A running episode: the start, or what a step led to."""
+
+    response: FrameEvent
+    image: Picture
+
+
+EpisodeEvent = Queued | FrameReply | EpisodeReply
+"""What a stream of an episode brings; the last one is the whole of it."""
+
+
+class EpisodeSettings(TypedDict, total=False):
+    """What to act from, with what and for how long; what is left out is up to the server."""
+
+    seed: int | None
+    start: Picture | None
+    goal: Picture | None
+    plan: str | None
+    planner: str | None
+    servo: Literal["learned", "simulator"] | None
+    model: str | None
+    episode_seed: int | None
+    steps: int | None
+    deadline_ms: int | None
+
+
+class SceneCalls(Calls):
     """The part of the client that is about simulated worlds. Everything raises as ``Client.plan`` does."""
-
-    @abstractmethod
-    def _post(self, path: str, response: type[R], **fields: Any) -> R:
-        """Send what is not None."""
-
-    @abstractmethod
-    def _get(self, path: str, response: type[R]) -> R:
-        """Ask for something."""
 
     def environments(self) -> list[EnvironmentInfo]:
         """The simulated environments, and who can do something in them."""
@@ -84,39 +102,44 @@ class SceneCalls(ABC):
         actions, rewards = np.array(response.actions, np.float32), np.array(response.rewards)
         return ClipReply(response, _pictures(response.frames), actions, rewards)
 
-    def episode(
-        self,
-        environment: str = "push",
-        *,
-        seed: int | None = None,
-        start: Picture | None = None,
-        goal: Picture | None = None,
-        plan: str | None = None,
-        planner: str | None = None,
-        servo: Literal["learned", "simulator"] | None = None,
-        model: str | None = None,
-        episode_seed: int | None = None,
-        steps: int | None = None,
-        deadline_ms: int | None = None,
-    ) -> EpisodeReply:
-        """Act until the goal is reached or the steps are over; what is left out is up to the server."""
-        response = self._post(
-            "/v1/episodes",
-            EpisodeResponse,
-            environment=environment,
-            seed=seed,
-            start=None if start is None else to_base64(start),
-            goal=None if goal is None else to_base64(goal),
-            plan=plan,
-            planner=planner,
-            servo=servo,
-            model=model,
-            episode_seed=episode_seed,
-            steps=steps,
-            deadline_ms=deadline_ms,
-        )
-        actions = np.array(response.actions, np.float32)
-        return EpisodeReply(response, _pictures(response.frames), actions, _pictures(response.subgoals))
+    def episode(self, environment: str = "push", **settings: Unpack[EpisodeSettings]) -> EpisodeReply:
+        """Act until the goal is reached or the steps are over."""
+        return _episode(self._post("/v1/episodes", EpisodeResponse, **_fields(environment, settings)))
+
+    def watch_episode(
+        self, environment: str = "push", **settings: Unpack[EpisodeSettings]
+    ) -> Generator[EpisodeEvent, None, None]:
+        """The same, step by step; nothing is sent before the first event is asked for.
+
+        Whoever closes the generator has left, and the episode ends.
+        """
+        for name, data in self._watch("/v1/episodes", _fields(environment, settings)):
+            yield from _event(name, data)
+
+
+def _fields(environment: str, settings: EpisodeSettings) -> dict[str, Any]:
+    fields: dict[str, Any] = {"environment": environment, **settings}
+    for name in ("start", "goal"):
+        if fields.get(name) is not None:
+            fields[name] = to_base64(fields[name])
+    return fields
+
+
+def _episode(response: EpisodeResponse) -> EpisodeReply:
+    actions = np.array(response.actions, np.float32)
+    return EpisodeReply(response, _pictures(response.frames), actions, _pictures(response.subgoals))
+
+
+def _event(name: str, data: str) -> Generator[EpisodeEvent, None, None]:
+    """What it says, if it is known."""
+    match name:
+        case "queued":
+            yield Queued.model_validate_json(data)
+        case "frame":
+            frame = FrameEvent.model_validate_json(data)
+            yield FrameReply(frame, from_base64(frame.image))
+        case "result":
+            yield _episode(EpisodeResponse.model_validate_json(data))
 
 
 def _pictures(texts: list[str]) -> UInt8[np.ndarray, "T H W 3"]:
