@@ -1,5 +1,6 @@
 """Bytes that are no good HTTP, on a real socket: an error or a closed connection, and the server lives on."""
 
+import contextlib
 import json
 import random
 import re
@@ -264,15 +265,16 @@ def test_half_requests_are_ended_and_others_served(
         opened = time.monotonic()
         for index in range(8):
             assert good.post("/v1/plans", json=body).status_code == 200
-            assert httpx2.get(f"{url}/livez").status_code == 200
+            assert good.get("/livez", headers={"Connection": "close"}).status_code == 200
             time.sleep(0.1)
             if index < 6:
                 for connection in connections[::2]:
-                    connection.sendall(b" ")  # Progress is no reason to wait longer.
+                    with contextlib.suppress(OSError):
+                        connection.sendall(b" ")  # Progress is no reason to wait longer.
         for connection in connections:
             connection.settimeout(10)
-            assert_refused(connection.recv(65536))
-            assert connection.recv(65536) == b""
-            connection.close()
+            with connection, contextlib.suppress(ConnectionResetError):
+                assert_refused(connection.recv(65536))
+                assert connection.recv(65536) == b""
         assert time.monotonic() - opened < 10
         assert good.get("/v1/models").status_code == 200
