@@ -1,8 +1,8 @@
 """HTTP on the socket: uvicorn's protocol, with an end to requests that never end.
 
 uvicorn waits for the rest of a request as long as the connection lives and takes heads of any size. Here a
-request has so many seconds to arrive whole; what is done about it, and the reply, may take their time, as long
-as the client reads.
+request has so many seconds to arrive whole. What is done about it, and the reply, may take their time, as
+long as the client reads.
 """
 
 import asyncio

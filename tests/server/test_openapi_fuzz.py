@@ -64,7 +64,7 @@ def service(ready_planner: ReadyPlanner, world_folders: Any, eventually: Any) ->
     """A planner and world models that are so small that many requests can be tried."""
     models = {"toy": ready_planner} | {name: load_ready(str(path)) for name, path in world_folders.items()}
     # Work that takes longer is cut short.
-    settings = Settings(models=tuple(models), max_deadline_ms=200)
+    settings = Settings(models=tuple(models), max_deadline_ms=100)
     service = ModelService(settings, lambda name, device: models[name])
     service.start()
     eventually(lambda: service.unready() is None)
@@ -82,7 +82,7 @@ def findings(app: ASGIApp, seed: int) -> Iterator[str]:
         "seed": seed,
         "continue-on-failure": True,
         "checks": {"enabled": False} | checks,
-        "generation": {"mode": "all", "max-examples": COUNT // 20, "database": "none"},
+        "generation": {"mode": "all", "max-examples": COUNT // 40, "database": "none"},
     }
     config = schemathesis.Config.from_dict(settings)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
