@@ -130,6 +130,19 @@ def bad_pictures() -> Iterator[tuple[str, bytes]]:
     yield "eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n(%pipe%touch x) (w) file\n"
     yield "svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='64' height='64'/>"
     yield "mpo", saved(scene(), "MPO", save_all=True, append_images=[scene()])
+    yield from bad_pngs()
+    yield "jpeg-half", saved(scene(), "JPEG")[:400]
+    yield "jpeg-start", b"\xff\xd8\xff"
+    yield "jpeg-65535", wide_jpeg(65_535)
+    yield "jpeg-0", wide_jpeg(0)
+    yield "jpeg-endless-markers", b"\xff\xd8" + b"\xff" * 100_000
+    yield "empty", b""
+    yield "text", b"picture"
+    yield "rubbish", random.Random(0).randbytes(5000)
+
+
+def bad_pngs() -> Iterator[tuple[str, bytes]]:
+    """PNG files that are none."""
     for width, height in (
         (0, 0),
         (64, 0),
@@ -155,14 +168,6 @@ def bad_pictures() -> Iterator[tuple[str, bytes]]:
     yield "png-empty", SIGNATURE
     yield "png-signature-twice", SIGNATURE + png()
     yield "png-rubbish-pixels", SIGNATURE + chunk(b"IHDR", png()[16:29]) + chunk(b"IDAT", b"rubbish")
-    yield "jpeg-half", saved(scene(), "JPEG")[:400]
-    yield "jpeg-start", b"\xff\xd8\xff"
-    yield "jpeg-65535", wide_jpeg(65_535)
-    yield "jpeg-0", wide_jpeg(0)
-    yield "jpeg-endless-markers", b"\xff\xd8" + b"\xff" * 100_000
-    yield "empty", b""
-    yield "text", b"picture"
-    yield "rubbish", random.Random(0).randbytes(5000)
 
 
 def texts() -> PngImagePlugin.PngInfo:
