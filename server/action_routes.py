@@ -24,7 +24,7 @@ async def choose_action(exchange: Exchanging) -> Response:
     request = await exchange.read(schemas.ActionRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
     service = exchange.service
-    able = service.pushing_models if request.objective == "push" else service.reward_models
+    able = service.pushing_models if request.objective == "push" else service.rewarding(request.task)
     model = service.choose(request.model, able)
     task = await asyncio.to_thread(action_task, request, model, service.plans)
     return await exchange.answer(

@@ -78,6 +78,10 @@ class ModelService:
         """World models that predict rewards."""
         return [model for model in self.world_models if model.heads]
 
+    def rewarding(self, task: str | None) -> list[ReadyWorldModel]:
+        """World models that predict the rewards of a task, or of any task if none knows this one."""
+        return [model for model in self.reward_models if task in model.heads] or self.reward_models
+
     @property
     def pushing_models(self) -> list[ReadyWorldModel]:
         """World models that know the puck and the finger that pushes it."""

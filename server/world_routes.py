@@ -22,7 +22,7 @@ async def predict_rewards(exchange: Exchanging) -> Response:
     """Predict the rewards that action sequences bring, from frames and the actions between them."""
     request = await exchange.read(schemas.RewardRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    model = exchange.service.choose(request.model, exchange.service.reward_models)
+    model = exchange.service.choose(request.model, exchange.service.rewarding(request.task))
     task = await asyncio.to_thread(reward_task, request, model)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _rewards(task, outcome), schemas.RewardResponse

@@ -2,13 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from fastapi.testclient import TestClient
 
 from planner import build
 from planner.build import ReadyWorldModel, load_ready
+from server.codecs import to_base64
+from server.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.struct_vrnn.config import StructVRNNConfig
@@ -65,3 +70,20 @@ def test_what_cannot_be_served_is_refused(shipped: Path, tmp_path: Path) -> None
     (shipped / "tiny-agents-rewards").mkdir()
     with pytest.raises(CheckpointError, match="no reward heads in"):
         load_ready("tiny-agents")
+
+
+def test_the_first_model_that_knows_the_task_answers(
+    worlds: ModelService, world_http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = worlds.models["tiny-dmc"]
+    assert isinstance(known, ReadyWorldModel)
+    other = replace(known, name="other", heads={"cheetah-run": known.heads["cheetah-run"]})
+    monkeypatch.setattr(worlds, "models", {"other": other, **worlds.models})
+    frame = to_base64(np.zeros((64, 64, 3), np.uint8))
+    rewards = {"frames": [frame], "actions": [[[0.0]]]}
+    action = {"frames": [frame], "objective": "reward", "horizon": 1, "iterations": 1}
+    for path, body in (("rewards", rewards), ("actions", action)):
+        body = body | {"task": "cartpole-balance"}
+        assert world_http.post(f"/v1/{path}", json=body).json()["model"]["name"] == "tiny-dmc"
+        refused = world_http.post(f"/v1/{path}", json=body | {"model": "other"}).json()
+        assert refused["detail"] == "other cannot answer this; models that can: tiny-dmc."
