@@ -179,29 +179,34 @@ async def measure(load: Load, url: str) -> tuple[Figures, list[Reply], list[Repl
     requests = Requests(client, url, load)
     idle_seconds, spare_seconds = 3.0, 12.0
     measured = ("plans", "actions") if requests.pusher else ("plans",)
-    total = len(measured) * len(CLIENTS) * load.capacity_seconds + idle_seconds + spare_seconds + load.seconds
-    bar = _Bar(total)
+    closed = (1 + len(measured) * len(CLIENTS)) * load.capacity_seconds
+    bar = _Bar(closed + idle_seconds + spare_seconds + load.seconds)
     idle = await bar.during(poll(client, "/livez", POLL_SECONDS, idle_seconds), idle_seconds)
     plans = await _rates(client, requests.plan, load, bar)
     actions = await _rates(client, requests.action, load, bar) if requests.pusher else []
     together = await bar.during(_together(client, requests), spare_seconds)
-    capacity = max(row["per_second"] for row in plans)
-    if not capacity:
+    best = max(plans, key=lambda row: row["per_second"])
+    before = best["per_second"]
+    if not before:
         raise RuntimeError(f"{url} does not plan; its log may say why")
-    times = poisson(load.factor * capacity, load.seconds, np.random.default_rng(load.seed))
+    times = poisson(load.factor * before, load.seconds, np.random.default_rng(load.seed))
     prepared = [requests.plan(number, deadline_ms=load.deadline_ms) for number in range(len(times))]
     storm = asyncio.gather(
         open_loop(client, prepared.__getitem__, times),
         poll(client, "/livez", POLL_SECONDS, load.seconds),
     )
     replies, health = await bar.during(_awaited(storm), load.seconds)
+    # Other work on the machine comes and goes: what it could do meanwhile lies between before and after.
+    again = closed_loop(client, requests.plan, best["clients"], load.capacity_seconds)
+    after = throughput(best["clients"], *await bar.during(again, load.capacity_seconds))["per_second"]
     bar.bar.close()
+    capacity = (before + after) / 2
     figures: Figures = {
         "livez_idle": throughput(1, idle, idle_seconds),
         "plans": plans,
         "actions": actions,
         "together": together,
-        "capacity_per_second": capacity,
+        "capacity_per_second": {"before": before, "after": after, "mean": capacity},
         "overload": overload(replies, health, load.seconds, load.deadline_ms / 1000, capacity),
     }
     return figures, replies, health
