@@ -101,7 +101,7 @@ async def model_ready(service: Service, name: str, version: str | None = None) -
 
 def _living(service: ModelService) -> None:
     if service.engine.failed:
-        raise NotReady("The engine has failed; this process should be started anew.")
+        _ready(service)
 
 
 def _ready(service: ModelService) -> None:

@@ -105,6 +105,8 @@ class ModelService:
 
     def unready(self) -> str | None:
         """Why requests are not to be sent here now, in a sentence; None when ready."""
+        if self.engine.failed:
+            return "The engine has failed; this process should be started anew."
         if self.engine.draining:
             return "This server is shutting down."
         if self._warm_up is None or not self._warm_up.future.done():

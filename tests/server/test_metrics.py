@@ -117,5 +117,5 @@ def test_clients_that_leave_are_counted(metrics: Metrics) -> None:
 def test_an_engine_that_has_failed_is_told(http: TestClient, service: ModelService) -> None:
     assert http.get("/livez").status_code == 200
     service.engine.failed = True
-    for path in ("/livez", "/v2/health/live"):
+    for path in ("/livez", "/v2/health/live", "/readyz"):
         assert http.get(path).json()["type"] == "urn:waymark:problem:not-ready"
