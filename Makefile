@@ -39,6 +39,7 @@ check: $(READY)  ## format, lint, types, import order
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## latency and throughput on this machine
