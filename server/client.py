@@ -13,6 +13,7 @@ from server.action_schemas import ActionResponse, Objective
 from server.codecs import from_base64, to_base64
 from server.model_schemas import ModelInfo, ModelList
 from server.plan_client import PlanCalls
+from server.plan_schemas import IterationEvent
 from server.replies import (
     ActionReply,
     KeypointReply,
@@ -22,17 +23,24 @@ from server.replies import (
     ServerProblem,
     SubgoalReply,
 )
-from server.scene_client import SceneCalls
+from server.scene_client import ClipReply, EpisodeReply, FrameReply, SceneCalls, SceneReply
+from server.schemas import Queued
 from server.tasks import Picture
 from server.world_schemas import Edit, Keypoint, KeypointResponse, PredictionResponse, RewardResponse
 
 __all__ = [
     "ActionReply",
     "Client",
+    "ClipReply",
+    "EpisodeReply",
+    "FrameReply",
+    "IterationEvent",
     "KeypointReply",
     "PlanReply",
     "PredictionReply",
+    "Queued",
     "RewardReply",
+    "SceneReply",
     "ServerProblem",
     "SubgoalReply",
 ]

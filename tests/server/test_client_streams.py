@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 
 from server import plan_client
 from server.calls import Calls
-from server.client import Client, PlanReply, ServerProblem, SubgoalReply
-from server.plan_schemas import IterationEvent
-from server.scene_client import EpisodeReply, FrameReply
-from server.schemas import Queued
+from server.client import (
+    Client,
+    EpisodeReply,
+    FrameReply,
+    IterationEvent,
+    PlanReply,
+    Queued,
+    ServerProblem,
+    SubgoalReply,
+)
 from server.service import ModelService
 
 START, GOAL = (12.0, 50.0), (47.0, 16.0)
