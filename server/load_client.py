@@ -19,7 +19,8 @@ class Reply:
 
     Attributes:
         at: when it was due, in seconds since its phase began.
-        seconds: from then to the last byte.
+        lag: by how many seconds it was sent late, as this machine was busy with other things.
+        seconds: from when it was due to the last byte.
         status: of HTTP, or :data:`NO_REPLY`.
         retry_after: whether the header is there.
         complete: whether a plan came whose search went through.
@@ -27,6 +28,7 @@ class Reply:
     """
 
     at: float
+    lag: float
     seconds: float
     status: int
     retry_after: bool
@@ -57,7 +59,8 @@ class LoadClient:
             begun: when the phase began, ``time.perf_counter``.
             due: when it should have been sent, likewise; now for None.
         """
-        due = time.perf_counter() if due is None else due
+        now = time.perf_counter()
+        due = now if due is None else due
         try:
             async with asyncio.timeout(_MOST_SECONDS):
                 reply = await self._exchange(request)
@@ -67,6 +70,7 @@ class LoadClient:
         head, _, body = reply.partition(b"\r\n\r\n")
         return Reply(
             at=due - begun,
+            lag=now - due,
             seconds=seconds,
             status=int(head[9:12]) if head.startswith(b"HTTP/1.1 ") else NO_REPLY,
             retry_after=b"\r\nretry-after:" in head.lower(),

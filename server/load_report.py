@@ -62,6 +62,7 @@ def overload(
         "goodput_of_capacity": complete / seconds / capacity,
         "refused_without_retry_after": sum(not reply.retry_after for reply in refused),
         "livez": {**latencies(health), "failed": sum(reply.status != 200 for reply in health)},
+        "lag_p99_ms": float(np.percentile([1e3 * reply.lag for reply in (*replies, *health)], 99)),
     }
 
 
@@ -118,7 +119,9 @@ def markdown(result: Mapping[str, Any]) -> str:
         for name, row in result["bounds"].items()
     ]
     statuses = ", ".join(f"{count} x {code}" for code, count in result["overload"]["statuses"].items())
-    return "\n".join([*lines, "", f"Replies under overload: {statuses}."])
+    lag = result["overload"]["lag_p99_ms"]
+    last = f"Replies under overload: {statuses}. Requests were sent up to {lag:.1f} ms late (p99)."
+    return "\n".join([*lines, "", last])
 
 
 def picture(replies: Sequence[Reply], health: Sequence[Reply], deadline: float, path: Path) -> None:

@@ -18,7 +18,7 @@ PLAN = b'{"stop_reason":"iterations","digest":"' + b"ab" * 32 + b'","timings":{}
 
 
 def reply(at: float, seconds: float, status: int = 200, complete: bool = True) -> Reply:
-    return Reply(at, seconds, status, retry_after=status == 503, complete=complete, digest="")
+    return Reply(at, 0.001, seconds, status, retry_after=status == 503, complete=complete, digest="")
 
 
 @asynccontextmanager
@@ -110,14 +110,14 @@ def test_figures_of_overload() -> None:
         reply(0.0, 1.3),  # too late
         reply(9.5, 0.8),  # whole and in time, but after the end
         *[reply(1.0, 0.01, status=503) for _ in range(3)],
-        Reply(1.0, 0.01, 429, retry_after=False, complete=False, digest=""),
+        Reply(1.0, 0.001, 0.01, 429, retry_after=False, complete=False, digest=""),
     ]
     found = overload(replies, [reply(0, 0.004), reply(1, 0.006)], seconds=10, deadline=1.0, capacity=2.0)
     assert found["statuses"] == {"200": 9, "429": 1, "503": 3}
     assert found["in_time_share"] == pytest.approx(8 / 9) and found["whole_share"] == pytest.approx(8 / 9)
     assert found["goodput_per_second"] == pytest.approx(0.7)
     assert found["goodput_of_capacity"] == pytest.approx(0.35)
-    assert found["refused_without_retry_after"] == 1
+    assert found["refused_without_retry_after"] == 1 and found["lag_p99_ms"] == pytest.approx(1.0)
     assert found["livez"]["p50_ms"] == pytest.approx(5.0) and found["livez"]["failed"] == 0
 
 
