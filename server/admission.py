@@ -21,10 +21,15 @@ def admit(job: Job[Any], others: Sequence[Job[Any]], capacity: int, quota: float
     job.wait = sum(other.left for other in others if other.order < job.order)
     if sum(other.caller == job.caller for other in others) >= quota:
         raise QuotaExceeded(int(quota), whole(min(other.left for other in others)))
-    if len(others) > capacity:
-        raise QueueFull(len(others) - 1, whole(job.wait + job.predicted))
+    check_room(others, capacity, job.wait + job.predicted)
     if others and (late := _late_by(job, others)) > 0:
         raise PredictedLate(job.wait, whole(late))
+
+
+def check_room(others: Sequence[Job[Any]], capacity: int, wait: float) -> None:
+    """Raises QueueFull if ``capacity`` jobs wait beside one at work; there is room in ``wait`` seconds."""
+    if len(others) > capacity:
+        raise QueueFull(len(others) - 1, whole(wait))
 
 
 def whole(seconds: float) -> int:

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import torch
 
 from planner.rollout import Interrupted, Interruption, RollOut
-from server.admission import admit, whole
+from server.admission import admit, check_room, whole
 from server.forecast import Forecast
-from server.jobs import DeadlinePassed, Job, Listener, Refused, ShuttingDown
+from server.jobs import DeadlinePassed, Job, Listener, QueueFull, Refused, ShuttingDown
 from server.monitor import Monitor
 from server.sharing import Question, Sharing
 from server.tasks import Task
@@ -96,6 +96,20 @@ class Engine:
             self._monitor.refused(task.kind, refusal.reason)
             raise
         return job
+
+    def check_room(self) -> None:
+        """Refuse work before it is looked at, if any would be: reading takes time from those at work.
+
+        Raises:
+            QueueFull: as many wait as may.
+        """
+        with self._changed:
+            jobs = list(self._jobs)
+        try:
+            check_room(jobs, self._capacity, sum(job.left for job in jobs))
+        except QueueFull as refusal:
+            self._monitor.refused("unread", refusal.reason)
+            raise
 
     def cancel(self, job: Job[Any]) -> None:
         """Nobody waits for the job any more: it ends after its current piece, if it has not ended."""

@@ -50,7 +50,8 @@ class Exchange:
         return EVENT_STREAM in {kind.partition(";")[0].strip() for kind in accepted}
 
     async def read(self, schema: type[M]) -> M:
-        """The body. Raises InvalidRequest, UnsupportedMediaType."""
+        """The body. Raises QueueFull, InvalidRequest, UnsupportedMediaType."""
+        self.service.engine.check_room()
         if self.media_type != JSON:
             raise UnsupportedMediaType(JSON)
         return await asyncio.to_thread(parse, schema, await self.request.body())

@@ -34,9 +34,12 @@ async def create_plan(exchange: Exchanging) -> Response:
     plan is to be asked for at the address in `Location`. A repeated `Idempotency-Key` brings the plan of its
     first use.
     """
+    key = _idempotency_key(exchange.request)
+    if key is None:  # with one, there may be a plan already
+        exchange.service.engine.check_room()
     upload = await _read(exchange)
     deadline_ms = exchange.deadline_ms(upload.options.deadline_ms)
-    key, body = _idempotency_key(exchange.request), _body_digest(upload)
+    body = _body_digest(upload)
     records = _records(exchange.request)
     record = records.repeated(exchange.caller, key, body)
     if record is None:
