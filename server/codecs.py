@@ -27,6 +27,8 @@ _OPAQUE_MODES = {"1", "L", "P", "RGB", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "PA", "RGBA"}
 # A body can be wrong in a million places.
 _MOST_ERRORS = 20
+_MOST_SIGNS = {b":": 2_000, b"{": 2_000, b"[": 30_000}
+"""Beyond all that a valid request can have; to parse as many as fit into a body keeps all others waiting."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
@@ -134,6 +136,10 @@ def ascii_json(value: object) -> bytes:
 
 def parse(schema: type[M], body: bytes) -> M:
     """A request in JSON. Raises InvalidRequest."""
+    for sign, most in _MOST_SIGNS.items():
+        if body.count(sign) > most:
+            message = f"There are more than {most} '{sign.decode()}' in it, more than any request needs."
+            raise InvalidRequest([FieldError(field="body", message=message)])
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:

@@ -95,7 +95,7 @@ class PredictionRequest(ContextRequest):
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, examples=[7])
     """Seed of the samples; drawn and returned if left out."""
 
-    edits: Annotated[list[Edit], Field(max_length=MAX_EDITS)] = []
+    edits: Annotated[list[Edit], Field(max_length=MAX_EDITS, fail_fast=True)] = []
     """Observed keypoints to move, in this order, before the model takes them in: the others react."""
 
     render: bool = True

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from server.codecs import InvalidPicture, InvalidRequest, decode_picture, from_base64, read_json, to_base64
+from server.codecs import (
+    InvalidPicture,
+    InvalidRequest,
+    decode_picture,
+    from_base64,
+    parse,
+    read_json,
+    to_base64,
+)
+from server.world_schemas import PredictionRequest
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -104,3 +113,29 @@ def test_json_body_is_read() -> None:
     upload = read_json(b'{"start": "QQ==", "goal": "Qg==", "samples": 9}')
     assert (upload.start, upload.goal, upload.options.samples) == (b"A", b"B", 9)
     assert upload.options.seed is None and upload.options.model is None
+
+
+def fields(count: int) -> bytes:
+    return b"{" + b",".join(b'"%d":1' % number for number in range(count)) + b"}"
+
+
+def edited(*edits: bytes) -> bytes:
+    return b'{"frames":["QQ=="],"edits":[' + b",".join(edits) + b"]}"
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (fields(1000), "frames"),
+        (fields(300_000), "body"),
+        (edited(*[b"{}"] * 101), "edits.0.keypoint"),
+        (edited(*[b"{}"] * 1_000_000), "body"),
+        (edited(fields(100_000)), "body"),
+        (edited(*[fields(19)] * 100), "edits.0.keypoint"),
+        (b'{"frames":["QQ=="],"past_actions":[' + b",".join([b"[1]"] * 500_000) + b"]}", "body"),
+    ],
+)
+def test_a_body_wrong_in_many_places_is_refused_with_few_errors(body: bytes, where: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(PredictionRequest, body)
+    assert refused.value.errors[0].field == where and len(refused.value.errors) <= 20

@@ -154,7 +154,7 @@ def test_a_large_body_of_nonsense_gets_a_short_answer(world_http: TestClient) ->
     actions = [[[math.nan] * 6] * 50] * 512
     reply = post(world_http, "rewards", REWARDS | {"task": "cheetah-run", "actions": actions})
     assert_problem(reply, 422, "invalid-request", "actions.0.0.0: ")
-    unknown = REWARDS | {f"field{index}": 0 for index in range(10_000)}
+    unknown = REWARDS | {f"field{index}": 0 for index in range(1_000)}
     assert_problem(post(world_http, "rewards", unknown), 422, "invalid-request", "Unknown field")
 
 
