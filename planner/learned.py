@@ -72,6 +72,9 @@ class LearnedController:
 class KeypointModel:
     """A Struct-VRNN that knows how many actuators its task has; features are keypoints, then bodies."""
 
+    exact_rows = False
+    """Products in bfloat16 round by place and company."""
+
     def __init__(self, world: StructVRNN, actions: int) -> None:
         self.world, self.decision_dim = world, actions
 
@@ -99,6 +102,9 @@ class PlaceModel:
     The costs of the pushing task are stated in these, in true dynamics
     (:class:`envs.simulator.PushSimulator`) as in learned ones.
     """
+
+    exact_rows = False
+    """Products in bfloat16 round by place and company."""
 
     def __init__(self, world: StructVRNN) -> None:
         self.world = world

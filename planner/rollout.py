@@ -26,12 +26,13 @@ class RollOut:
 
     Attributes:
         kind: roll-outs of equal kinds have the same function, chunk and shapes of rows: they may share calls.
+            None where the bits of a row depend on its place and company.
         function: ``chunk`` rows of every input to ``chunk`` rows of output.
         inputs: N rows each.
         chunk: rows per call; the last call is filled up with copies of the last row.
     """
 
-    kind: Hashable
+    kind: Hashable | None
     function: Callable[..., Tensor]
     inputs: tuple[Tensor, ...]
     chunk: int
@@ -112,7 +113,9 @@ class Pricing(Generic[State]):
             repeated = cast(State, replace(cast(Any, state), **dict(zip(names, parts, strict=True))))
             return cost(model.imagine(repeated, decisions), decisions, target)
 
-        kind = (model, cost, type(state), self._chunk, candidates.shape[2:])
+        kind = None
+        if getattr(model, "exact_rows", True):
+            kind = (model, cost, type(state), self._chunk, candidates.shape[2:])
         for row, decisions in enumerate(candidates):
             single = [column[row].expand(len(decisions), *column.shape[1:]) for column in columns]
             target = self._target[row].expand(len(decisions), -1)

@@ -46,6 +46,9 @@ class RewardModel:
     what is predicted to be received on arriving at each step.
     """
 
+    exact_rows = False
+    """Products in bfloat16 round by place and company."""
+
     def __init__(self, world: StructVRNN, head: RewardHead) -> None:
         self.world, self.head = world, head
         self.decision_dim = head.config.actions

@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ import torch
 from planner.rollout import Interrupted, Interruption, RollOut
 from server.admission import admit, check_room, whole
 from server.forecast import Forecast
-from server.jobs import DeadlinePassed, Job, Listener, QueueFull, Refused, ShuttingDown
+from server.jobs import DeadlinePassed, Job, Listener, Refused, ShuttingDown, failure_of, outcome_of
 from server.monitor import Monitor
 from server.sharing import Question, Sharing
 from server.tasks import Task
@@ -38,8 +39,8 @@ class Engine:
         finish: Callable[[], None] = lambda: None,
     ) -> None:
         """``capacity`` jobs may wait beside one; its thread begins with ``prepare``, ends with ``finish``."""
-        self.draining = False
-        self.failed = False
+        self.draining = self.failed = False
+        self._drained = math.inf
         self.forecast = Forecast()
         self.sharing = Sharing(device)
         self._device = device
@@ -48,7 +49,7 @@ class Engine:
         self._finish = finish
         self._monitor = monitor or Monitor()
         self._jobs: list[Job[Any]] = []
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -103,11 +104,10 @@ class Engine:
         Raises:
             QueueFull: as many wait as may.
         """
-        with self._changed:
-            jobs = list(self._jobs)
         try:
-            check_room(jobs, self._capacity, sum(job.left for job in jobs))
-        except QueueFull as refusal:
+            with self._changed:
+                check_room(self._jobs, self._capacity, sum(job.left for job in self._jobs))
+        except Refused as refusal:
             self._monitor.refused("unread", refusal.reason)
             raise
 
@@ -117,12 +117,13 @@ class Engine:
         with self._changed:
             waits = job.state == "fresh" and job in self._jobs
             if waits:
-                job.state = "begun"
+                self._remove(job)
         if waits:
             self._drop(job)
 
     def drain(self) -> None:
-        """Take no new jobs and let those at hand see it. Sets a flag only: safe in a signal handler."""
+        """Take no new jobs and let those at hand see it. Sets flags only: safe in a signal handler."""
+        self._drained = time.monotonic()
         self.draining = True
 
     def close(self) -> None:
@@ -156,41 +157,57 @@ class Engine:
             return list(self._jobs)
 
     def _turn(self, jobs: list[Job[Any]]) -> None:
-        """Let every job say what it needs next, then give the first one that."""
-        for job in jobs:
-            if self._goes_on(job) and job.state in ("begun", "answered"):
+        """Give the first job what it needs next, and others like it what they need to join in."""
+        waiting = [job for job in jobs if self._goes_on(job)]
+        for job in waiting:
+            if job.state == "answered":
                 self._advance(job)
-        waiting = [job for job in jobs if job.state in ("asking", "paused")]
+        waiting = [job for job in waiting if not job.ended]
         if not waiting:
             return
         first = waiting[0]
-        first.served = True
         if first.question is None:
             self._advance(first)
-        else:
-            self._compute(first, [job for job in waiting if _alike(job, first)])
+            return
+        alike = [first]
+        if self.sharing.has_room(first.question):
+            for job in 2 * waiting[1:]:  # work lets others in once before it asks
+                if job.label == first.label and job.question is None and not job.ended:
+                    self._advance(job)
+            alike += [job for job in waiting[1:] if job.asks_like(first)]
+        self._compute(alike)
 
     def _goes_on(self, job: Job[Any]) -> bool:
         """Whether there is still something to do for a job: it is neither given up nor out of time."""
+        now = time.monotonic()
+        if job.ended:
+            return False
+        if job.cancelled and self._claim(job):
+            self._remove(job)
+            self._drop(job)
+        elif job.state == "fresh" and now >= job.deadline:
+            if self._claim(job):
+                self._fail(job, self._late("while the request was waiting for its turn"))
+        elif job.state == "asking" and now >= job.deadline:
+            self._advance(job, Interrupted("deadline"))
+        elif job.state == "asking" and self.draining and now >= self._drained + _DRAIN_SECONDS:
+            self._advance(job, Interrupted("cancelled"))
+        return not job.ended
+
+    def _claim(self, job: Job[Any]) -> bool:
+        """Take a job in hand; False if it was given up while it was waiting."""
         with self._changed:
-            if job not in self._jobs:
-                return False
             if job.state == "fresh":
                 job.state = "begun"
-        if job.cancelled:
-            self._drop(job)
-        elif time.monotonic() < job.deadline:
-            return True
-        elif not job.served:
-            job.work.close()
-            self._fail(job, self._late("while the request was waiting for its turn"))
-        elif job.state == "asking":
-            self._advance(job, Interrupted("deadline"))
-        return job.state == "answered"
+            return not job.ended
 
     def _advance(self, job: Job[Any], interrupted: Interrupted | None = None) -> None:
         """Send a job the answer it waits for; it goes on until it asks for a roll-out or lets others in."""
+        if not self._claim(job):
+            return
         begun = time.monotonic()
+        if job.state == "paused":
+            job.answer = self._interruption(job)
         try:
             asked = job.work.send(job.answer) if interrupted is None else job.work.throw(interrupted)
             while True:
@@ -199,13 +216,12 @@ class Engine:
                 if isinstance(asked, RollOut):
                     job.state, job.question = "asking", Question(asked)
                     return
-                if asked is not None:
-                    job.publish(asked)
-                job.answer = self._interruption(job)
+                job.turn()
                 if asked is None:
                     job.state = "paused"
                     return
-                asked = job.work.send(job.answer)
+                job.publish(asked)
+                asked = job.work.send(self._interruption(job))
         except StopIteration as end:
             job.computed += time.monotonic() - begun
             self._succeed(job, end.value)
@@ -215,57 +231,64 @@ class Engine:
         except Exception as error:  # whatever went wrong belongs to whoever waits for this job
             self._fail(job, error)
 
-    def _compute(self, first: Job[Any], jobs: list[Job[Any]]) -> None:
+    def _compute(self, jobs: list[Job[Any]]) -> None:
         """One batch for the first job and others alike."""
         begun = time.monotonic()
-        asking = {id(job.question): job for job in jobs}
+        asking = {job.question: job for job in jobs if job.question is not None}
         try:
-            batch = self.sharing.compute([job.question for job in jobs if job.question is not None])
+            batch = self.sharing.compute(list(asking))
         except Exception as error:
-            first.work.close()
-            self._fail(first, error)
+            if len(jobs) > 1:  # it need not be the first one's fault
+                self._compute(jobs[:1])
+            else:
+                self._fail(jobs[0], error)
             return
         seconds = time.monotonic() - begun
         self._monitor.batched(batch.rows, batch.height, len(batch.shares), seconds)
         for question, share in batch.shares:
-            job = asking[id(question)]
-            job.served = True
+            job = asking[question]
             job.computed += seconds * share / batch.rows
             if not question.left:
                 job.state, job.question, job.answer = "answered", None, question.answer()
 
     def _interruption(self, job: Job[Any]) -> Interruption | None:
         """Whether a job is to end now: another turn must leave the time that its end takes."""
-        job.turn()
         if job.cancelled or self.draining:
             return "cancelled"
-        end = self.forecast.seconds(*_end_of(job))
+        end = self.forecast.seconds(*job.end_label)
         return "deadline" if time.monotonic() + job.slowest + end > job.deadline else None
 
     def _succeed(self, job: Job[T], result: T) -> None:
         task = job.task
-        outcome = _OUTCOMES.get(getattr(result, "stop_reason", ""), "ok")
+        outcome = outcome_of(result)
         learn = self.forecast.learn if outcome == "ok" else self.forecast.learn_more
         learn(task.kind, task.who, task.amount, job.computed)
-        self.forecast.learn(*_end_of(job), job.since)
+        self.forecast.learn(*job.end_label, job.since)
         self._end(job, outcome)
         if job.future.set_running_or_notify_cancel():
             job.future.set_result(result)
 
     def _fail(self, job: Job[Any], error: Exception) -> None:
-        self._end(job, next((name for kind, name in _FAILURES if isinstance(error, kind)), "error"))
+        self._end(job, failure_of(error))
         if job.future.set_running_or_notify_cancel():
             job.future.set_exception(error)
 
     def _drop(self, job: Job[Any]) -> None:
-        job.work.close()
         self._end(job, "cancelled")
         job.future.cancel()
 
-    def _end(self, job: Job[Any], outcome: str) -> None:
-        job.state, job.question, job.finished = "ended", None, time.monotonic()
+    def _remove(self, job: Job[Any]) -> None:
+        """From now on the job is none; who did not do this must not end it."""
         with self._changed:
+            job.state = "ended"
             self._jobs.remove(job)
+
+    def _end(self, job: Job[Any], outcome: str) -> None:
+        if not job.ended:
+            self._remove(job)
+        job.question, job.finished = None, time.monotonic()
+        with suppress(Exception):
+            job.work.close()
         waited = job.finished - job.submitted - job.computed
         self._monitor.finished(job.task.kind, job.task.who, outcome, waited, job.computed)
 
@@ -273,17 +296,5 @@ class Engine:
         return DeadlinePassed(when, whole(sum(job.left for job in self._jobs)))
 
 
-_OUTCOMES = {"deadline": "deadline", "cancelled": "drained"}
-_FAILURES = ((DeadlinePassed, "late"), (ShuttingDown, "drained"), (ValueError, "invalid"))
-
-
-def _end_of(job: Job[Any]) -> tuple[str, str, float]:
-    """The label of what comes after the last turn, for the forecast, and its amount."""
-    return f"end of {job.task.kind}", job.task.who, 1.0
-
-
-def _alike(job: Job[Any], first: Job[Any]) -> bool:
-    """Whether two jobs wait for roll-outs of the same kind."""
-    if job.question is None or first.question is None:
-        return False
-    return job.question.roll_out.kind == first.question.roll_out.kind
+_DRAIN_SECONDS = 3.0
+"""How long roll-outs go on after the last job was taken; then searches end with what they have."""

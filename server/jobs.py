@@ -5,13 +5,14 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from server.sharing import Question
 from server.tasks import Task
 
 T = TypeVar("T")
 Listener = Callable[[Any], None]
+State = Literal["fresh", "begun", "asking", "answered", "paused", "ended"]
 
 _numbers = itertools.count()
 
@@ -112,14 +113,23 @@ class Job(Generic[T]):
         self.computed = 0.0
         self.cancelled = False
         self.work = task.work(device)
-        self.state = "fresh"  # then "asking", "answered" or "paused"
+        self.state: State = "fresh"
         self.question: Question | None = None
         self.answer: Any = None
-        self.served = False
         self.slowest = 0.0
         self._before = 0.0
         self._listener = listener
         self._number = next(_numbers)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to do for it."""
+        return self.state == "ended"
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """What sort of work it is, and whose."""
+        return self.task.kind, self.task.who
 
     @property
     def order(self) -> tuple[float, int]:
@@ -149,7 +159,33 @@ class Job(Generic[T]):
         self.slowest = max(self.slowest, self.since)
         self._before = self.computed
 
+    @property
+    def end_label(self) -> tuple[str, str, float]:
+        """What comes after its last turn, for the forecast: kind, whose, amount."""
+        return f"end of {self.task.kind}", self.task.who, 1.0
+
+    def asks_like(self, other: "Job[Any]") -> bool:
+        """Whether both wait for roll-outs of the same kind, which may share calls."""
+        if self.question is None or other.question is None:
+            return False
+        kind = self.question.roll_out.kind
+        return kind is not None and kind == other.question.roll_out.kind
+
     def publish(self, event: Any) -> None:
         """Tell who listens."""
         if self._listener is not None:
             self._listener(event)
+
+
+def outcome_of(result: object) -> str:
+    """How a job ended that has a result: ok, or by deadline or shutdown with what there was."""
+    return _STOPS.get(getattr(result, "stop_reason", ""), "ok")
+
+
+def failure_of(error: Exception) -> str:
+    """How a job ended that has none."""
+    return next((name for kind, name in _FAILURES if isinstance(error, kind)), "error")
+
+
+_STOPS = {"deadline": "deadline", "cancelled": "drained"}
+_FAILURES = ((DeadlinePassed, "late"), (ShuttingDown, "drained"), (ValueError, "invalid"))

@@ -1,8 +1,9 @@
 """Roll-outs of several requests in one call of the model, with the bits of each request alone.
 
-A larger batch is often faster, but a matrix product may round differently for another number of rows. Whether
-it does is found out by trying: the first batch of every new shape is computed both ways, and where a single
-bit differs, that shape is never used again for these roll-outs.
+A larger batch is often faster, but a matrix product may round differently for another number of rows, or in
+another place. Products in bfloat16 do: what is computed with them has no kind and is never shared. Others are
+tried: the first batches of every new shape, and some later ones, are computed both ways and answered with the
+bits of each request alone; where a single bit differs, that shape is never used again for these roll-outs.
 """
 
 from collections.abc import Hashable, Sequence
@@ -15,6 +16,8 @@ from planner.rollout import RollOut, call
 
 _WIDEST_CPU, _WIDEST_ACCELERATOR = 256, 4096
 """Rows of the widest batch: beyond, rows gain nothing from company and others wait longer."""
+_TRIALS, _CHECKED = 8, 64
+"""Batches that must agree before a shape is trusted, and after how many more it is checked again."""
 
 
 class Question:
@@ -49,11 +52,17 @@ class Sharing:
 
     def __init__(self, device: str) -> None:
         self._widest = _WIDEST_CPU if torch.device(device).type == "cpu" else _WIDEST_ACCELERATOR
-        self._exact: dict[tuple[Hashable, int], bool] = {}
+        self._passed: dict[tuple[Hashable, int], int] = {}
 
     def forget(self) -> None:
         """Forget what was found out, and with it the models it was found out about."""
-        self._exact.clear()
+        self._passed = {}
+
+    def has_room(self, question: Question) -> bool:
+        """Whether others' rows may be computed with the next rows of a question."""
+        roll_out = question.roll_out
+        fits = question.left < roll_out.chunk or 2 * roll_out.chunk <= self._widest
+        return roll_out.kind is not None and fits
 
     def compute(self, questions: Sequence[Question]) -> "Batch":
         """Answer some rows of the first question, and of others if they may share its batch."""
@@ -61,11 +70,12 @@ class Sharing:
         rows = sum(question.left for question in questions)
         for height in self._heights(chunk, rows):
             batch = _filled(questions, height, chunk)
-            if self._is_exact(batch):
+            if (pieces := self._exact(batch)) is not None:
                 break
         else:
-            batch = Batch(chunk, ((questions[0], min(chunk, questions[0].left)),))
-        for (question, _), piece in zip(batch.shares, batch.output(), strict=True):
+            batch = _filled(questions[:1], chunk, chunk)
+            pieces = batch.output()
+        for (question, _), piece in zip(batch.shares, pieces, strict=True):
             question.take(piece)
         return batch
 
@@ -76,15 +86,23 @@ class Sharing:
             heights.append(2 * heights[-1])
         return heights[::-1]
 
-    def _is_exact(self, batch: "Batch") -> bool:
-        """Whether a shared batch of this height has the bits of its parts alone; tried out once."""
+    def _exact(self, batch: "Batch") -> Sequence[Tensor] | None:
+        """The answers, with the bits of each question alone; None if such batches have others."""
         if len(batch.shares) == 1 and batch.height == batch.roll_out.chunk:
-            return True
-        key = (batch.roll_out.kind, batch.height)
-        if key not in self._exact:
-            pieces = zip(batch.alone(), batch.output(), strict=True)
-            self._exact[key] = all(_same_bits(alone, together) for alone, together in pieces)
-        return self._exact[key]
+            return batch.output()
+        if batch.roll_out.kind is None:
+            return None
+        verdicts, key = self._passed, (batch.roll_out.kind, batch.height)
+        passed = verdicts.get(key, 0)
+        if passed < 0:
+            return None
+        if passed >= _TRIALS and passed % _CHECKED:
+            verdicts[key] = passed + 1
+            return batch.output()
+        alone = batch.alone()
+        same = all(_same_bits(one, other) for one, other in zip(alone, batch.output(), strict=True))
+        verdicts[key] = passed + 1 if same else -1
+        return alone
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The engine: the earliest deadline first, in one thread, with a bounded queue and kept promises."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -295,3 +296,53 @@ def test_an_engine_that_fails_says_so_and_leaves_nobody_waiting() -> None:
     assert engine.failed and not engine.alive
     with pytest.raises(ShuttingDown):
         engine.submit(Call())
+
+
+def test_giving_up_at_any_moment_harms_nobody(engine: Engine) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            engine.cancel(engine.submit(Call()))
+    finally:
+        sys.setswitchinterval(before)
+    assert engine.submit(Call(lambda: "fine")).future.result(20) == "fine"
+    assert not engine.failed and engine.unfinished == 0
+
+
+def test_work_of_the_same_sort_joins_in(engine: Engine, gate: threading.Event, notes: Notes) -> None:
+    weights = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+
+    def pieces() -> Work[Tensor]:
+        yield from go_on()
+        return (yield RollOut("product", lambda rows: rows @ weights, (torch.ones(3, 8),), 16))
+
+    jobs = [engine.submit(Call(pieces=pieces)) for _ in range(2)]
+    gate.set()
+    first, second = (job.future.result(20) for job in jobs)
+    assert notes.batches == [(6, 16, 2)] and torch.equal(first, second)
+
+
+def test_long_roll_outs_are_given_up_some_time_after_draining(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.engine._DRAIN_SECONDS", 0.1)
+    begun = threading.Event()
+
+    def slow(rows: Tensor) -> Tensor:
+        begun.set()
+        time.sleep(0.02)
+        return rows
+
+    def pieces() -> Work[str]:
+        try:
+            yield RollOut(None, slow, (torch.zeros(10_000, 1),), 16)
+        except Interrupted as interrupted:
+            return interrupted.reason
+        return "all"
+
+    job = engine.submit(Call(pieces=pieces))
+    assert begun.wait(20)
+    engine.drain()
+    assert job.future.result(5) == "cancelled"
