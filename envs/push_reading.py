@@ -5,8 +5,9 @@ drawing agrees with the picture (Gauss-Newton steps, damped as by Levenberg). Th
 does: perspective, heights, and the arm that hides what lies under it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ from envs.rendering import Projection
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 Labels = NDArray[np.intp]
+T = TypeVar("T")
+Reading = Generator[None, None, T]
+"""Comes to rest now and then, as reading takes a few tenths of a second."""
 
 LARGEST_DIFFERENCE = 0.06
 """Between a start picture and its drawing: root mean square over pixels and channels in [0, 1]."""
@@ -49,11 +53,23 @@ def read_scene(env: PushEnv, start: Picture, goal: Picture) -> Scene:
         ValueError: the start picture lacks puck, arm or wall or looks like no scene; the goal picture lacks
             the puck.
     """
+    reading = scene_reading(env, start, goal)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            scene: Scene = end.value
+            return scene
+
+
+def scene_reading(env: PushEnv, start: Picture, goal: Picture) -> Reading[Scene]:
+    """The same in pieces; see :func:`read_scene`."""
     reader = _Reader(env)
-    found = reader.read_start(start)
+    found = yield from reader.read_start(start)
     puck, finger, walls = found[:2], found[2:4], _walls(found)
     walls.sort(key=lambda wall: float(np.linalg.norm(puck - wall.middle)))
-    return Scene(tuple(walls), _point(puck), _point(reader.read_goal(goal, found)), _point(finger))
+    there = yield from reader.read_goal(goal, found)
+    return Scene(tuple(walls), _point(puck), _point(there), _point(finger))
 
 
 class _Reader:
@@ -72,7 +88,7 @@ class _Reader:
         self._scale = float(np.linalg.norm(aside - middle))
         self._colours = np.array([env.model.geom(name).rgba[:3] for name in ("table", *_THINGS)])
 
-    def read_start(self, picture: Picture) -> Array:
+    def read_start(self, picture: Picture) -> Reading[Array]:
         """What the start picture shows. Raises ValueError."""
         labels = self._label(picture)
         puck, finger, walls = self._find_puck(labels), self._find_finger(labels), [*self._find_walls(labels)]
@@ -80,7 +96,7 @@ class _Reader:
             if missing:
                 raise ValueError(f"the start picture shows no {what}")
         guess = np.concatenate([puck, finger, *walls])
-        found = self._fit(picture, guess, free=len(guess))
+        found = yield from self._fit(picture, guess, free=len(guess))
         difference = float(np.sqrt(np.square(self._difference(found, picture)).mean()))
         if difference > LARGEST_DIFFERENCE:
             raise ValueError(
@@ -89,14 +105,15 @@ class _Reader:
             )
         return found
 
-    def read_goal(self, picture: Picture, start: Array) -> Array:
+    def read_goal(self, picture: Picture, start: Array) -> Reading[Array]:
         """Where the puck is in the goal picture of a scene whose start is known. Raises ValueError."""
         labels = self._label(picture)
         puck, finger = self._find_puck(labels), self._find_finger(labels)
         if puck is None:
             raise ValueError("the goal picture shows no puck")
         guess = np.concatenate([puck, start[2:4] if finger is None else finger, start[4:]])
-        return self._fit(picture, guess, free=4)[:2]
+        found = yield from self._fit(picture, guess, free=4)
+        return found[:2]
 
     def _label(self, picture: Picture) -> Labels:
         """For each pixel the thing that covers a third of it or more, else -1.
@@ -156,11 +173,12 @@ class _Reader:
             yield np.array([*(across + along * sum(ends) / 2), np.arctan2(along[1], along[0]), half])
             points = points[~near[best]]
 
-    def _fit(self, picture: Picture, guess: Array, free: int) -> Array:
+    def _fit(self, picture: Picture, guess: Array, free: int) -> Reading[Array]:
         """Move the first ``free`` numbers of a guess until its drawing agrees best with the picture."""
         found, damping = self._clip(guess), 1e-3
         difference = self._difference(found, picture)
         for _ in range(_STEPS):
+            yield
             nudges = _NUDGE * np.eye(len(guess))[:free]
             slopes = np.stack(
                 [

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from envs.push import PushEnv
-from envs.push_reading import read_scene
+from envs.push_reading import scene_reading
 from envs.push_scene import Scene
 from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, ReadyPlanner, ReadyWorldModel, push_controller, simulator_servo
@@ -97,9 +97,11 @@ class PushEpisodeTask:
         """Drive; stopped, it answers what was done. Raises UnreadableScene, NoObject, Interrupted."""
         yield from go_on()
         with self.worlds.push.borrow(self.environment) as env:
-            scene = replace(self._scene(env), steps=self.steps)
+            yield from go_on()
+            scene = replace((yield from self._scene(env)), steps=self.steps)
             yield from go_on()
             start, info = env.reset(options={"scene": scene})
+            yield from go_on()
             made, subgoals = None, self.plan.subgoals if isinstance(self.plan, PlanInForce) else None
             if isinstance(self.plan, ReadyPlanner):
                 made = yield from self._make_plan(self.plan, start, info["goal"], device)
@@ -122,14 +124,20 @@ class PushEpisodeTask:
         stop = driven.interrupted or ("steps" if driven.steps == scene.steps else "goal")
         return PushOutcome(driven, stop, scene, subgoals, made)
 
-    def _scene(self, env: PushEnv) -> Scene:
+    def _scene(self, env: PushEnv) -> Work[Scene]:
         if self.pictures is None:
             env.reset(seed=self.seed)
             return env.scene
-        try:
-            return read_scene(env, *self.pictures)
-        except ValueError as error:
-            raise UnreadableScene(f"{str(error).capitalize()}.") from None
+        reading = scene_reading(env, *self.pictures)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                scene: Scene = end.value
+                return scene
+            except ValueError as error:
+                raise UnreadableScene(f"{str(error).capitalize()}.") from None
+            yield from go_on()
 
     def _make_plan(
         self, planner: ReadyPlanner, start: Picture, goal: Picture, device: str
@@ -176,7 +184,9 @@ class SuiteEpisodeTask:
         """Act; stopped, it answers what was done. Raises Interrupted."""
         yield from go_on()
         with self.worlds.dmc.borrow(self.environment) as env:
+            yield from go_on()
             env.reset(seed=self.seed)
+            yield from go_on()
             controller = _suite_controller(self.model, self.environment)
             generator = torch.Generator().manual_seed(self.episode_seed)
             driven = yield from suite_episode(env, controller, None, self.steps, generator, device)

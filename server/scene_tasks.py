@@ -12,7 +12,7 @@ from envs.suite import SuiteEnv
 from server.tasks import Picture, Work, go_on
 from server.worlds import KINDS, Worlds
 
-_STEPS_PER_TURN = 20
+_STEPS_PER_TURN = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class SceneTask:
         """Draw it. Raises Interrupted."""
         yield from go_on()
         with self.worlds.push.borrow(self.environment) as env:
+            yield from go_on()
             start, info = env.reset(seed=self.seed)
             return SceneOutcome(env.scene, start, info["goal"])
 
@@ -88,6 +89,7 @@ class ClipTask:
             return (yield from self._record(env))
 
     def _record(self, env: PushEnv | SuiteEnv) -> Work[ClipOutcome]:
+        yield from go_on()
         first, _ = env.reset(seed=self.seed)
         clip = ClipOutcome([first])
         (width,) = env.action_space.shape or ()

@@ -7,6 +7,7 @@ from typing import Generic, Literal, TypeVar
 from envs import push_tasks, suite_tasks
 from envs.push import PushEnv
 from envs.suite import SuiteEnv
+from planner.rollout import Interrupted
 
 IMAGE_SIZE = 64
 """Side of all pictures, in pixels."""
@@ -25,6 +26,11 @@ class UnknownEnvironment(LookupError):
 class UnreadableScene(ValueError):
     """Pictures do not show a scene that can be set up in the simulator."""
 
+
+_MOST_IDLE = 4
+"""Of one name: more requests for it at once are rare."""
+_HARMLESS = (GeneratorExit, Interrupted, UnreadableScene)
+"""What ends work without a fault of the world."""
 
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(push_tasks.TASKS, "push"),
@@ -46,7 +52,7 @@ def most_steps(name: str) -> int:
 
 
 class Pool(Generic[W]):
-    """Worlds of one kind, each lent to one borrower at a time; one of every name is kept for the next.
+    """Worlds of one kind, each lent to one borrower at a time; a few of every name are kept for the next.
 
     Making one takes up to a quarter of a second. All of this must happen in one thread, as pictures are drawn
     in contexts that belong to it.
@@ -54,26 +60,31 @@ class Pool(Generic[W]):
 
     def __init__(self, make: Callable[[str], W]) -> None:
         self._make = make
-        self._idle: dict[str, W] = {}
+        self._idle: dict[str, list[W]] = {}
 
     @contextmanager
     def borrow(self, name: str) -> Iterator[W]:
-        """The world of that name, in any state."""
-        world = self._idle.pop(name, None)
-        if world is None:
-            world = self._make(name)
+        """The world of that name, in any state; one that fails in the borrower's hands is not lent again."""
+        idle = self._idle.setdefault(name, [])
+        world = idle.pop() if idle else self._make(name)
+        sound = False
         try:
             yield world
+            sound = True
+        except _HARMLESS:
+            sound = True
+            raise
         finally:
-            if name in self._idle:
-                world.close()
+            if sound and len(idle) < _MOST_IDLE:
+                idle.append(world)
             else:
-                self._idle[name] = world
+                world.close()
 
     def close(self) -> None:
         """Free those that are kept."""
-        while self._idle:
-            self._idle.popitem()[1].close()
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
 
 
 class Worlds:

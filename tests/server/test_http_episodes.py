@@ -51,7 +51,7 @@ def subgoals(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 @pytest.fixture
 def order(worlds: ModelService, subgoals: np.ndarray) -> dict[str, Any]:
-    worlds.plans.keep(PLAN, subgoals)
+    worlds.plans.of("anonymous").keep(PLAN, subgoals)
     return {"environment": "push", "seed": 3, "plan": PLAN, "episode_seed": 7, "steps": STEPS}
 
 
@@ -194,7 +194,7 @@ def test_a_plan_is_made_where_none_is_given(planning: tuple[ModelService, TestCl
     reply = post(http, body)
     assert (reply["planner"]["name"], reply["stop_reason"], len(reply["subgoals"])) == ("toy", "steps", 3)
     pictures = [from_base64(picture) for picture in reply["subgoals"]]
-    assert np.array_equal(service.plans.subgoals(reply["plan"]), pictures)
+    assert np.array_equal(service.plans.of("anonymous").subgoals(reply["plan"]), pictures)
     again = post(http, body | {"plan": reply["plan"]})
     assert again["actions"] == reply["actions"] and again["planner"] is None
     assert post(http, body)["digest"] == reply["digest"]
@@ -220,10 +220,10 @@ def test_a_stopped_episode_answers_what_was_done(worlds: ModelService, order: di
         return [
             (outcome.stop_reason, len(outcome.driven.actions), len(outcome.driven.frames))
             for outcome in (
-                stopped(simulated, 3, False),  # two turns before the first step, one after each
+                stopped(simulated, 5, False),  # four turns before the first step, one after each
                 stopped(order, 2, True),  # two roll-outs for each step
                 stopped(suite, 4, True),
-                stopped(suite, 3, False),
+                stopped(suite, 5, False),  # three turns before
             )
         ]
 

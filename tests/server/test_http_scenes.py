@@ -1,5 +1,6 @@
 """Environments, scenes and clips over HTTP: those of the simulator in process, the same again for a seed."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from fastapi.testclient import TestClient
 from envs.push import PushEnv
 from envs.suite import SuiteEnv
 from envs.suite_tasks import TASKS as SUITE_TASKS
+from planner.rollout import Interrupted
 from server.codecs import from_base64
-from server.worlds import Pool
+from server.worlds import Pool, UnreadableScene
 
 
 def post(http: TestClient, path: str, **body: Any) -> dict[str, Any]:
@@ -96,27 +98,51 @@ def test_what_cannot_be_is_said(
     assert reply.status_code == status and word in reply.json()["detail"], reply.text
 
 
-def test_a_world_is_lent_once_at_a_time_and_kept_for_the_next() -> None:
-    made, closed = [], []
+class World:
+    """Counts what is made and closed."""
 
-    class World:
-        def __init__(self, name: str) -> None:
-            made.append(name)
+    made: list[str]
+    closed: list[Any]
 
-        def close(self) -> None:
-            closed.append(self)
+    def __init__(self, name: str) -> None:
+        self.made.append(name)
 
-    pool: Pool[Any] = Pool(World)
-    with pool.borrow("a") as first, pool.borrow("a") as second, pool.borrow("b"):
-        assert first is not second
+    def close(self) -> None:
+        self.closed.append(self)
 
-    def fail() -> None:
-        with pool.borrow("a") as again:
-            assert again is second
-            raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert made == ["a", "a", "b"] and closed == [first]
+@pytest.fixture
+def pool() -> Pool[Any]:
+    World.made, World.closed = [], []
+    return Pool(World)  # type: ignore[type-var]
+
+
+def test_worlds_are_lent_once_at_a_time_and_some_kept_for_the_next(pool: Pool[Any]) -> None:
+    with ExitStack() as stack:
+        lent = {stack.enter_context(pool.borrow("a")) for _ in range(6)}
+        stack.enter_context(pool.borrow("b"))
+        assert len(lent) == 6 and World.made == [*"aaaaaab"]
+    assert len(World.closed) == 2
+    with pool.borrow("a") as again, pool.borrow("a") as another:
+        assert {again, another} < lent and again is not another and not {again, another} & {*World.closed}
+    assert len(World.made) == 7
     pool.close()
-    assert len(closed) == 3
+    assert len(World.closed) == 7
+
+
+@pytest.mark.parametrize(
+    ("reason", "sound"),
+    [
+        (ZeroDivisionError(), False),
+        (KeyboardInterrupt(), False),
+        (Interrupted("deadline"), True),
+        (UnreadableScene("No puck."), True),
+        (GeneratorExit(), True),
+    ],
+)
+def test_a_world_that_failed_is_not_lent_again(pool: Pool[Any], reason: BaseException, sound: bool) -> None:
+    with pytest.raises(type(reason)), pool.borrow("a") as world:
+        raise reason
+    assert World.closed == ([] if sound else [world])
+    with pool.borrow("a") as next_one:
+        assert (next_one is world) == sound
