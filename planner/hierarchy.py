@@ -1,7 +1,7 @@
 """The high level: search KeyIn's latents for subgoal images that lead to the goal image."""
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +29,8 @@ Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, "B"]]
 
 # Most candidates imagined at once: bounds memory when a request asks for thousands.
 _CHUNK = 256
+# Steps remembered whole: a search may have thousands.
+_KEPT_STEPS = 64
 
 
 class HierarchyConfig(BaseModel):
@@ -174,6 +176,7 @@ class Planner:
         mean = torch.zeros(batch, self.config.keyframes, self.model.decision_dim, device=target.device)
         search = Search(mean, torch.ones_like(mean), settings, generators)
         steps: list[CemStep] = []
+        history: list[Tensor] = []
         stop_reason: StopReason = "iterations"
         for iteration in range(1, settings.iterations + 1):
             try:
@@ -184,6 +187,9 @@ class Planner:
                 stop_reason = interrupted.reason
                 break
             steps.append(search.tell(costs))
+            history.append(steps[-1].best_cost)
+            if len(steps) > _KEPT_STEPS:
+                steps = [_condensed(steps, self.config.shortlist, settings)]
             last = iteration == settings.iterations
             reason = yield Progress(steps[-1], last, state)
             if reason is not None and not last:
@@ -193,8 +199,7 @@ class Planner:
         subgoals, times, cost, decisions, whole = (
             torch.stack(column) for column in zip(*chosen, strict=True)
         )
-        history = torch.stack([step.best_cost for step in steps], dim=1)
-        return Plan(subgoals, times, cost, history, decisions, whole, stop_reason)
+        return Plan(subgoals, times, cost, torch.stack(history, 1), decisions, whole, stop_reason)
 
     @torch.inference_mode()
     def picture(
@@ -238,6 +243,13 @@ class Planner:
         if self.plausible is None:
             return torch.ones(len(frames), dtype=torch.bool, device=frames.device)
         return self.plausible(frames)
+
+
+def _condensed(steps: Sequence[CemStep], count: int, settings: CemConfig) -> CemStep:
+    """One step in the place of many, with the candidates that :func:`~planner.cem.cheapest` finds in them."""
+    rows = [cheapest(steps, row, count, settings) for row in range(len(steps[-1].costs))]
+    candidates, costs = (torch.stack(column) for column in zip(*rows, strict=True))
+    return replace(steps[-1], candidates=candidates, costs=costs)
 
 
 def _even_chunk(candidates: int) -> int:

@@ -26,7 +26,7 @@ async def choose_action(exchange: Exchanging) -> Response:
     service = exchange.service
     able = service.pushing_models if request.objective == "push" else service.rewarding(request.task)
     model = service.choose(request.model, able)
-    task = await asyncio.to_thread(action_task, request, model, service.plans)
+    task = await asyncio.to_thread(action_task, request, model, exchange.plans)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _content(task, outcome), schemas.ActionResponse
     )

@@ -6,6 +6,7 @@ from planner.build import ReadyPlanner
 from server.codecs import decode_text
 from server.episode_schemas import DEFAULT_SUITE_STEPS, EpisodeRequest
 from server.episode_tasks import PlanInForce, PushEpisodeTask, SuiteEpisodeTask
+from server.plan_store import PlanStore
 from server.service import ModelService
 from server.tasks import Picture, drawn
 from server.world_requests import invalid
@@ -14,13 +15,16 @@ from server.worlds import IMAGE_SIZE, KINDS, kind_of, most_steps
 EpisodeTask = PushEpisodeTask | SuiteEpisodeTask
 
 
-def episode_task(request: EpisodeRequest, service: ModelService) -> EpisodeTask:
-    """Raises InvalidRequest, InvalidPicture, UnknownEnvironment, UnknownModel, WrongModel, UnknownPlan."""
+def episode_task(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> EpisodeTask:
+    """``plans`` are those of the caller.
+
+    Raises InvalidRequest, InvalidPicture, UnknownEnvironment, UnknownModel, WrongModel, UnknownPlan.
+    """
     kind = kind_of(request.environment)
     most = most_steps(request.environment)
     if request.steps is not None and request.steps > most:
         raise invalid("steps", f"An episode of this environment has at most {most} steps.")
-    return _push(request, service, most) if kind == "push" else _suite(request, service, most)
+    return _push(request, service, plans, most) if kind == "push" else _suite(request, service, most)
 
 
 def example_episode(service: ModelService) -> dict[str, Any] | None:
@@ -38,7 +42,7 @@ def example_episode(service: ModelService) -> dict[str, Any] | None:
     return None
 
 
-def _push(request: EpisodeRequest, service: ModelService, most: int) -> PushEpisodeTask:
+def _push(request: EpisodeRequest, service: ModelService, plans: PlanStore, most: int) -> PushEpisodeTask:
     if request.objective is not None:
         raise invalid("objective", "Pushing has its goal: leave out objective.")
     model = None
@@ -54,7 +58,7 @@ def _push(request: EpisodeRequest, service: ModelService, most: int) -> PushEpis
         request.environment,
         drawn(request.seed) if pictures is None else None,
         pictures,
-        _plan(request, service),
+        _plan(request, service, plans),
         model,
         drawn(request.episode_seed),
         most if request.steps is None else request.steps,
@@ -67,11 +71,11 @@ def _pictures(request: EpisodeRequest) -> tuple[Picture, Picture] | None:
     return decode_text("start", request.start, IMAGE_SIZE), decode_text("goal", request.goal, IMAGE_SIZE)
 
 
-def _plan(request: EpisodeRequest, service: ModelService) -> PlanInForce | ReadyPlanner:
+def _plan(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> PlanInForce | ReadyPlanner:
     if request.plan is None:
         fitting = [planner for planner in service.planners if planner.image_size == IMAGE_SIZE]
         return service.choose(request.planner, fitting)
-    subgoals = service.plans.subgoals(request.plan)
+    subgoals = plans.subgoals(request.plan)
     if subgoals.shape[1] != IMAGE_SIZE:
         size = subgoals.shape[1]
         message = f"Pictures of this plan are {size} x {size} pixels; the environment's are {IMAGE_SIZE} x "

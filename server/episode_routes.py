@@ -38,7 +38,7 @@ async def run_episode(exchange: Exchanging) -> Response:
     """
     request = await exchange.read(schemas.EpisodeRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    task = await asyncio.to_thread(episode_task, request, exchange.service)
+    task = await asyncio.to_thread(episode_task, request, exchange.service, exchange.plans)
     if isinstance(task, SuiteEpisodeTask):
         return await exchange.answer(
             task,
@@ -47,7 +47,7 @@ async def run_episode(exchange: Exchanging) -> Response:
             schemas.EpisodeResponse,
             events=_events,
         )
-    plans = exchange.service.plans
+    plans = exchange.plans
     return await exchange.answer(
         task,
         deadline_ms,

@@ -37,6 +37,7 @@ class Exchange:
         self.service: ModelService = request.app.state.service
         self.caller: str = request.state.caller
         self.request_id: str = request.state.request_id
+        self.plans = self.service.plans.of(self.caller)
 
     @property
     def media_type(self) -> str:
@@ -48,6 +49,12 @@ class Exchange:
         """Whether the reply is to come as server-sent events."""
         accepted = self.request.headers.get("accept", "").lower().split(",")
         return EVENT_STREAM in {kind.partition(";")[0].strip() for kind in accepted}
+
+    @property
+    def wants_later(self) -> bool:
+        """Whether the reply is to be asked for (RFC 7240)."""
+        wishes = ",".join(self.request.headers.getlist("prefer")).lower().split(",")
+        return "respond-async" in {wish.partition(";")[0].strip() for wish in wishes}
 
     async def read(self, schema: type[M]) -> M:
         """The body. Raises QueueFull, InvalidRequest, UnsupportedMediaType."""
@@ -90,22 +97,24 @@ class Exchange:
         events: Events | None = None,
     ) -> Running[R]:
         """Hand the task to the engine; see :meth:`answer`. Raises what submitting raises."""
+        # Not the exchange itself: plans are kept for a while, the bodies of their requests are not.
+        request_id, begun = self.request_id, self.begun
 
         def reply(job: Job[T]) -> R:
             encoding = time.monotonic()
             fields = content(job.future.result())
-            answer = {**dict(fields), "digest": digest(fields), "request_id": self.request_id}
+            answer = {**dict(fields), "digest": digest(fields), "request_id": request_id}
             ended = time.monotonic()
             timings = {
-                "decode_ms": _ms(job.submitted - self.begun),
+                "decode_ms": _ms(job.submitted - begun),
                 "queue_ms": _ms(job.finished - job.submitted - job.computed),
                 work: _ms(job.computed),
                 "encode_ms": _ms(ended - encoding),
-                "total_ms": _ms(ended - self.begun),
+                "total_ms": _ms(ended - begun),
             }
             return response.model_validate(answer | {"timings": timings})
 
-        watched = events is not None and self.wants_stream
+        watched = events is not None and self.wants_stream and not self.wants_later
         return Running(self.service, task, deadline_ms, self.caller, reply, events, watched)
 
     async def reply(self, running: Running[R], name: str | None = None) -> Response:
@@ -123,7 +132,8 @@ class Exchange:
         reply = running.result()
         timings = getattr(reply, "timings").model_dump()  # noqa: B009  # every response has them
         shown = ", ".join(f"{name.removesuffix('_ms')};dur={value}" for name, value in timings.items())
-        return Response(reply.model_dump_json(), media_type=JSON, headers={"Server-Timing": shown})
+        body = await asyncio.to_thread(reply.model_dump_json)
+        return Response(body, media_type=JSON, headers={"Server-Timing": shown})
 
 
 async def _exchange(request: Request) -> Exchange:

@@ -5,7 +5,7 @@ Used from the event loop alone.
 
 import time
 import uuid
-from collections import OrderedDict
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from server.plan_schemas import PlanResponse
@@ -25,7 +25,6 @@ class PlanRecord:
     ``body`` is the digest of the request, ``key`` its Idempotency-Key, ``request_id`` its name.
     """
 
-    caller: str
     body: str
     key: str | None
     running: Running[PlanResponse]
@@ -40,25 +39,26 @@ class PlanRecord:
 
 
 class PlanRecords:
-    """The last records; each caller sees only their own."""
+    """The last records of each caller, who sees no others."""
 
     def __init__(self) -> None:
-        self._records: OrderedDict[str, PlanRecord] = OrderedDict()
+        self._records: defaultdict[str, dict[str, PlanRecord]] = defaultdict(dict)
 
-    def add(self, record: PlanRecord) -> None:
+    def add(self, caller: str, record: PlanRecord) -> None:
         """Keep a record, and forget what is too old or too many; what still runs is kept."""
-        self._records[record.id] = record
-        now, surplus = time.monotonic(), len(self._records) - CAPACITY
-        for name, old in list(self._records.items()):
+        records = self._records[caller]
+        records[record.id] = record
+        now, surplus = time.monotonic(), len(records) - CAPACITY
+        for name, old in list(records.items()):
             ended = old.running.status not in ("queued", "running")
             if ended and (surplus > 0 or now - old.begun > KEPT_SECONDS):
-                del self._records[name]
+                del records[name]
                 surplus -= 1
 
     def find(self, caller: str, name: str) -> PlanRecord:
         """The record of that id or with a plan of that id. Raises UnknownPlan."""
-        for record in reversed(self._records.values()):
-            if record.caller == caller and record.goes_by(name):
+        for record in reversed(self._records[caller].values()):
+            if record.goes_by(name):
                 return record
         raise UnknownPlan
 
@@ -70,8 +70,8 @@ class PlanRecords:
         """
         if key is None:
             return None
-        for record in reversed(self._records.values()):
-            if (record.caller, record.key) != (caller, key):
+        for record in reversed(self._records[caller].values()):
+            if record.key != key:
                 continue
             if record.body != body:
                 raise IdempotencyConflict

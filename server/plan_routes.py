@@ -14,6 +14,7 @@ from server import plan_schemas as schemas
 from server.codecs import InvalidRequest, PlanUpload, decode_picture, read_form, read_json, to_base64
 from server.exchange import JSON, Exchange, Exchanging, model_ref
 from server.plan_records import PlanRecord, PlanRecords
+from server.plan_store import PlanStore
 from server.plan_tasks import PlanOutcome, PlanTask, plan_task
 from server.problems import UnsupportedMediaType, explain
 from server.running import Events
@@ -39,18 +40,18 @@ async def create_plan(exchange: Exchanging) -> Response:
         exchange.service.engine.check_room()
     upload = await _read(exchange)
     deadline_ms = exchange.deadline_ms(upload.options.deadline_ms)
-    body = _body_digest(upload)
+    model = exchange.service.choose(upload.options.model, exchange.service.planners)
+    task, body = await asyncio.to_thread(_read_over, upload, model)
     records = _records(exchange.request)
+    # Nothing is waited for from here to where the record is kept: another request with this key finds it.
     record = records.repeated(exchange.caller, key, body)
     if record is None:
-        model = exchange.service.choose(upload.options.model, exchange.service.planners)
-        task = await asyncio.to_thread(_task, upload, model)
         running = exchange.begin(
-            task, deadline_ms, _keeping(exchange, task), schemas.PlanResponse, "plan_ms", _events(task)
+            task, deadline_ms, _keeping(exchange.plans, task), schemas.PlanResponse, "plan_ms", _events(task)
         )
-        record = PlanRecord(exchange.caller, body, key, running, exchange.request_id)
-        records.add(record)
-    if _wants_async(exchange.request):
+        record = PlanRecord(body, key, running, exchange.request_id)
+        records.add(exchange.caller, record)
+    if exchange.wants_later:
         record.running.detached = True
         headers = {"Location": f"/v1/plans/{record.id}", "Preference-Applied": "respond-async"}
         return Response(_status(record).model_dump_json(), 202, headers, JSON)
@@ -87,11 +88,6 @@ def _records(request: Request) -> PlanRecords:
     return records
 
 
-def _wants_async(request: Request) -> bool:
-    wishes = ",".join(request.headers.getlist("prefer")).lower().split(",")
-    return "respond-async" in {wish.partition(";")[0].strip() for wish in wishes}
-
-
 def _idempotency_key(request: Request) -> str | None:
     """Raises InvalidRequest if it is too long."""
     key = request.headers.get("idempotency-key")
@@ -101,9 +97,15 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
+def _read_over(upload: PlanUpload, model: ReadyPlanner) -> tuple[PlanTask, str]:
+    """What is to be done, and the digest of the request."""
+    return _task(upload, model), _body_digest(upload)
+
+
 def _body_digest(upload: PlanUpload) -> str:
     """Equal for equal requests, however they travelled."""
-    parts = (upload.options.model_dump_json().encode(), upload.start, upload.goal)
+    options = upload.options.model_dump_json(exclude={"start", "goal"})
+    parts = (options.encode(), upload.start, upload.goal)
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
@@ -114,12 +116,12 @@ def _status(record: PlanRecord) -> schemas.PlanStatus:
     return schemas.PlanStatus(id=record.id, status=running.status, result=running.reply, problem=problem)
 
 
-def _keeping(exchange: Exchange, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
+def _keeping(plans: PlanStore, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
     """What an outcome comes to; its pictures are kept for actions that go by the plan."""
 
     def content(outcome: PlanOutcome) -> Schema:
         plan = plan_content(task, outcome)
-        exchange.service.plans.keep(digest(plan), outcome.pictures)
+        plans.keep(digest(plan), outcome.pictures)
         return plan
 
     return content

@@ -1,7 +1,7 @@
 """The plans that were made last, so that a request can name a subgoal in place of sending its picture."""
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 import numpy as np
 from jaxtyping import UInt8
@@ -49,3 +49,14 @@ class PlanStore:
             if plan not in self._plans:
                 raise UnknownPlan
             return self._plans[plan]
+
+
+class PlanStores:
+    """A store for each caller: nobody needs to make room for others, and plans are nobody else's business."""
+
+    def __init__(self) -> None:
+        self._stores: defaultdict[str, PlanStore] = defaultdict(PlanStore)
+
+    def of(self, caller: str) -> PlanStore:
+        """The caller's own."""
+        return self._stores[caller]

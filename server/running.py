@@ -17,6 +17,8 @@ Events = Callable[[Any], Iterable[tuple[str, Schema]]]
 """What a task tells -> names and data of the events that travel. Called in the engine's thread."""
 
 _PING_SECONDS = 15.0
+_MOST_EVENTS = 1000
+"""Events that wait for one who watches; whoever falls behind so far misses some."""
 
 
 class Running(Generic[R]):
@@ -131,7 +133,7 @@ class Running(Generic[R]):
 
     def _spread(self, frames: list[bytes]) -> None:
         for events in self._watchers:
-            for frame in frames:
+            for frame in frames[: max(0, _MOST_EVENTS - events.qsize())]:
                 events.put_nowait(frame)
 
     async def _finish(self) -> None:

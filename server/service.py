@@ -17,7 +17,7 @@ from server.engine import Engine
 from server.jobs import Job, Listener
 from server.keys import ANONYMOUS
 from server.monitor import Monitor
-from server.plan_store import PlanStore
+from server.plan_store import PlanStores
 from server.settings import Settings
 from server.tasks import Task
 from server.warm_up import WarmUp
@@ -57,7 +57,7 @@ class ModelService:
             monitor,
             finish=self.worlds.close,
         )
-        self.plans = PlanStore()
+        self.plans = PlanStores()
         self._load = load
         self.warm_up_seconds: dict[str, float] = {}
         """What the warm-up of each model took, as far as it has come."""

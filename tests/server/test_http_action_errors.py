@@ -113,7 +113,7 @@ def test_a_plan_that_is_not_known(world_http: TestClient) -> None:
 
 
 def test_pictures_of_a_plan_of_another_size(worlds: ModelService, world_http: TestClient) -> None:
-    worlds.plans.keep("1" * 64, np.zeros((2, 32, 32, 3), np.uint8))
+    worlds.plans.of("anonymous").keep("1" * 64, np.zeros((2, 32, 32, 3), np.uint8))
     reply = post(world_http, PUSH | {"subgoal": ..., "plan": "1" * 64, "index": 0})
     assert_problem(reply, 422, "invalid-request", "plan: Pictures of this plan are 32 x 32 pixels")
 

@@ -202,7 +202,10 @@ def test_a_plan_is_made_where_none_is_given(planning: tuple[ModelService, TestCl
 
 def test_a_stopped_episode_answers_what_was_done(worlds: ModelService, order: dict[str, Any]) -> None:
     def stopped(body: dict[str, Any], turns: int, thrown: bool) -> Any:
-        work, answer = episode_task(EpisodeRequest(**body), worlds).work("cpu"), None
+        work, answer = (
+            episode_task(EpisodeRequest(**body), worlds, worlds.plans.of("anonymous")).work("cpu"),
+            None,
+        )
         while True:
             asked = work.send(answer)
             turns -= isinstance(asked, RollOut) if thrown else asked is None

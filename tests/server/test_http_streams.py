@@ -1,5 +1,6 @@
 """Plans while they are made: as events, to be asked for later, cancelled, and never made twice."""
 
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -194,3 +195,39 @@ def test_concurrent_requests_bring_the_bytes_of_each_alone(
         for thread in threads:
             thread.join(20)
     assert [together[index] for index in range(len(requests))] == alone
+
+
+def test_requests_at_the_same_time_with_one_key_are_one(url: str, body: dict[str, Any], gated: Any) -> None:
+    seedless = {name: value for name, value in body.items() if name != "seed"}
+    digests: list[str] = []
+
+    def ask() -> None:
+        reply = httpx2.post(f"{url}/v1/plans", json=seedless, headers={"Idempotency-Key": "one"}, timeout=20)
+        digests.append(reply.json()["digest"])
+
+    before = gated.plans
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(digests) == 6 and len(set(digests)) == 1 and gated.plans == before + 1
+
+
+def test_a_form_and_json_with_one_key_are_the_same_request(
+    http: TestClient, body: dict[str, Any], gated: Any
+) -> None:
+    key = {"Idempotency-Key": "travels"}
+    first = http.post("/v1/plans", json=body, headers=key)
+    files = {name: (name, base64.b64decode(body[name]), "image/png") for name in ("start", "goal")}
+    second = http.post("/v1/plans", files=files, data={"request": '{"seed": 7}'}, headers=key)
+    assert first.content == second.content and gated.plans == 1
+
+
+def test_a_search_of_thousands_of_iterations_remembers_them_all(
+    http: TestClient, body: dict[str, Any]
+) -> None:
+    plan = http.post("/v1/plans", json=body | {"samples": 2, "iterations": 300}).json()
+    assert len(plan["cost_history"]) == plan["iterations_run"] == 300
+    finite = [cost for cost in plan["cost_history"] if cost is not None]
+    assert finite == sorted(finite, reverse=True) and plan["cost"] >= finite[-1]
