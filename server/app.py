@@ -38,6 +38,8 @@ def create_app(settings: Settings, service: ModelService, metrics: Metrics | Non
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(service.start)
+        # It takes a tenth of a second, in which the first one to ask would keep all others waiting.
+        await asyncio.to_thread(openapi)
         yield
         await asyncio.to_thread(service.close)
 

@@ -50,7 +50,7 @@ class Reload:
     def _replace(self) -> None:
         service, seconds = self._service, dict[str, float]()
         models = service.load_all()
-        self._do(WarmUp(tuple(models.values()), service.engine.forecast, seconds))
+        self._do(WarmUp(tuple(models.values()), service.engine.forecast, seconds, learns=False))
         service.warm_up_seconds = seconds
         service.models = models
         service.engine.sharing.forget()

@@ -17,12 +17,14 @@ from server.world_tasks import example_prediction
 class WarmUp:
     """Every kind of work that the models are asked for, done twice: the first, cold time says little.
 
-    ``seconds`` is filled with what each model took, by its name.
+    ``seconds`` is filled with what each model took, by its name. The forecast learns only if nothing else is
+    done meanwhile: time that others take is no time of this work.
     """
 
     models: Sequence[ReadyPlanner | ReadyWorldModel]
     forecast: Forecast
     seconds: dict[str, float]
+    learns: bool = True
 
     kind: ClassVar[str] = "warm-up"
     who: ClassVar[str] = "all"
@@ -37,7 +39,8 @@ class WarmUp:
                 for _ in range(2):
                     started = time.monotonic()
                     yield from task.work(device)
-                    self.forecast.learn(task.kind, task.who, task.amount, time.monotonic() - started)
+                    if self.learns:
+                        self.forecast.learn(task.kind, task.who, task.amount, time.monotonic() - started)
             self.seconds[model.name] = time.monotonic() - begun
 
 

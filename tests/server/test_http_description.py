@@ -34,3 +34,7 @@ def test_every_example_of_the_description_works(world_http: TestClient) -> None:
     )
     for name in (part.split('"')[0] for part in json.dumps(document).split("#/components/schemas/")[1:]):
         assert name in document["components"]["schemas"]
+
+
+def test_the_description_is_there_before_it_is_asked_for(http: TestClient) -> None:
+    assert http.app.openapi_schema == http.get("/openapi.json").json()

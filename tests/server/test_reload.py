@@ -179,3 +179,14 @@ def test_new_models_are_warmed_up_before_they_serve(
     monkeypatch.undo()
     assert reload() == "ok" and service.models is not old
     assert list(service.warm_up_seconds) == [WORLD]
+
+
+def test_a_warm_up_beside_requests_teaches_nothing(
+    http: TestClient, reload: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[str] = []
+    forecast = http.app.state.service.engine.forecast
+    assert forecast.seconds("predictions", WORLD, 1) > 0
+    monkeypatch.setattr(forecast, "learn", lambda kind, *_: learned.append(kind))
+    assert reload() == "ok"
+    assert set(learned) == {"warm-up", "end of warm-up"}
