@@ -19,6 +19,7 @@ from planner.benchmark import markdown as bench_table
 from planner.results import markdown_table as evaluation_table
 from planner.robustness import markdown as robustness_table
 from planner.suite_results import markdown_table as suite_table
+from server.load_report import markdown as load_table
 from world_models.checkpoint import read_model, write_bytes, write_card
 from world_models.keyframe_results import markdown_table as keyframe_table
 from world_models.struct_vrnn.reward_table import markdown_table as reward_table
@@ -83,6 +84,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             frozenset({"arm", "task", "trajectory_error"}), tracking_tables
         ),
         "planner.benchmark": Kind(frozenset({"machine", "threads", "repeats"}), bench_table),
+        "server.load": Kind(frozenset({"overload", "capacity_per_second", "bounds"}), load_table),
     }
 )
 

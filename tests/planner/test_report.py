@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from planner import benchmark, report
-from planner.report import Report, read_measurement, replace_table
+from planner.report import KINDS, Report, read_measurement, replace_table
 from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.keyframe_results import markdown_table as keyframe_table
 from world_models.keyin import KeyInConfig
@@ -203,7 +203,9 @@ def test_kinds_of_measurement_are_told_apart(folder):
     for name, figure in (("w", "mse_over_null"), ("t", "trajectory_error")):
         rows = [{"arm": "struct-vrnn", "task": "cartpole-balance", figure: 0.5}]
         Path(f"{name}.json").write_text(json.dumps({"rows": rows}))
-    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rdavkwtb"]
+    load = {"overload": {}, "capacity_per_second": {}, "bounds": {}, "machine": {}}
+    Path("l.json").write_text(json.dumps(load))
+    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rdavkwtbl"]
     assert makers == list(report.KINDS)
 
 
@@ -219,3 +221,23 @@ def test_median_leaves_the_first_calls_out(monkeypatch):
     p50, p95 = benchmark.median_ms(lambda: None, repeats=3)
     assert p50 == pytest.approx(2.0)
     assert p95 == pytest.approx(2.9)
+
+
+def test_a_load_test_has_a_table(tmp_path):
+    bound = {"value": 0.92, "bound": "at least 0.9", "kept": True}
+    row = {"clients": 1, "per_second": 4.0, "p50_ms": 250.0, "p99_ms": 300.0}
+    result = {
+        "machine": {"cores": 2, "processor": "x86_64", "torch": "2.13"},
+        "protocol": {"factor": 5.0, "seconds": 60.0, "deadline_ms": 3000},
+        "plans": [row],
+        "actions": [],
+        "overload": {"statuses": {"200": 3, "503": 9}, "lag_p99_ms": 4.0},
+        "capacity_per_second": {"mean": 4.0},
+        "bounds": {"goodput relative to capacity": bound},
+    }
+    path = tmp_path / "load.json"
+    path.write_text(json.dumps(result))
+    measured = read_measurement(path)
+    assert measured.maker == "server.load"
+    table = KINDS[measured.maker].table(measured.content)
+    assert "| goodput relative to capacity | 0.92 | at least 0.9 | yes |" in table and "3 x 200" in table
