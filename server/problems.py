@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from server.codecs import InvalidPicture, InvalidRequest, ascii_json
 from server.headers import API
@@ -181,7 +182,15 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     kind = HTTP_KINDS.get(error.status_code, Kind(error.status_code, "http-error", phrase))
-    return problem(request, kind, str(error.detail), headers=error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem(request, kind, str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path: the router names those of the first route alone."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    here = (route for route in routes if route.matches(request.scope)[0] != Match.NONE)
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
 
 
 async def _left(request: Request, error: Exception) -> Response:
