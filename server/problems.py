@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match
 
 from server.codecs import InvalidPicture, InvalidRequest, ascii_json
 from server.headers import API
@@ -186,11 +186,18 @@ async def _http(request: Request, error: Exception) -> Response:
     return problem(request, kind, str(error.detail), headers=headers)
 
 
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
 def _allowed(request: Request) -> str:
     """All methods of a path: the router names those of the first route alone."""
-    routes = (route for route in request.app.routes if isinstance(route, Route))
-    here = (route for route in routes if route.matches(request.scope)[0] != Match.NONE)
-    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes: list[BaseRoute] = request.app.routes
+    return ", ".join(
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    )
 
 
 async def _left(request: Request, error: Exception) -> Response:
