@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import schemathesis
+from fastapi import FastAPI, Response
+from schemathesis import Case, HookContext
 from schemathesis.engine import events, from_schema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,16 +20,6 @@ from server.settings import Settings
 
 COUNT = int(os.environ.get("WAYMARK_FUZZ_REQUESTS", "2000"))
 """Requests at least; ``make fuzz`` sends more."""
-
-CHECKS = (
-    "not_a_server_error",
-    "status_code_conformance",
-    "content_type_conformance",
-    "response_headers_conformance",
-    "response_schema_conformance",
-    "negative_data_rejection",
-    "unsupported_method",
-)
 
 
 class Counted:
@@ -63,8 +55,7 @@ async def no_lifespan(receive: Receive, send: Send) -> None:
 def service(ready_planner: ReadyPlanner, world_folders: Any, eventually: Any) -> Iterator[ModelService]:
     """A planner and world models that are so small that many requests can be tried."""
     models = {"toy": ready_planner} | {name: load_ready(str(path)) for name, path in world_folders.items()}
-    # Work that takes longer is cut short.
-    settings = Settings(models=tuple(models), max_deadline_ms=100)
+    settings = Settings(models=tuple(models))
     service = ModelService(settings, lambda name, device: models[name])
     service.start()
     eventually(lambda: service.unready() is None)
@@ -74,15 +65,12 @@ def service(ready_planner: ReadyPlanner, world_folders: Any, eventually: Any) ->
 
 def findings(app: ASGIApp, seed: int) -> Iterator[str]:
     """What is wrong, in all phases: examples, every limit of every field, random requests, sequences."""
-    checks = {name: {"enabled": True} for name in CHECKS} | {
-        # A server that is busy or out of time says so.
-        "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "503"]},
-    }
     settings = {
         "seed": seed,
         "continue-on-failure": True,
-        "checks": {"enabled": False} | checks,
-        "generation": {"mode": "all", "max-examples": COUNT // 40, "database": "none"},
+        # All but one: a valid request may still name a model or an environment that there is not.
+        "checks": {"positive_data_acceptance": {"enabled": False}},
+        "generation": {"mode": "all", "max-examples": COUNT // 80, "database": "none"},
     }
     config = schemathesis.Config.from_dict(settings)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
@@ -95,8 +83,20 @@ def findings(app: ASGIApp, seed: int) -> Iterator[str]:
                     yield f"{event.label}: {check.name}: {info.failure.message} {info.code_sample}"[:2000]
 
 
+@schemathesis.hook
+def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """Leaves time for an answer: who allows a millisecond is rightly told 503."""
+    body: Any = case.body
+    for options in (body, body.get("request") if isinstance(body, dict) else None):
+        asked = options.get("deadline_ms") if isinstance(options, dict) else None
+        if type(asked) is int and 0 < asked < 2000:
+            options["deadline_ms"] = 2000
+
+
 @pytest.mark.timeout(3600)
-def test_the_description_holds(service: ModelService) -> None:
+def test_the_description_holds(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Long episodes do the same again and again.
+    monkeypatch.setattr("server.episode_requests.most_steps", lambda name: 10)
     app = Counted(create_app(service.settings, service))
     for seed in count():
         found = list(findings(app, seed))
@@ -104,4 +104,10 @@ def test_the_description_holds(service: ModelService) -> None:
         if app.replies.total() >= COUNT:
             break
     assert app.replies[200] > COUNT / 20 and app.replies[422] > COUNT / 20
-    assert app.replies[503] < COUNT / 10
+    assert max(app.replies) < 500
+
+
+def test_a_server_error_is_a_finding() -> None:
+    app = FastAPI()
+    app.get("/busy", responses={503: {}})(lambda: Response(status_code=503))
+    assert any("not_a_server_error" in finding for finding in findings(app, 0))
