@@ -39,8 +39,7 @@ class Engine:
         finish: Callable[[], None] = lambda: None,
     ) -> None:
         """``capacity`` jobs may wait beside one; its thread begins with ``prepare``, ends with ``finish``."""
-        self.draining = self.failed = False
-        self._drained = math.inf
+        self.draining, self._drained, self.failed = False, math.inf, False
         self.forecast = Forecast()
         self.sharing = Sharing(device)
         self._device = device
@@ -217,10 +216,11 @@ class Engine:
                     job.state, job.question = "asking", Question(asked)
                     return
                 job.turn()
-                if asked is None:
+                if asked is not None:
+                    job.publish(asked)
+                if asked is None or job.cancelled:
                     job.state = "paused"
                     return
-                job.publish(asked)
                 asked = job.work.send(self._interruption(job))
         except StopIteration as end:
             job.computed += time.monotonic() - begun
@@ -253,7 +253,7 @@ class Engine:
 
     def _interruption(self, job: Job[Any]) -> Interruption | None:
         """Whether a job is to end now: another turn must leave the time that its end takes."""
-        if job.cancelled or self.draining:
+        if self.draining:
             return "cancelled"
         end = self.forecast.seconds(*job.end_label)
         return "deadline" if time.monotonic() + job.slowest + end > job.deadline else None

@@ -293,21 +293,3 @@ def test_nothing_is_remembered_and_inputs_stay_as_they_are(
     assert torch.equal(context.frames, copy.frames)
     assert torch.equal(toy_planner.plan(context, goal, seeded(1)).subgoals, first.subgoals)
     assert not first.subgoals.requires_grad
-
-
-def test_what_is_forgotten_of_a_long_search_changes_nothing(
-    toy_planner: Planner,
-    toy_context: Contexts,
-    toy_picture: Pictures,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def plan() -> Plan:
-        goal = toy_picture((45.0, 50.0))
-        context = toy_context((20.0, 15.0))
-        return toy_planner.plan(context, goal, seeded(3), candidates=30, iterations=12)
-
-    whole = plan()
-    monkeypatch.setattr("planner.hierarchy._KEPT_STEPS", 2)
-    short = plan()
-    assert torch.equal(whole.subgoals, short.subgoals) and torch.equal(whole.history, short.history)
-    assert torch.equal(whole.decisions, short.decisions)

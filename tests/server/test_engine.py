@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
-from planner.rollout import Interrupted, RollOut
 from server.engine import Engine
 from server.jobs import DeadlinePassed, PredictedLate, QueueFull, QuotaExceeded, ShuttingDown
 from server.monitor import Monitor
@@ -85,25 +82,30 @@ def soon(seconds: float = 20.0) -> float:
     return time.monotonic() + seconds
 
 
-def test_the_earliest_deadline_goes_first_in_one_thread(engine: Engine, gate: threading.Event) -> None:
+def test_refusals_are_counted(engine: Engine, gate: threading.Event, notes: Notes) -> None:
+    engine.submit(Call(), caller="ada", quota=1)
+    with pytest.raises(QuotaExceeded):
+        engine.submit(Call(), caller="ada", quota=1)
+    engine.forecast.learn("call", "test", 1.0, 3.0)
+    with pytest.raises(PredictedLate):
+        engine.submit(Call(), soon(1.5))
+    assert notes.reasons == ["quota", "predicted-late"]
+
+
+@pytest.mark.parametrize(("sooner", "expected"), [(10, [1, 0]), (0, [0, 1])])
+def test_the_earliest_deadline_goes_first_in_one_thread(
+    engine: Engine, gate: threading.Event, sooner: float, expected: list[int]
+) -> None:
     order: list[int] = []
+    until = soon(20)
     jobs = [
-        engine.submit(Call(lambda i=i: order.append(i) or threading.get_ident()), soon(20 - 10 * i))
+        engine.submit(Call(lambda i=i: order.append(i) or threading.get_ident()), until - sooner * i)
         for i in range(2)
     ]
     gate.set()
     threads = {job.future.result(20) for job in jobs}
-    assert order == [1, 0] and len(threads) == 1 and threading.get_ident() not in threads
+    assert order == expected and len(threads) == 1 and threading.get_ident() not in threads
     assert all(job.submitted <= job.finished and job.computed > 0 for job in jobs)
-
-
-def test_equal_deadlines_go_in_the_order_of_arrival(engine: Engine, gate: threading.Event) -> None:
-    order: list[int] = []
-    jobs = [engine.submit(Call(lambda i=i: order.append(i))) for i in range(2)]
-    gate.set()
-    for job in jobs:
-        job.future.result(20)
-    assert order == [0, 1]
 
 
 def test_prepare_runs_in_the_engine_thread() -> None:
@@ -153,44 +155,12 @@ def test_work_that_nobody_waits_for_is_closed_at_its_next_pause(engine: Engine, 
     assert job.future.cancelled() and engine.unfinished == 0
 
 
-def test_one_caller_has_a_quota(engine: Engine, gate: threading.Event, notes: Notes) -> None:
-    engine.submit(Call(), caller="ada", quota=1)
-    with pytest.raises(QuotaExceeded, match="1 requests of this key"):
-        engine.submit(Call(), caller="ada", quota=1)
-    engine.submit(Call(), caller="bob", quota=1)
-    assert notes.reasons == ["quota"]
-
-
 def test_job_whose_deadline_passed_in_the_queue_never_runs(engine: Engine, gate: threading.Event) -> None:
     late = engine.submit(Call(lambda: pytest.fail("ran")), soon(0.05))
     time.sleep(0.1)
     gate.set()
     with pytest.raises(DeadlinePassed, match="waiting for its turn"):
         late.future.result(20)
-
-
-def test_what_cannot_be_done_in_time_is_refused_at_once(
-    engine: Engine, gate: threading.Event, notes: Notes
-) -> None:
-    engine.forecast.learn("call", "test", 1.0, 3.0)
-    with pytest.raises(PredictedLate) as refusal:
-        engine.submit(Call(), soon(1.5))
-    assert refusal.value.retry_after == 2 and notes.reasons == ["predicted-late"]
-    engine.submit(Call(), soon(4))
-    # Alone it would be done in time, but the promise to the one before it goes first.
-    with pytest.raises(PredictedLate, match=r"3\.0 s comes first"):
-        engine.submit(Call(), soon(5))
-    with pytest.raises(PredictedLate, match="another one"):
-        engine.submit(Call(), soon(3.5))
-
-
-def test_work_that_can_be_cut_needs_time_for_its_first_answer_only(
-    engine: Engine, gate: threading.Event
-) -> None:
-    engine.forecast.learn("call", "test", 1.0, 3.0)
-    engine.submit(Call(amount=10, least=0.1), soon(5))
-    with pytest.raises(PredictedLate):
-        engine.submit(Call(amount=10, least=0.5), soon(5))
 
 
 def test_a_piece_that_would_miss_the_deadline_is_not_begun(engine: Engine) -> None:
@@ -209,23 +179,6 @@ def test_a_piece_that_would_miss_the_deadline_is_not_begun(engine: Engine) -> No
     assert len(turns) > 2 and time.monotonic() < deadline + 0.1
 
 
-def test_a_roll_out_is_given_up_at_the_deadline(engine: Engine) -> None:
-    def slow(rows: Tensor) -> Tensor:
-        time.sleep(0.05)
-        return rows
-
-    def pieces() -> Work[str]:
-        try:
-            yield RollOut("slow", slow, (torch.zeros(10_000, 1),), 256)
-        except Interrupted as interrupted:
-            return interrupted.reason
-        return "all"
-
-    deadline = soon(0.3)
-    assert engine.submit(Call(pieces=pieces), deadline).future.result(20) == "deadline"
-    assert deadline < time.monotonic() < deadline + 0.2
-
-
 def test_listeners_hear_what_is_told(engine: Engine) -> None:
     heard: list[Any] = []
 
@@ -242,25 +195,6 @@ def test_failure_belongs_to_its_job(engine: Engine, notes: Notes) -> None:
         engine.submit(Call(lambda: 1 // 0)).future.result(20)
     assert engine.submit(Call(lambda: "fine")).future.result(20) == "fine"
     assert notes.outcomes == ["error", "ok"]
-
-
-def test_a_roll_out_that_fails_does_not_take_others_along(engine: Engine, gate: threading.Event) -> None:
-    def picky(rows: Tensor) -> Tensor:
-        if bool((rows < 0).any()):
-            raise RuntimeError("negative")
-        return rows
-
-    def pieces(sign: int) -> Callable[[], Work[Tensor]]:
-        def ask() -> Work[Tensor]:
-            return (yield RollOut("picky", picky, (torch.full((1, 1), float(sign)),), 4))
-
-        return ask
-
-    bad, good = (engine.submit(Call(pieces=pieces(sign))) for sign in (-1, 1))
-    gate.set()
-    with pytest.raises(RuntimeError, match="negative"):
-        bad.future.result(20)
-    assert good.future.result(20).tolist() == [[1.0]]
 
 
 def test_draining_refuses_and_tells_those_at_hand(engine: Engine, gate: threading.Event) -> None:
@@ -309,40 +243,3 @@ def test_giving_up_at_any_moment_harms_nobody(engine: Engine) -> None:
         sys.setswitchinterval(before)
     assert engine.submit(Call(lambda: "fine")).future.result(20) == "fine"
     assert not engine.failed and engine.unfinished == 0
-
-
-def test_work_of_the_same_sort_joins_in(engine: Engine, gate: threading.Event, notes: Notes) -> None:
-    weights = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
-
-    def pieces() -> Work[Tensor]:
-        yield from go_on()
-        return (yield RollOut("product", lambda rows: rows @ weights, (torch.ones(3, 8),), 16))
-
-    jobs = [engine.submit(Call(pieces=pieces)) for _ in range(2)]
-    gate.set()
-    first, second = (job.future.result(20) for job in jobs)
-    assert notes.batches == [(6, 16, 2)] and torch.equal(first, second)
-
-
-def test_long_roll_outs_are_given_up_some_time_after_draining(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.engine._DRAIN_SECONDS", 0.1)
-    begun = threading.Event()
-
-    def slow(rows: Tensor) -> Tensor:
-        begun.set()
-        time.sleep(0.02)
-        return rows
-
-    def pieces() -> Work[str]:
-        try:
-            yield RollOut(None, slow, (torch.zeros(10_000, 1),), 16)
-        except Interrupted as interrupted:
-            return interrupted.reason
-        return "all"
-
-    job = engine.submit(Call(pieces=pieces))
-    assert begun.wait(20)
-    engine.drain()
-    assert job.future.result(5) == "cancelled"
