@@ -4,6 +4,7 @@ import numpy as np
 
 from planner.build import ReadyWorldModel
 from planner.servo import ServoConfig
+from planner.suite_learned import horizon_of
 from server.action_schemas import ActionRequest
 from server.action_tasks import SEARCHES, ActionTask
 from server.codecs import decode_text
@@ -57,7 +58,9 @@ def _search(request: ActionRequest) -> ServoConfig:
     config = SEARCHES[request.objective]
     cem = {name: getattr(request, name) for name in ("candidates", "iterations")}
     asked = {name: value for name, value in cem.items() if value is not None}
-    horizon = config.horizon if request.horizon is None else request.horizon
+    horizon = request.horizon
+    if horizon is None:
+        horizon = config.horizon if request.task is None else horizon_of(request.task)
     config = config.model_copy(update={"horizon": horizon, "cem": config.cem.model_copy(update=asked)})
     if config.imagined_steps > MAX_IMAGINED:
         raise TooMuchWork(

@@ -57,6 +57,9 @@ class TaskInfo(Schema):
     reward_head: str | None
     """SHA-256 of the manifest of the head that predicts its rewards, null if there is none."""
 
+    horizon: int = Field(examples=[30])
+    """Steps that ``POST /v1/actions`` looks ahead in this task, if a request does not say."""
+
 
 class ControlInfo(Schema):
     """An objective of ``POST /v1/actions`` that a world model can act for, and what is used for fields that a
@@ -71,6 +74,7 @@ class ControlInfo(Schema):
     candidates: int
     iterations: int
     horizon: int
+    """Of tasks that name one of their own, that goes."""
 
 
 class WorldDefaults(Schema):

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from planner.build import ReadyPlanner, ReadyWorldModel
+from planner.suite_learned import horizon_of
 from server import (
     action_routes,
     action_schemas,
@@ -107,8 +108,10 @@ def _world_model(model: ReadyWorldModel, settings: Settings) -> models.WorldMode
 def _task(model: ReadyWorldModel, name: str) -> models.TaskInfo:
     ready = model.heads.get(name)
     if ready is None:
-        return models.TaskInfo(name=name, actions=None, reward_head=None)
-    return models.TaskInfo(name=name, actions=ready.head.config.actions, reward_head=ready.sha256)
+        return models.TaskInfo(name=name, actions=None, reward_head=None, horizon=horizon_of(name))
+    return models.TaskInfo(
+        name=name, actions=ready.head.config.actions, reward_head=ready.sha256, horizon=horizon_of(name)
+    )
 
 
 def _control(objective: Objective) -> models.ControlInfo:

@@ -212,3 +212,14 @@ def test_nothing_is_drawn_when_the_work_is_to_end(worlds: ModelService, reason: 
         drive(task.work("cpu"), lambda _: next(answers))
     answers = iter((None, reason))
     assert drive(replace(task, render=False).work("cpu"), lambda _: next(answers)).pictures is None
+
+
+@pytest.mark.parametrize(("task", "horizon"), [("cartpole-balance", 30), ("cheetah-run", 12)])
+def test_a_task_is_looked_ahead_in_as_far_as_its_own_evaluation_does(
+    world_http: TestClient, pushing: Any, task: str, horizon: int
+) -> None:
+    body = {"frames": [to_base64(pushing[0][0])], "objective": "reward", "task": task, "candidates": 2}
+    assert post(world_http, body)["horizon"] == horizon
+    models = {model["name"]: model for model in world_http.get("/v1/models").json()["models"]}
+    horizons = {known["name"]: known["horizon"] for known in models["tiny-dmc"]["tasks"]}
+    assert horizons[task] == horizon
