@@ -1,110 +1,39 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
-``push-play`` records pushing without a goal, ``dmc`` makes one folder per DM Control task, ``brownian`` and
-``agents`` need no simulator. They write shards
+``push-play`` records pushing without a goal, ``dmc`` makes one folder per DM Control task, ``brownian``,
+``agents``, ``moving-digits`` and ``cannonballs`` need no simulator. They write shards
 as ``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
 the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball`` and
 ``human36m`` bring data of yours into this form (see :mod:`envs.external`).
 """
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import tyro
 from tqdm import tqdm
 
-from envs import PUSH_ID, shards
+from envs import PUSH_ID, cannonballs, moving_digits, shards
+from envs.data_sets import (
+    ALL,
+    Agents,
+    Basketball,
+    Brownian,
+    Cannonballs,
+    Choices,
+    Dmc,
+    Human36m,
+    MovingDigits,
+    Push,
+    PushPlay,
+    Shards,
+)
 from envs.suite_tasks import TASKS, find_task
 from world_models.data import DataError, Scalar, read_attributes, shard_path
-
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Shards:
-    """Data that is made here."""
-
-    out: Path
-    """Folder of the shards."""
-    sequences: int
-    """How many sequences; rounded up to whole shards of 250."""
-    seed: int = 0
-    workers: int = os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Push(Shards):
-    """Demonstrations of pushing the puck round the wall, 31 frames each."""
-
-    out: Path = Path("data/push")
-    sequences: int = 50_000
-
-
-@dataclass(frozen=True)
-class PushPlay(Shards):
-    """Pushing without a goal, at the rate of control, 20 frames each."""
-
-    out: Path = Path("data/push-play")
-    sequences: int = 20_000
-
-
-@dataclass(frozen=True)
-class Brownian(Shards):
-    """Structured Brownian motion: a disc that flies straight and turns after 6 to 8 frames. 35 frames."""
-
-    out: Path = Path("data/brownian")
-    sequences: int = 20_000
-
-
-@dataclass(frozen=True)
-class Dmc(Shards):
-    """DM Control tasks under random actions, with rewards: one folder per task, 20 frames a sequence."""
-
-    out: Path = Path("data/dmc")
-    """The shards of a task go into a folder of its name in here."""
-    sequences: int = 6_500
-    """How many sequences of every task; rounded up to whole shards of 250."""
-    task: str = ALL
-    """One task such as cartpole-balance, or all of them one after the other."""
-
-
-@dataclass(frozen=True)
-class Agents(Shards):
-    """Five players and a ball seen from above, who react to each other. 20 frames."""
-
-    out: Path = Path("data/agents")
-    sequences: int = 8_000
-
-
-@dataclass(frozen=True)
-class Basketball:
-    """Basketball recordings or tracks that you have, cut into windows."""
-
-    source: Path
-    """Folder of *.npz or *.npy files; those with "test" in their names come last."""
-    out: Path = Path("data/basketball")
-    """Folder of the shards."""
-    frames: int = 20
-    """Length of a window."""
-    court: tuple[float, float, float] = (0.0, 0.0, 50.0)
-    """The square that pictures of tracks show: x and y of its lower left corner, and its side."""
-
-
-@dataclass(frozen=True)
-class Human36m:
-    """Human3.6M videos that you have, at 6.25 frames per second and cut into windows."""
-
-    source: Path
-    """Folder with the folders S1, S5, S6, S7, S8 and, for testing, S9, S11."""
-    out: Path = Path("data/human36m")
-    """Folder of the shards."""
-    frames: int = 20
-    """Length of a window."""
 
 
 def collect_push(arguments: Push) -> None:
@@ -138,6 +67,37 @@ def collect_agents(arguments: Agents) -> None:
     _collect(arguments, shards.agents, shards.AGENTS_ID, shards.AGENTS_VERSION)
 
 
+def collect_digits(arguments: MovingDigits) -> None:
+    """Make every shard of Stochastic Moving Digits that is not there yet.
+
+    Raises:
+        DataError: a file of MNIST is missing or malformed.
+    """
+    _check_frames(arguments.frames)
+    videos = moving_digits.Videos(
+        arguments.split, arguments.digits, arguments.frames, arguments.shared, arguments.mnist
+    )
+    write = partial(shards.digits, videos)
+    _collect(arguments, write, shards.DIGITS_ID, shards.DIGITS_VERSION, **videos.origin())
+
+
+def collect_cannonballs(arguments: Cannonballs) -> None:
+    """Make every shard of cannonballs that is not there yet, for each number of balls."""
+    _check_frames(arguments.frames)
+    if arguments.size <= 2 * cannonballs.RADIUS + 1:
+        raise SystemExit(f"--size must be greater than {2 * cannonballs.RADIUS + 1}, the width of a ball")
+    for count in arguments.balls:
+        videos = cannonballs.Videos(count, arguments.frames, arguments.size)
+        folder = replace(arguments, out=arguments.out / str(count))
+        write = partial(shards.balls, videos)
+        _collect(folder, write, shards.CANNONBALLS_ID, shards.CANNONBALLS_VERSION, **videos.origin())
+
+
+def _check_frames(frames: int) -> None:
+    if frames < 2:
+        raise SystemExit(f"--frames must be at least 2, got {frames}")
+
+
 def collect_owned(arguments: Basketball | Human36m) -> None:
     """Write every shard that is not there yet, and say what there is."""
     from envs.external import collect_basketball, collect_human36m
@@ -157,12 +117,14 @@ def _collect(
     write: Callable[[Path, int, int], None],
     environment: str,
     version: int,
+    **origin: Scalar,
 ) -> None:
     """``write(folder, seed, index)`` for every missing shard, with a progress bar over sequences."""
     if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
         raise SystemExit("--sequences and --workers must be at least 1, --seed at least 0")
     count = -(-arguments.sequences // shards.SIZE)
     wanted: dict[str, Scalar] = {"environment": environment, "seed": arguments.seed, "version": version}
+    wanted |= origin
     missing = [index for index in range(count) if not _is_done(shard_path(arguments.out, index), wanted)]
     bar = tqdm(total=count * shards.SIZE, initial=(count - len(missing)) * shards.SIZE, unit="seq")
     bar.set_description(arguments.out.name)
@@ -186,23 +148,21 @@ def _is_done(path: Path, wanted: dict[str, Scalar]) -> bool:
     if found != wanted:
         made, asked = (", ".join(f"{k} {v}" for k, v in values.items()) for values in (found, wanted))
         raise SystemExit(
-            f"{path} was made with {made}, not with {asked}; choose another --out or the same seed"
+            f"{path} was made with {made}, not with {asked}; choose another --out or the same settings"
         )
     return True
 
 
 def main() -> None:
     """Command line entry point."""
-    # The last two have no defaults: nobody else can know where the data lies.
-    choices = Push | PushPlay | Brownian | Dmc | Agents | Basketball | Human36m
-    arguments = tyro.cli(choices, prog="python -m envs.collect", description=__doc__)
+    arguments = tyro.cli(Choices, prog="python -m envs.collect", description=__doc__)
     try:
         _start(arguments)
     except DataError as error:
         raise SystemExit(str(error)) from error
 
 
-def _start(arguments: Push | PushPlay | Brownian | Dmc | Agents | Basketball | Human36m) -> None:
+def _start(arguments: Choices) -> None:
     match arguments:
         case Push():
             collect_push(arguments)
@@ -214,6 +174,10 @@ def _start(arguments: Push | PushPlay | Brownian | Dmc | Agents | Basketball | H
             collect_dmc(arguments)
         case Agents():
             collect_agents(arguments)
+        case MovingDigits():
+            collect_digits(arguments)
+        case Cannonballs():
+            collect_cannonballs(arguments)
         case _:
             collect_owned(arguments)
 

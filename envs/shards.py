@@ -5,7 +5,7 @@ A simulator is imported by the process that needs one.
 
 from pathlib import Path
 
-from envs import PUSH_ID
+from envs import PUSH_ID, cannonballs, moving_digits
 from world_models.data import Scalar, Sequences, shard_path, write_shard
 
 SIZE = 250
@@ -16,6 +16,10 @@ BROWNIAN_VERSION = 1
 SUITE_VERSION = 1
 AGENTS_ID = "agents"
 AGENTS_VERSION = 1
+DIGITS_ID = "moving-digits"
+DIGITS_VERSION = 1
+CANNONBALLS_ID = "cannonballs"
+CANNONBALLS_VERSION = 1
 
 
 def push(folder: Path, seed: int, index: int) -> None:
@@ -77,6 +81,20 @@ def agents(folder: Path, seed: int, index: int) -> None:
         observation=0,
         bodies=",".join(BODIES),
     )
+
+
+def digits(videos: moving_digits.Videos, folder: Path, seed: int, index: int) -> None:
+    """Stochastic Moving Digits."""
+    sequences = moving_digits.draw_sequences(videos, seed, index * SIZE, SIZE)
+    origin = {"environment": DIGITS_ID, "version": DIGITS_VERSION, **videos.origin()}
+    _write(folder, seed, index, sequences, **origin)
+
+
+def balls(videos: cannonballs.Videos, folder: Path, seed: int, index: int) -> None:
+    """Cannonballs."""
+    sequences = cannonballs.draw_sequences(videos, seed, index * SIZE, SIZE)
+    origin = {"environment": CANNONBALLS_ID, "version": CANNONBALLS_VERSION, **videos.origin()}
+    _write(folder, seed, index, sequences, **origin)
 
 
 def dmc(task: str, folder: Path, seed: int, index: int) -> None:
