@@ -106,7 +106,8 @@ def test_states_are_velocities_true_and_seen_positions_in_pixels():
         [(white * axis).sum((-2, -1)) / white.sum((-2, -1)) for axis in (columns, rows)], axis=-1
     )
     assert np.abs(found - seen).max() <= 0.5001
-    assert np.abs(seen - position).std() == pytest.approx(0.0316 * 43 / 1.7 * 0.6, rel=0.2)
+    scale = np.abs(to_pixels(np.ones(2), videos) - to_pixels(np.zeros(2), videos))
+    np.testing.assert_allclose((seen - position).std((0, 1)), scale * np.sqrt(NOISE), rtol=0.1)
 
 
 def test_a_video_depends_on_seed_number_of_balls_and_index_only():
