@@ -9,7 +9,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def benchmark(settings: Benchmark) -> dict[str, Any]:
 def compare(model: LGSSM, observations: Tensor, observed: Tensor | None, rounds: int) -> dict[str, float]:
     """CPU milliseconds of both ways, their ratio, and the largest difference of their answers."""
     seen = observations.new_ones(observations.shape[:2], dtype=torch.bool) if observed is None else observed
-    with torch.inference_mode():
+    with _one_thread(), torch.inference_mode():
         moments = kalman_filter(model, observations, observed).filtered.moments()
         pairs = zip(moments, looped(model, observations, seen), strict=True)
         difference = max(float(np.abs(own.numpy() - other).max()) for own, other in pairs)
@@ -120,6 +121,16 @@ def compare(model: LGSSM, observations: Tensor, observed: Tensor | None, rounds:
     }
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _cpu_ms(work: Callable[[], object]) -> float:
     begun = time.process_time()
     work()
@@ -131,7 +142,6 @@ def main() -> None:
     settings = tyro.cli(Benchmark, prog="python -m world_models.kalman.benchmark", description=__doc__)
     if min(settings.batch, settings.steps, settings.rounds) < 1:
         raise SystemExit("--batch, --steps and --rounds must be at least 1")
-    torch.set_num_threads(1)
     try:
         result = benchmark(settings)
     except RuntimeError as error:
