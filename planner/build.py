@@ -29,7 +29,7 @@ PUSH_MEMORY = 4
 """Frames that the learned servo looks at: as many as the model sees in training."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ReadyModel:
     """A model with its weights and what a service has to say about it.
 
@@ -44,7 +44,7 @@ class ReadyModel:
     image_size: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ReadyPlanner(ReadyModel):
     """A planner; ``segmenter`` finds the thing that is to be moved."""
 
@@ -60,7 +60,7 @@ class ReadyHead:
     sha256: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ReadyWorldModel(ReadyModel):
     """A Struct-VRNN, and the reward heads that read its states by task."""
 

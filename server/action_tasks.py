@@ -1,8 +1,7 @@
 """The next action: what the engine does with a Struct-VRNN that controls something."""
 
 import math
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from planner.build import PUCK_SEGMENTER, PUSH_MEMORY, ReadyWorldModel, push_controller, pushes
 from planner.learned import KeypointModel, LearnedController
-from planner.servo import Servo, ServoConfig
+from planner.servo import ServoConfig
 from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
 from server.action_schemas import Objective
 from server.plan_tasks import NoObject, Point, square_picture
@@ -93,8 +92,10 @@ class ActionTask(WorldTask):
         )
 
     def _controller(self) -> LearnedController:
-        controller = _controller(self.model, self.objective, self.task)
-        return replace(controller, servo=Servo(controller.model, controller.servo.cost, self.config))
+        if self.task is None:
+            return push_controller(self.model, self.config)
+        control = control_by_reward if self.objective == "reward" else control_by_goal
+        return control(self.model, self.task, self.config)
 
     def _draw(
         self, scene: Float[Tensor, "1 C H W"], state: Any, decisions: Float[Tensor, "1 L A"]
@@ -105,14 +106,6 @@ class ActionTask(WorldTask):
         model = KeypointModel(world, decisions.shape[-1])
         features = model.imagine(Belief(state.hidden, state.features), decisions).features[0]
         return to_bytes(world.decode(features, world.reference(scene).repeat(len(features))))
-
-
-# One for all requests, so that their roll-outs are alike; a model that was replaced soon falls out.
-@lru_cache(maxsize=16)
-def _controller(model: ReadyWorldModel, objective: Objective, task: str | None) -> LearnedController:
-    if task is None:
-        return push_controller(model)
-    return control_by_reward(model, task) if objective == "reward" else control_by_goal(model, task)
 
 
 def objectives(model: ReadyWorldModel) -> list[Objective]:

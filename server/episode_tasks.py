@@ -1,7 +1,6 @@
 """Closed-loop episodes in simulated worlds: what the engine does for one."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,6 @@ from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, ReadyPlanner, ReadyWorldModel, push_controller, simulator_servo
 from planner.control import Controller
 from planner.episode import EpisodeConfig, Outcome, episode, search_seed
-from planner.learned import LearnedController
 from planner.suite_episode import SuiteOutcome, suite_episode
 from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
 from server.episode_schemas import EpisodeStop
@@ -149,7 +147,7 @@ class PushEpisodeTask:
     def _controller(self, env: PushEnv) -> Controller:
         if self.model is None:
             return SimulatorController(simulator_servo(env), env)
-        return _push_controller(self.model)
+        return push_controller(self.model)
 
 
 @dataclass(frozen=True)
@@ -187,20 +185,9 @@ class SuiteEpisodeTask:
             yield from go_on()
             env.reset(seed=self.seed)
             yield from go_on()
-            controller = _suite_controller(self.model, self.environment)
+            search = SUITE_SERVO.model_copy(update={"horizon": horizon_of(self.environment)})
+            controller = control_by_reward(self.model, self.environment, search)
             generator = torch.Generator().manual_seed(self.episode_seed)
             driven = yield from suite_episode(env, controller, None, self.steps, generator, device)
         done = len(driven.rewards) == self.steps
         return SuiteEpisodeOutcome(driven, driven.interrupted or ("steps" if done else "diverged"))
-
-
-# One for all requests, so that their roll-outs are alike; a model that was replaced soon falls out.
-@lru_cache(maxsize=4)
-def _push_controller(model: ReadyWorldModel) -> LearnedController:
-    return push_controller(model)
-
-
-@lru_cache(maxsize=16)
-def _suite_controller(model: ReadyWorldModel, task: str) -> LearnedController:
-    search = SUITE_SERVO.model_copy(update={"horizon": horizon_of(task)})
-    return control_by_reward(model, task, search)

@@ -140,7 +140,13 @@ async def _exchange(request: Request) -> Exchange:
     return Exchange(request)
 
 
+def _service(request: Request) -> ModelService:
+    service: ModelService = request.app.state.service
+    return service
+
+
 Exchanging = Annotated[Exchange, Depends(_exchange)]
+Service = Annotated[ModelService, Depends(_service)]
 
 
 def default_deadline_ms(settings: Settings) -> int:

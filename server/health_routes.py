@@ -5,27 +5,19 @@ Of that protocol there is what can be read; inference is at ``/v1`` only.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel
 from server import health_schemas as schemas
-from server.exchange import model_ref
+from server.exchange import Service, model_ref
 from server.health_schemas import TensorMetadata
 from server.metrics import Metrics
 from server.problems import NotReady
 from server.service import ModelService, UnknownModel
 
 router = APIRouter()
-
-
-def _service(request: Request) -> ModelService:
-    service: ModelService = request.app.state.service
-    return service
-
-
-Service = Annotated[ModelService, Depends(_service)]
 
 
 @router.get("/livez", tags=["health"])

@@ -19,8 +19,7 @@ from server import model_schemas as models
 from server.action_requests import MAX_IMAGINED
 from server.action_schemas import Objective
 from server.action_tasks import MEMORIES, SEARCHES, objectives
-from server.exchange import default_deadline_ms, model_ref
-from server.health_routes import Service
+from server.exchange import Service, default_deadline_ms, model_ref
 from server.schemas import MAX_SEED, Range
 from server.settings import Settings
 from server.world_requests import MAX_FUTURE_FRAMES, MAX_REWARDS

@@ -1,15 +1,13 @@
 """``GET /v1/environments``, ``POST /v1/scenes`` and ``/v1/clips``: simulated worlds to try models in."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from envs.suite_tasks import TASKS as SUITE_TASKS
 from planner.build import ReadyModel
 from server import scene_schemas as schemas
 from server.codecs import to_base64
-from server.exchange import Exchanging
+from server.exchange import Exchanging, Service
 from server.scene_requests import clip_task, scene_task
 from server.scene_tasks import ClipOutcome, ClipTask, SceneOutcome, SceneTask
 from server.service import ModelService
@@ -21,15 +19,8 @@ _GALLERY = tuple(range(8))
 _PUSH_ACTIONS = 2
 
 
-def _service(request: Request) -> ModelService:
-    service: ModelService = request.app.state.service
-    return service
-
-
 @router.get("/v1/environments")
-async def list_environments(
-    service: Annotated[ModelService, Depends(_service)],
-) -> schemas.EnvironmentList:
+async def list_environments(service: Service) -> schemas.EnvironmentList:
     """The simulated environments, and the models that can do something in them."""
     return schemas.EnvironmentList(environments=[_environment(name, service) for name in KINDS])
 

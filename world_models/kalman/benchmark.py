@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from filterpy.kalman import KalmanFilter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -60,6 +59,8 @@ def looped(
     model: LGSSM, observations: Tensor, observed: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Filtered means ``[B T X]`` and covariances ``[B T X X]`` by filterpy, one sequence after the other."""
+    from filterpy.kalman import KalmanFilter  # only the development packages bring it
+
     numbers = {name: tensor.numpy() for name, tensor in vars(model).items()}
     v, x = numbers["emission"].shape
     runs = []
@@ -144,6 +145,8 @@ def main() -> None:
         raise SystemExit("--batch, --steps and --rounds must be at least 1")
     try:
         result = benchmark(settings)
+    except ImportError as error:
+        raise SystemExit(f"{error}; make setup brings filterpy, or pip install filterpy") from error
     except RuntimeError as error:
         raise SystemExit(str(error)) from error
     print("| observations | batched filter, ms | loop over filterpy, ms | ratio |\n|---|---|---|---|")
