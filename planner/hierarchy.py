@@ -186,12 +186,13 @@ class Planner:
                     raise
                 stop_reason = interrupted.reason
                 break
-            steps.append(search.tell(costs))
-            history.append(steps[-1].best_cost)
+            step = search.tell(costs)
+            steps.append(step)
+            history.append(step.best_cost)
             if len(steps) > _KEPT_STEPS:
                 steps = [_condensed(steps, self.config.shortlist, settings)]
             last = iteration == settings.iterations
-            reason = yield Progress(steps[-1], last, state)
+            reason = yield Progress(step, last, state)
             if reason is not None and not last:
                 stop_reason = reason
                 break

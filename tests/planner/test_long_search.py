@@ -15,6 +15,8 @@ def test_what_is_forgotten_of_a_long_search_changes_nothing(
     toy_picture: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    seen: list[int] = []
+
     def plan() -> Plan:
         goal = toy_picture((45.0, 50.0))
         context = toy_context((20.0, 15.0))
@@ -27,3 +29,4 @@ def test_what_is_forgotten_of_a_long_search_changes_nothing(
     short = plan()
     assert torch.equal(whole.subgoals, short.subgoals) and torch.equal(whole.history, short.history)
     assert torch.equal(whole.decisions, short.decisions)
+    assert seen == [30] * 24  # who watches sees whole populations either way
