@@ -21,7 +21,12 @@ def test_what_is_forgotten_of_a_long_search_changes_nothing(
         goal = toy_picture((45.0, 50.0))
         context = toy_context((20.0, 15.0))
         return toy_planner.plan(
-            context, goal, [torch.Generator().manual_seed(3)], candidates=30, iterations=12
+            context,
+            goal,
+            [torch.Generator().manual_seed(3)],
+            candidates=30,
+            iterations=12,
+            on_iteration=lambda step: seen.append(step.costs.shape[1]),
         )
 
     whole = plan()
