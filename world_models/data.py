@@ -208,6 +208,16 @@ class SequenceDataset:
         for first in range(start, end, size):
             yield self[first : min(first + size, end)]
 
+    def start_of_last(self, count: int) -> int:
+        """Index of the first of the last ``count`` sequences, which trainings hold out.
+
+        Raises:
+            DataError: there are not that many.
+        """
+        if not 1 <= count <= len(self):
+            raise DataError(f"{self.folder} has {len(self)} sequences, {count} were asked for")
+        return len(self) - count
+
     def _bounds(self, index: int | slice) -> tuple[int, int]:
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))

@@ -4,280 +4,54 @@ Every stage resumes from its last checkpoint, finished stages are skipped; the t
 ``<out>/model``, losses in ``<out>/log.jsonl``.
 """
 
-import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 import tyro
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from world_models.action_recognition import ActionRun, train_action_recognition
-from world_models.checkpoint import write_bytes, write_card, write_model
-from world_models.data import SequenceDataset, read_attributes
-from world_models.keyin import training
-from world_models.keyin.figures import Figures, measure
-from world_models.keyin.model import KeyIn
-from world_models.keyin.recipe import KeyInRecipe
-from world_models.keyin.teaching import teach
+from world_models.keyin.run import KeyInRun, train_keyin
 from world_models.presets import PRESETS, TAP_PRESETS
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
 from world_models.struct_vrnn.reward_training import RewardRun, train_rewards
 from world_models.struct_vrnn.run import StructVRNNRun, train_struct_vrnn
 from world_models.tap_training import TapRun, train_on_pictures
-from world_models.trainer import Session
 
-RESULTS = {
-    "autoencoder": ("autoencoder.safetensors", "embeddings"),
-    "interpolator": ("interpolator.safetensors",),
-    "coder": ("coder.safetensors",),
-    "surprise": ("svg.safetensors",),
-    "teacher": ("teacher.npy",),
-    "predictor": ("predictor.safetensors",),
-    "soft": ("soft.safetensors",),
+TRAININGS: dict[type[BaseModel], Callable[[Any, str], Path]] = {
+    KeyInRun: train_keyin,
+    TapRun: train_on_pictures,
+    StructVRNNRun: train_struct_vrnn,
+    RewardRun: train_rewards,
+    ActionRun: train_action_recognition,
 }
-"""What each stage leaves in the run's folder; every stage builds on those before it."""
-_FIRST_USED_BY = {"longest_segment": "interpolator", "hidden": "interpolator"} | dict.fromkeys(
-    ("keyframes", "max_offset", "latent", "prior", "segmentation"), "coder"
-)
-"""Sizes of the model that earlier stages than these do not depend on."""
-SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
-"""What a run takes over from its base, beside the embeddings; the interpolator only if it fits."""
-
-MEASURED = 300
-"""Held-out sequences that the card's figures are measured on, at most."""
+"""What runs a training of each kind: given the run and the command that started it, it answers the model's
+folder, and raises ValueError or RuntimeError where something is wrong."""
 
 
-class Run(BaseModel):
-    """One training run.
-
-    Attributes:
-        data: folder of demonstrations (``python -m envs.collect`` makes one).
-        out: folder of this run; give the same one to resume.
-        base: a finished run on the same data whose autoencoder, embeddings and interpolator are used instead
-            of training new ones: how models that are compared get the same pictures.
-        seed: seed of weights, batches and noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-        recipe: the preset's settings, each of which can be changed.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    data: Path = Path("data/push")
-    out: Path = Path("runs/keyin-push")
-    base: Path | None = None
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    recipe: KeyInRecipe
-
-
-def train(run: Run, command: str) -> Path:
-    """Run all stages and export the model; answers the model folder.
-
-    Args:
-        run: what to train.
-        command: how the run was started; goes into the model card.
-
-    Raises:
-        DataError: the data is missing or does not fit the recipe.
-        ValueError: ``run.out`` holds a run with other settings.
-    """
-    data = SequenceDataset(run.data)
-    _check(run, data)
-    torch.set_num_threads(run.threads)
-    session = Session(run.out, run.seed, torch.device(run.device))
-    with session.initial_weights():
-        model = KeyIn(run.recipe.model).to(session.device)
-    training.train_autoencoder(model, data, run.recipe, session)
-    embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
-    known = embeddings[: len(data) - run.recipe.held_out]
-    training.train_interpolator(model, known, run.recipe, session)
-    teacher = teach(model, known, run.recipe, session)
-    training.train_predictor(model, known, teacher, run.recipe, session)
-    if run.recipe.soft.steps:
-        training.train_soft(model, known, teacher, run.recipe, session)
-    folder = run.out / "model"
-    write_model(folder, run.recipe.model, model, "")
-    generator = torch.Generator().manual_seed(run.seed)
-    measured = (len(data) - min(run.recipe.held_out, MEASURED), len(data))
-    stored = KeyIn.load(folder, session.device)
-    figures = measure(stored, data, *measured, run.recipe.object, generator)
-    write_bytes(run.out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
-    write_card(folder, _card(run, data, command, figures))
-    return folder
-
-
-def _check(run: Run, data: SequenceDataset) -> None:
-    """The data must fit the recipe, and the folder must be new or hold this very run."""
-    size = run.recipe.model.image_size
-    expected = (run.recipe.model.context + run.recipe.model.frames, size, size, 3)
-    if data.shapes["frames"] != expected:
-        raise ValueError(
-            f"the recipe needs sequences of frames {expected}, {run.data} has {data.shapes['frames']}"
-        )
-    if len(data) <= run.recipe.held_out:
-        raise ValueError(
-            f"{run.data} has {len(data)} sequences, but {run.recipe.held_out} are to be held out"
-        )
-    origin = {"sequences": len(data), "data": read_attributes(data.paths[0])}
-    settings = _flat(run.model_dump(mode="json", include={"seed", "recipe"}) | origin)
-    path = run.out / "run.json"
-    before = json.loads(path.read_text()) if path.exists() else settings
-    changed = sorted(key for key in settings if settings[key] != before.get(key))
-    stale = [name for name in _made_with(changed) if (run.out / name).exists()]
-    if stale:
-        raise ValueError(
-            f"{run.out} holds a run with other {', '.join(changed)}; choose another --out, "
-            f"or delete {', '.join(stale)} there to do these stages again"
-        )
-    shared = _shared(run.base, settings) if run.base is not None else []
-    write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
-    write_bytes(run.out / "recipe.json", (run.recipe.model_dump_json(indent=2) + "\n").encode())
-    for source in shared:
-        if not (run.out / source.name).exists():
-            write_bytes(run.out / source.name, source.read_bytes())
-
-
-def _shared(base: Path, settings: Mapping[str, Any]) -> list[Path]:
-    """The base's finished stages that a run with these settings can go on from."""
-    missing = [name for name in (*SHARED, "embeddings", "run.json") if not (base / name).exists()]
-    if missing:
-        raise ValueError(f"{base} is no finished run to build on: it lacks {', '.join(missing)}")
-    theirs = json.loads((base / "run.json").read_text())
-    changed = [key for key in settings if key != "seed" and settings[key] != theirs.get(key)]
-    different = sorted(key for key in changed if SHARED[0] in _made_with([key]))
-    if different:
-        raise ValueError(f"{base} was trained with other {', '.join(different)}; choose another --base")
-    return [base / name for name in SHARED if name not in _made_with(changed)]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def _made_with(changed: Iterable[str]) -> list[str]:
-    """Results that depend on any of the given settings: those of the first stage concerned and all later."""
-    first = len(RESULTS)
-    for key in changed:
-        part = key.removeprefix("recipe.").split(".")
-        if part[0] == "model":
-            part[0] = _FIRST_USED_BY.get(part[1], part[0])
-        if part[0] != "object":  # only the figures depend on it
-            first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
-    return [name for names in list(RESULTS.values())[first:] for name in names]
-
-
-def _card(run: Run, data: SequenceDataset, command: str, figures: Figures) -> str:
-    """The model card: what it is, what it learned from, how, and how well."""
-    recipe = run.recipe
-    origin = json.dumps(read_attributes(data.paths[0]), sort_keys=True)
-    unused = {"surprise"} if recipe.teacher.method != "surprise" else set()
-    unused |= {"coder"} if recipe.model.segmentation is None else set()
-    stages = {name: getattr(recipe, name) for name in RESULTS if name not in unused}
-    steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
-    table = "\n".join(
-        f"| {name} | {'-' if value is None else format(value, 'g')} |" for name, value in figures.items()
-    )
-    return f"""# KeyIn
-
-Predicts {recipe.model.keyframes} keyframes and their times from one picture; a decision is a vector of
-{recipe.model.latent} standard normal numbers per keyframe.
-Method: Pertsch et al. 2019, *KeyIn: Discovering Subgoal Structure with Keyframe-based Video Prediction*.
-
-## Data
-{len(data)} sequences of {data.shapes["frames"][0]} pictures; the last {recipe.held_out} were held out.
-First shard: `{origin}`
-
-## Training
-`{command}` (seed {run.seed})
-
-{steps}
-
-## Figures on the held-out sequences
-Lengths in pixels; "whole" = exactly one whole object in the decoded picture. How each is computed:
-`world_models/keyin/figures.py`.
-
-| figure | value |
-|---|---|
-{table}
-
-## Deviations from the paper
-{_keyframes(recipe)}
-{_algorithm_2(recipe)}
-Autoencoder trained first and then frozen, with keypoints in its encoder, blobs in its decoder and
-colour-rarity weights; losses on embeddings, not pixels; deterministic interpolator that makes all frames of a
-segment at once; normalised residual keyframes; small latent (z {recipe.model.latent}, beta
-{recipe.predictor.beta:g}); {recipe.model.prior} prior; offsets up to S = {recipe.model.max_offset}; noise of
-{recipe.autoencoder.noise:g} on the autoencoder's embeddings; smaller networks, batch
-{recipe.predictor.batch}, learning rate {recipe.predictor.learning_rate:g} with cosine decay. Weights are
-rounded to half precision.
-"""
-
-
-def _keyframes(recipe: KeyInRecipe) -> str:
-    """Where the keyframes come from."""
-    if recipe.teacher.method == "constant":
-        return f"A baseline: keyframes are {recipe.teacher.constant} frames apart (Jumpy)."
-    if recipe.teacher.method == "surprise":
-        return "A baseline: keyframes are where SVG-FP on the same embeddings is surprised (Algorithm 3)."
-    return (
-        "Keyframes of a known sequence are inferred by dynamic programming: the cheapest segmentation\n"
-        f"under the frozen interpolator ({recipe.model.segmentation!r}),\n"
-        "where the paper learns attention over the sequence (eq. 1). The posterior is given the inferred\n"
-        "keyframe and its offset. No labels are used, except that where `delay` is not 0, it was chosen by\n"
-        "F1 on 3,000 training sequences."
-    )
-
-
-def _algorithm_2(recipe: KeyInRecipe) -> str:
-    if recipe.soft.steps:
-        return (
-            f"Algorithm 2 only fine-tunes, for {recipe.soft.steps} steps, what the segmentation has taught."
-        )
-    return "Algorithm 2 (the soft loss) is left out."
-
-
-AnyRun = Run | TapRun | StructVRNNRun | RewardRun | ActionRun
-
-
-def _start(run: AnyRun, command: str) -> Path:
-    match run:
-        case Run():
-            return train(run, command)
-        case TapRun():
-            return train_on_pictures(run, command)
-        case StructVRNNRun():
-            return train_struct_vrnn(run, command)
-        case RewardRun():
-            return train_rewards(run, command)
-        case ActionRun():
-            return train_action_recognition(run, command)
+def presets() -> dict[str, tuple[str, BaseModel]]:
+    """Every named run: what it is, and its settings, into a folder of its name under ``runs``."""
+    runs, named = Path("runs"), dict[str, tuple[str, BaseModel]]()
+    for name, (text, recipe) in PRESETS.items():
+        named[name] = (text, KeyInRun(recipe=recipe, out=runs / name))
+    for name, (text, tap) in TAP_PRESETS.items():
+        named[name] = (text, TapRun(recipe=tap, out=runs / name))
+    for name, (text, folder, struct) in STRUCT_VRNN_PRESETS.items():
+        named[name] = (text, StructVRNNRun(recipe=struct, data=folder, out=runs / name))
+    named["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
+    named["action-recognition"] = ("classifier of labelled keypoint sequences", ActionRun())
+    return named
 
 
 def main() -> None:
     """Read the command line and train."""
-    choices: dict[str, tuple[str, AnyRun]] = {
-        name: (text, Run(recipe=recipe, out=Path("runs") / name)) for name, (text, recipe) in PRESETS.items()
-    }
-    for name, (text, recipe) in TAP_PRESETS.items():
-        choices[name] = (text, TapRun(recipe=recipe, out=Path("runs") / name))
-    for name, (text, folder, struct_recipe) in STRUCT_VRNN_PRESETS.items():
-        choices[name] = (text, StructVRNNRun(recipe=struct_recipe, data=folder, out=Path("runs") / name))
-    choices["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
-    choices["action-recognition"] = ("classifier of labelled keypoint sequences", ActionRun())
-    run = tyro.extras.overridable_config_cli(choices)
+    run = tyro.extras.overridable_config_cli(presets())
     command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     try:
-        model = _start(run, command)
+        model = TRAININGS[type(run)](run, command)
     except (ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
     print((model / "card.md").read_text())

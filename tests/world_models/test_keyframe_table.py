@@ -10,8 +10,9 @@ from PIL import Image
 
 from world_models.checkpoint import write_model
 from world_models.data import SequenceDataset, Sequences, shard_path, write_shard
-from world_models.evaluate import KeyframeEvaluation, evaluate_keyframes, main
+from world_models.evaluate import main
 from world_models.frames import to_tensor
+from world_models.keyframe_evaluation import KeyframeEvaluation, evaluate_keyframes
 from world_models.keyframe_pictures import TRUE
 from world_models.keyframe_results import markdown_table, mean_and_interval
 from world_models.keyframe_scores import score

@@ -11,11 +11,12 @@ import torch
 from world_models import trainer
 from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
-from world_models.evaluate import Evaluation, evaluate
+from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin
+from world_models.keyin.run import KeyInRun, train_keyin
 from world_models.presets import KEYIN_DEBUG, TAP_PRESETS
 from world_models.tap import Tap
 from world_models.tap_training import TapRun, train_on_pictures
-from world_models.train import Run, main, train
+from world_models.train import main
 from world_models.trainer import Session
 
 STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
@@ -42,7 +43,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    train(Run(data=data, out=out, recipe=KEYIN_DEBUG), "command")
+    train_keyin(KeyInRun(data=data, out=out, recipe=KEYIN_DEBUG), "command")
     return out
 
 
@@ -69,11 +70,11 @@ def test_interrupted_run_ends_with_the_same_bytes(data, finished, tmp_path, monk
             raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "save_training", save_and_die)
-    run = Run(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG)
+    run = KeyInRun(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG)
     for _ in STAGES:
         with pytest.raises(KeyboardInterrupt):
-            train(run, "command")
-    train(run, "command")
+            train_keyin(run, "command")
+    train_keyin(run, "command")
     assert kills == len(STAGES)
     for name in ("model.safetensors", "card.md", "MANIFEST.json"):
         assert (run.out / "model" / name).read_bytes() == (finished / "model" / name).read_bytes(), name
@@ -81,29 +82,29 @@ def test_interrupted_run_ends_with_the_same_bytes(data, finished, tmp_path, monk
 
 def test_finished_stages_are_skipped(data, finished, monkeypatch):
     before = (finished / "log.jsonl").read_bytes()
-    train(Run(data=data, out=finished, recipe=KEYIN_DEBUG), "command")
+    train_keyin(KeyInRun(data=data, out=finished, recipe=KEYIN_DEBUG), "command")
     assert (finished / "log.jsonl").read_bytes() == before
 
 
 def test_another_seed_gives_another_model(data, finished, tmp_path):
-    train(Run(data=data, out=tmp_path / "run", seed=1, recipe=KEYIN_DEBUG), "command")
+    train_keyin(KeyInRun(data=data, out=tmp_path / "run", seed=1, recipe=KEYIN_DEBUG), "command")
     assert read_model(tmp_path / "run" / "model").digest != read_model(finished / "model").digest
 
 
 def test_a_folder_of_another_run_is_not_overwritten(data, finished):
     with pytest.raises(ValueError, match="other seed"):
-        train(Run(data=data, out=finished, seed=5, recipe=KEYIN_DEBUG), "command")
+        train_keyin(KeyInRun(data=data, out=finished, seed=5, recipe=KEYIN_DEBUG), "command")
 
 
 def test_a_changed_stage_can_be_done_again_without_the_earlier_ones(data, finished, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     weak = KEYIN_DEBUG.predictor.model_copy(update={"beta": 0.25})
-    run = Run(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG.model_copy(update={"predictor": weak}))
+    run = KeyInRun(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG.model_copy(update={"predictor": weak}))
     with pytest.raises(ValueError, match=r"delete predictor\.safetensors, soft\.safetensors there"):
-        train(run, "command")
+        train_keyin(run, "command")
     for name in ("predictor", "soft"):
         (run.out / f"{name}.safetensors").unlink()
-    train(run, "command")
+    train_keyin(run, "command")
     entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
     assert entries[len(STAGES) :] == ["predictor", "soft"]
     assert read_model(run.out / "model").digest != read_model(finished / "model").digest
@@ -115,8 +116,8 @@ def test_models_can_be_built_on_another_runs_pictures(data, finished, tmp_path):
         teacher = KEYIN_DEBUG.teacher.model_copy(update={"method": method, "constant": 2})
         taught = KEYIN_DEBUG.model.model_copy(update={"segmentation": None})
         recipe = KEYIN_DEBUG.model_copy(update={"model": taught, "teacher": teacher})
-        run = Run(data=data, out=tmp_path / method, base=finished, seed=3, recipe=recipe)
-        train(run, "command")
+        run = KeyInRun(data=data, out=tmp_path / method, base=finished, seed=3, recipe=recipe)
+        train_keyin(run, "command")
         entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
         assert entries == [*extra, "predictor", "soft"]
         weights, base = read_model(run.out / "model").weights, read_model(finished / "model").weights
@@ -128,28 +129,28 @@ def test_models_can_be_built_on_another_runs_pictures(data, finished, tmp_path):
 def test_a_base_with_other_pictures_is_refused(data, finished, tmp_path):
     autoencoder = KEYIN_DEBUG.autoencoder.model_copy(update={"noise": 0.5})
     recipe = KEYIN_DEBUG.model_copy(update={"autoencoder": autoencoder})
-    run = Run(data=data, out=tmp_path / "run", base=finished, recipe=recipe)
+    run = KeyInRun(data=data, out=tmp_path / "run", base=finished, recipe=recipe)
     with pytest.raises(ValueError, match=r"recipe\.autoencoder\.noise"):
-        train(run, "command")
+        train_keyin(run, "command")
     with pytest.raises(ValueError, match="no finished run"):
-        train(run.model_copy(update={"base": tmp_path, "recipe": KEYIN_DEBUG}), "command")
+        train_keyin(run.model_copy(update={"base": tmp_path, "recipe": KEYIN_DEBUG}), "command")
 
 
 def test_unfit_data_is_refused(data, tmp_path):
     with pytest.raises(DataError, match="no data folder"):
-        train(Run(data=tmp_path / "none", out=tmp_path / "run", recipe=KEYIN_DEBUG), "command")
+        train_keyin(KeyInRun(data=tmp_path / "none", out=tmp_path / "run", recipe=KEYIN_DEBUG), "command")
     long = KEYIN_DEBUG.model_copy(update={"model": KEYIN_DEBUG.model.model_copy(update={"frames": 8})})
     with pytest.raises(ValueError, match="frames"):
-        train(Run(data=data, out=tmp_path / "run", recipe=long), "command")
+        train_keyin(KeyInRun(data=data, out=tmp_path / "run", recipe=long), "command")
     greedy = KEYIN_DEBUG.model_copy(update={"held_out": 10})
     with pytest.raises(ValueError, match="held out"):
-        train(Run(data=data, out=tmp_path / "run", recipe=greedy), "command")
+        train_keyin(KeyInRun(data=data, out=tmp_path / "run", recipe=greedy), "command")
     assert not (tmp_path / "run").exists()
 
 
 def test_evaluation_reproduces_the_figures_of_training(data, finished, tmp_path):
-    job = Evaluation(model=finished / "model", data=data, out=tmp_path / "keyin.json", sequences=2)
-    figures = evaluate(job)
+    job = KeyInEvaluation(model=finished / "model", data=data, out=tmp_path / "keyin.json", sequences=2)
+    figures = evaluate_keyin(job)
     assert json.loads((tmp_path / "keyin.json").read_text()) == figures
     assert json.loads((finished / "figures.json").read_text()) == figures
 
