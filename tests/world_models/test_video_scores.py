@@ -9,7 +9,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.video_scores import mean_pairwise_distance, picture_scores, psnr, ssim
+from world_models.struct_vrnn.video_scores import mean_pairwise_distance, picture_scores
+from world_models.video_scores import SSIMTo, psnr, ssim
 
 
 def pictures(*shape, seed=0):
@@ -52,6 +53,13 @@ def test_the_truth_is_broadcast_and_rows_are_independent():
     together = ssim(some, truth)
     assert together.shape == (4, 2)
     assert float(together[3, 1]) == pytest.approx(float(ssim(some[3, 1], truth[1])), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(12, 40), (28, 11), (64, 64)])
+def test_one_truth_for_many_pictures_gives_the_same(size):
+    some, truth = pictures(5, 2, *size), pictures(2, *size, seed=1)
+    assert torch.allclose(SSIMTo(truth)(some), ssim(some, truth), atol=1e-5)
+    assert float(SSIMTo(truth)(truth[None])) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_psnr_is_logarithmic():
