@@ -184,6 +184,28 @@ def emit(model: LGSSM, states: GaussianMixture) -> GaussianMixture:
     return GaussianMixture(states.log_weights, _apply(model.emission, states.means), spread)
 
 
+def update(
+    model: LGSSM, predicted: GaussianMixture, observation: Float[Tensor, "*B V"]
+) -> tuple[GaussianMixture, Float[Tensor, "*B"]]:
+    """One step of the filter: the belief about a state after its observation, and that one's log-likelihood.
+
+    With :func:`predict` this filters as observations come; :func:`kalman_filter` is for whole sequences.
+
+    Raises:
+        torch.linalg.LinAlgError: if the covariance of the observation is not positive definite.
+    """
+    seen = emit(model, predicted)
+    root = torch.linalg.cholesky(seen.covariances)
+    gain = torch.cholesky_solve(model.emission @ predicted.covariances, root).mT
+    residual = observation[..., None, :] - seen.means
+    white = torch.linalg.solve_triangular(root, residual[..., None], upper=False).squeeze(-1)
+    size = white.square().sum(dim=-1) + white.shape[-1] * math.log(2.0 * math.pi)
+    joint = predicted.log_weights - 0.5 * size - root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
+    mean = predicted.means + _apply(gain, residual)
+    covariance = _corrected(predicted.covariances, model.emission, gain, model.observation_noise)
+    return GaussianMixture(joint.log_softmax(dim=-1), mean, covariance), joint.logsumexp(dim=-1)
+
+
 @torch.no_grad()
 def simulate(
     model: LGSSM, first: Float[Tensor, "*B X"], steps: int, generator: torch.Generator

@@ -1,0 +1,125 @@
+"""From pictures to latent positions (Chiappa and Paquet 2019, section 2.2.1)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from world_models.kalman.config import KalmanConfig
+from world_models.kalman.lgssm import LGSSM, emit, predict, update
+from world_models.kalman.mixture import GaussianMixture
+from world_models.kalman.reading import Glimpse, Reader
+
+AXES = 2
+GLIMPSE = 9
+"""Numbers that describe a glimpse."""
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """q(a | v): independent Gaussians for every object and step, in latent units."""
+
+    means: Float[Tensor, "B N T 2"]
+    log_variances: Float[Tensor, "B N T 2"]
+    state: Float[Tensor, "B N S"]
+    """With this inference goes on after the last frame; see :class:`InferenceNetwork`."""
+
+
+class InferenceNetwork(nn.Module):
+    """Goes through steps and objects with one gated state per object (eq. 8), which the Gaussians are made of
+    (eq. 9).
+
+    Where the paper's network is given the whole picture, this one is given a glimpse: what a window shows
+    that lies where the state-space model expects the object, shifted and scaled as the state wants it, in a
+    picture without the objects that had their turn. The expectation is the Kalman filter's, run on the means
+    so far; no gradient passes through it.
+
+    A state that inference goes on from is the network's, followed by the expectation for the next frame: log
+    weights, means and covariances of the components.
+    """
+
+    def __init__(self, config: KalmanConfig) -> None:
+        super().__init__()
+        size, most = config.state, config.most_objects
+        self.config = config
+        self.reader = Reader(config.image_size, config.filter_size)
+        self.first = nn.Parameter(torch.randn(most, most, size))  # [number of objects, object, S]
+        self.query = nn.Linear(2 * size, 2 * AXES)
+        self.gates = nn.Linear(2 * size + GLIMPSE, 2 * size)
+        self.correction = nn.Linear(size, AXES)
+        self.log_variance = nn.Linear(size, AXES)
+        for layer in (self.correction, self.log_variance):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.constant_(self.log_variance.bias, -3.0)
+
+    def forward(
+        self, frames: Float[Tensor, "B T 1 H W"], model: LGSSM, objects: int, state: Tensor | None
+    ) -> Inferred:
+        """The Gaussians of ``objects`` objects; ``model`` without gradients."""
+        if state is None:
+            start = model.start(len(frames), objects)
+            # Covariances are the same for all: those of a single row will do.
+            belief = replace(start, covariances=start.covariances[:1, :1])
+            memory = list(self.first[objects - 1, :objects].tanh().expand(len(frames), -1, -1).unbind(1))
+        else:
+            memory = list(state[..., : self.config.state].unbind(1))
+            belief = self._unpack(state[..., self.config.state :], model)
+        evidence = self.reader.evidence(frames)
+        means, log_variances = [], []
+        for left in evidence.unbind(1):
+            expected, covariance = emit(model, belief).moments()
+            deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+            mean, log_variance = self._step(left, memory, expected, deviation)
+            filtered, _ = update(model, belief, mean.detach())
+            belief = predict(model, filtered, 1).at(0)
+            means.append(mean)
+            log_variances.append(log_variance)
+        last = torch.cat([torch.stack(memory, dim=1), self._pack(belief)], dim=-1)
+        return Inferred(torch.stack(means, dim=2), torch.stack(log_variances, dim=2), last)
+
+    def _step(
+        self, left: Tensor, memory: list[Tensor], expected: Tensor, deviation: Tensor
+    ) -> tuple[Float[Tensor, "B N 2"], Float[Tensor, "B N 2"]]:
+        """All objects in one picture; replaces their ``memory``."""
+        scale = self.config.scale
+        before = torch.zeros_like(memory[0])
+        means = []
+        for n in range(len(memory)):
+            own = torch.cat([memory[n], before], dim=-1)
+            shift, stretch = self.query(own).chunk(2, dim=-1)
+            centre = (expected[:, n] + deviation[:, n] * shift) / scale
+            width = deviation[:, n] / scale * stretch.clamp(-2.0, 2.0).exp()
+            glimpse = self.reader.look(left, centre, width)
+            left = self.reader.without(left, glimpse.place)
+            seen = self._describe(glimpse, expected[:, n] / scale, deviation[:, n] / scale)
+            gate, content = self.gates(torch.cat([own, seen], dim=-1)).chunk(2, dim=-1)
+            gate = gate.sigmoid()
+            before = (1.0 - gate) * before + gate * content.tanh()
+            memory[n] = before
+            means.append(scale * glimpse.place + self.correction(before))
+        log_variances = self.log_variance(torch.stack(memory, dim=1)).clamp(-9.0, 4.0)
+        return torch.stack(means, dim=1), log_variances
+
+    def _describe(self, glimpse: Glimpse, expected: Tensor, deviation: Tensor) -> Float[Tensor, "B G"]:
+        """A glimpse as numbers of about size 1."""
+        surprise = ((glimpse.place - expected) / deviation).clamp(-4.0, 4.0)
+        spread = 0.5 * (glimpse.spread + 1e-5).log() + 2.0
+        mass = glimpse.mass[:, None] / 4.0
+        parts = [glimpse.place, surprise, spread, deviation.log() + 2.0, mass]
+        return torch.cat(parts, dim=-1)
+
+    @staticmethod
+    def _pack(belief: GaussianMixture) -> Float[Tensor, "B N P"]:
+        rows = belief.log_weights.shape[:-1]
+        covariances = belief.covariances.expand(*belief.means.shape, -1)
+        return torch.cat(
+            [belief.log_weights, belief.means.flatten(-2), covariances.reshape(*rows, -1)], dim=-1
+        )
+
+    @staticmethod
+    def _unpack(packed: Float[Tensor, "B N P"], model: LGSSM) -> GaussianMixture:
+        k, x = model.start_means.shape
+        log_weights, means, covariances = packed.split([k, k * x, k * x * x], dim=-1)
+        return GaussianMixture(log_weights, means.unflatten(-1, (k, x)), covariances.unflatten(-1, (k, x, x)))

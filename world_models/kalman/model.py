@@ -1,0 +1,164 @@
+"""The model of Chiappa and Paquet 2019: positions that move by Newton's laws, and pictures of them."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from world_models.checkpoint import load_model
+from world_models.interface import Context, Future
+from world_models.kalman.config import KalmanConfig
+from world_models.kalman.dynamics import Dynamics
+from world_models.kalman.inference import Inferred, InferenceNetwork
+from world_models.kalman.lgssm import LGSSM, kalman_filter, predict
+from world_models.kalman.renderer import Renderer
+
+GRID = 64
+"""Places per axis at which the renderer is asked where it draws."""
+
+
+class Kalman(nn.Module):
+    """Renderer, dynamics and inference network (sections 2.1.1, 2.1.2 and 2.2.1).
+
+    Rows of a batch do not influence each other. ``pixel_matrix`` and ``pixel_offset`` map latent positions to
+    pixels; :meth:`calibrate` finds them from what the renderer draws.
+    """
+
+    def __init__(self, config: KalmanConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.renderer = Renderer(config.image_size, config.canvas, config.scale)
+        self.motion = Dynamics(config.components, config.scale)
+        self.inference = InferenceNetwork(config)
+        half = config.image_size / 2.0
+        self.register_buffer("pixel_matrix", half / config.scale * torch.eye(2))
+        self.register_buffer("pixel_offset", torch.full((2,), half - 0.5))
+        self.pixel_matrix: Tensor
+        self.pixel_offset: Tensor
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Kalman":
+        """Load a model folder, ready for use.
+
+        Raises:
+            CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
+        """
+        return load_model(folder, cls, KalmanConfig, device)
+
+    def dynamics(self) -> LGSSM:
+        """The learned state-space model; to be used outside autocast."""
+        return self.motion()
+
+    def render(self, places: Float[Tensor, "*B N 2"]) -> Float[Tensor, "*B 1 H W"]:
+        """Logits of pictures of N objects at latent positions (eq. 1, 2)."""
+        return self.renderer(places)
+
+    def infer(
+        self, frames: Float[Tensor, "B T 1 H W"], objects: int, state: Tensor | None = None
+    ) -> Inferred:
+        """Where the objects are seen to be (eq. 8, 9), without knowledge of later frames.
+
+        Args:
+            frames: pictures in [0, 1].
+            objects: how many objects there are, N.
+            state: ``Inferred.state`` of the frames before these; None if these are the first.
+
+        Raises:
+            ValueError: if the model does not know so many objects, or pictures have another size.
+        """
+        self._check(frames, objects)
+        with torch.autocast(frames.device.type, enabled=False):
+            known = self.dynamics()
+            fixed = LGSSM(**{field.name: getattr(known, field.name).detach() for field in fields(known)})
+            return self.inference(frames.float(), fixed, objects, state)
+
+    def to_pixels(self, places: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
+        """Latent positions as places in the picture, x right and y down."""
+        return places @ self.pixel_matrix.mT + self.pixel_offset
+
+    def spread_to_pixels(self, covariances: Float[Tensor, "*B 2 2"]) -> Float[Tensor, "*B 2 2"]:
+        """Covariances of latent positions in square pixels."""
+        return self.pixel_matrix @ covariances @ self.pixel_matrix.mT
+
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Find the map to pixels: least squares from places to where the renderer draws one object there.
+
+        Places count where the drawing is about as large as it usually is: outside the picture nothing useful
+        is drawn.
+        """
+        axis = torch.linspace(-1.0, 1.0, GRID, device=self.pixel_offset.device) * self.config.scale
+        places = torch.cartesian_prod(axis, axis)
+        pixels = torch.arange(float(self.config.image_size), device=axis.device)
+        drawn = self.render(places[:, None]).sigmoid().squeeze(-3).double()
+        drawn = drawn * (drawn > 0.1)
+        mass = drawn.sum(dim=(-2, -1))
+        usual = mass[mass > 0].median()
+        kept = (mass > 0.7 * usual) & (mass < 1.3 * usual)
+        x, y = (drawn.sum(dim=summed) @ pixels.double() / mass for summed in (-2, -1))
+        ones = torch.ones_like(x[kept])
+        known = torch.cat([places[kept].double(), ones[:, None]], dim=-1)
+        solution = torch.linalg.lstsq(known, torch.stack([x, y], dim=-1)[kept]).solution
+        self.pixel_matrix.copy_(solution[:2].mT)
+        self.pixel_offset.copy_(solution[2])
+
+    def _check(self, frames: Tensor, objects: int) -> None:
+        most, size = self.config.most_objects, self.config.image_size
+        if not 1 <= objects <= most:
+            raise ValueError(f"objects must be 1 to {most}, not {objects}")
+        if frames.ndim != 5 or frames.shape[-3:] != (1, size, size) or frames.shape[1] < 1:
+            raise ValueError(f"frames must be [B, T >= 1, 1, {size}, {size}], not {list(frames.shape)}")
+
+
+@dataclass(frozen=True)
+class KalmanState:
+    """What is believed about the objects after the last frame."""
+
+    means: Float[Tensor, "B N X"]
+    """Positions and velocities in latent units, of the likeliest start component."""
+
+
+class KalmanWorld(nn.Module):
+    """The model with its number of objects fixed, as a :class:`~world_models.interface.WorldModel`.
+
+    Nobody acts: decisions have size 0, and only say how far to look ahead. Features are the N latent positions.
+
+    Raises:
+        ValueError: if the model does not know so many objects.
+    """
+
+    decision_dim = 0
+
+    def __init__(self, model: Kalman, objects: int) -> None:
+        super().__init__()
+        if not 1 <= objects <= model.config.most_objects:
+            raise ValueError(f"objects must be 1 to {model.config.most_objects}, not {objects}")
+        self.model = model
+        self.objects = objects
+
+    def encode(self, context: Context) -> KalmanState:
+        """Filter the inferred positions of all frames seen (section 3.4)."""
+        seen = self.model.infer(context.frames, self.objects)
+        run = kalman_filter(self.model.dynamics(), seen.means)
+        means, _ = run.filtered.at(-1).most_likely()
+        return KalmanState(means)
+
+    def imagine(self, state: KalmanState, decisions: Float[Tensor, "B L 0"]) -> Future:
+        """Positions after 1 to L steps without noise."""
+        model, mean, path = self.model.dynamics(), state.means, []
+        for _ in range(decisions.shape[1]):
+            mean = mean @ model.transition.mT + model.force
+            path.append(mean @ model.emission.mT)
+        features = torch.stack(path, dim=1).flatten(-2)
+        times = torch.arange(1.0, len(path) + 1, device=features.device).expand(features.shape[:2])
+        return Future(features, times)
+
+    def embed(self, frames: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B F"]:
+        """Positions inferred from single pictures; which object comes first is up to the network."""
+        return self.model.infer(frames[:, None], self.objects).means.flatten(1)
+
+    def decode(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B 1 H W"]:
+        """Pictures of positions, in [0, 1]."""
+        return self.model.render(features.unflatten(-1, (self.objects, 2))).sigmoid()

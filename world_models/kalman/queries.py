@@ -1,0 +1,128 @@
+"""What a trained model answers without retraining (Chiappa and Paquet 2019, sections 3.3 to 3.5).
+
+Pure functions. Positions and their covariances are in pixels, x right and y down; nothing needs gradients.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from world_models.kalman.lgssm import emit, kalman_filter, predict, rts_smoother
+from world_models.kalman.mixture import GaussianMixture, draw
+from world_models.kalman.model import Kalman
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Where N objects are at L steps, and pictures of it.
+
+    Covariances are those of the true place, without the noise that places are seen with.
+    """
+
+    means: Float[Tensor, "B N L 2"]
+    covariances: Float[Tensor, "B N L 2 2"]
+    frames: Float[Tensor, "B L 1 H W"]
+
+
+@torch.no_grad()
+def filtered(model: Kalman, frames: Float[Tensor, "B T 1 H W"], objects: int) -> Tracks:
+    """Where the objects are at every frame, from it and those before.
+
+    Raises:
+        ValueError: as :meth:`Kalman.infer`; so do the other queries.
+    """
+    run = kalman_filter(model.dynamics(), model.infer(frames, objects).means)
+    return _tracks(model, run.filtered)
+
+
+@torch.no_grad()
+def generate(
+    model: Kalman,
+    frames: Float[Tensor, "B T 1 H W"],
+    objects: int,
+    steps: int,
+    samples: int = 0,
+    generator: torch.Generator | None = None,
+) -> Tracks:
+    """The ``steps`` frames after the given ones (section 3.4).
+
+    The most likely component is rolled on from the last filtered state.
+
+    Args:
+        model: the model.
+        frames: what was seen.
+        objects: how many objects there are.
+        steps: how far to go on.
+        samples: 0 renders the mean positions, as the paper does: sharp pictures of one possible future. More
+            average the pictures of so many futures drawn from the forecast: how likely each pixel is white.
+        generator: of the samples.
+
+    Raises:
+        ValueError: if there are no steps.
+    """
+    run = kalman_filter(model.dynamics(), model.infer(frames, objects).means)
+    forecast = predict(model.dynamics(), _likeliest(run.filtered.at(-1)), steps)
+    tracks = _tracks(model, forecast)
+    if not samples:
+        return tracks
+    if generator is None:
+        raise ValueError("samples need a generator")
+    seen = emit(model.dynamics(), forecast)
+    total = torch.zeros_like(tracks.frames)
+    for _ in range(samples):
+        total += model.render(draw(seen, generator).movedim(1, 2)).sigmoid()
+    return replace(tracks, frames=total / samples)
+
+
+@torch.no_grad()
+def interpolate(
+    model: Kalman,
+    before: Float[Tensor, "B T 1 H W"],
+    after: Float[Tensor, "B S 1 H W"],
+    objects: int,
+    steps: int,
+) -> Tracks:
+    """The ``steps`` frames between two runs of frames (section 3.5).
+
+    Frames are first generated from those before; inference sees these and goes on with the frames after, so
+    that objects keep their identity. Then all inferred positions are smoothed, with the steps between missing.
+
+    Raises:
+        ValueError: if there are no steps.
+    """
+    known = model.dynamics()
+    first = model.infer(before, objects)
+    forecast = predict(known, _likeliest(kalman_filter(known, first.means).filtered.at(-1)), steps)
+    between = model.infer(_tracks(model, forecast).frames, objects, first.state)
+    last = model.infer(after, objects, between.state)
+    observed = torch.ones(before.shape[1] + steps + after.shape[1], dtype=torch.bool, device=before.device)
+    observed[before.shape[1] : before.shape[1] + steps] = False
+    run = kalman_filter(known, torch.cat([first.means, between.means, last.means], dim=2), observed)
+    return _tracks(model, _likeliest(_steps(rts_smoother(known, run), before.shape[1], steps)))
+
+
+def _likeliest(belief: GaussianMixture) -> GaussianMixture:
+    """The component with the largest weight alone."""
+    mean, covariance = belief.most_likely()
+    log_weights = belief.log_weights.new_zeros(*mean.shape[:-1], 1)
+    return GaussianMixture(log_weights, mean[..., None, :], covariance[..., None, :, :])
+
+
+def _steps(states: GaussianMixture, first: int, count: int) -> GaussianMixture:
+    """A part of the time axis."""
+    return GaussianMixture(
+        states.log_weights.narrow(-2, first, count),
+        states.means.narrow(-3, first, count),
+        states.covariances.narrow(-4, first, count),
+    )
+
+
+def _tracks(model: Kalman, states: GaussianMixture) -> Tracks:
+    """Positions in pixels, and pictures of their means; states have rows ``B N L``."""
+    emission = model.dynamics().emission
+    mean, covariance = states.moments()
+    places, spread = mean @ emission.mT, emission @ covariance @ emission.mT
+    frames = model.render(places.movedim(1, 2)).sigmoid()
+    return Tracks(model.to_pixels(places), model.spread_to_pixels(spread), frames)

@@ -1,0 +1,86 @@
+"""Reading one object's place off a picture, near where it is expected."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+FAR = 1e-4
+"""What attention is left far outside the window, per axis: an object that was lost can be found again."""
+NARROWEST = 0.02
+"""Least half width of a window, in half pictures."""
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What attention has found; places are (x right, y down), -1 and 1 at the edges of the picture."""
+
+    place: Float[Tensor, "B 2"]
+    spread: Float[Tensor, "B 2"]
+    """Variance of the attention along x and y."""
+    mass: Float[Tensor, "B"]
+    """Logarithm of the evidence inside the window."""
+
+
+class Reader(nn.Module):
+    """Evidence for objects in all places, and attention to a part of it.
+
+    A filter gives every pixel a logit of how much it looks like an object's middle. Attention is the
+    softmax of the logits within a Gaussian window; the place is the mean under the attention. A second look
+    with a narrower window settles on one object where the first has found two. What an object has claimed is
+    taken out of the evidence, before the next one looks (explaining away).
+    """
+
+    def __init__(self, image_size: int, filter_size: int) -> None:
+        super().__init__()
+        self.filter = nn.Conv2d(1, 1, filter_size, padding="same")
+        pixel = 2.0 / image_size
+        nn.init.constant_(self.filter.weight, 14.0 / filter_size**2)  # a box blur: bright is likely
+        nn.init.zeros_(self.filter.bias)
+        self.log_narrow = nn.Parameter(torch.tensor(3.0 * pixel).log())
+        self.log_claimed = nn.Parameter(torch.tensor(2.0 * pixel).log())
+        self.claim = nn.Parameter(torch.tensor(3.0))
+        self.register_buffer("axis", (torch.arange(image_size) + 0.5) * pixel - 1.0, persistent=False)
+        self.axis: Tensor
+
+    def evidence(self, frames: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, "*B H W"]:
+        """Unnormalised softmax of the logits."""
+        logits = self.filter(frames.flatten(0, -4)).squeeze(-3)
+        highest = logits.detach().amax(dim=(-2, -1), keepdim=True)
+        return (logits - highest).clamp(min=-30.0).exp().view(*frames.shape[:-3], *frames.shape[-2:])
+
+    def look(
+        self, evidence: Float[Tensor, "B H W"], centre: Float[Tensor, "B 2"], width: Float[Tensor, "B 2"]
+    ) -> Glimpse:
+        """Look through a window twice."""
+        window = self._window(centre, width.clamp(min=NARROWEST))
+        first = self._attend(evidence, window + FAR)
+        narrow = self.log_narrow.exp().expand_as(first.place)
+        second = self._attend(evidence, window * self._window(first.place, narrow) + FAR)
+        return second
+
+    def without(
+        self, evidence: Float[Tensor, "B H W"], place: Float[Tensor, "B 2"]
+    ) -> Float[Tensor, "B H W"]:
+        """The evidence that an object at ``place`` does not explain."""
+        claimed = self._window(place, self.log_claimed.exp().expand_as(place))
+        x, y = claimed.unbind(-2)
+        return evidence * (1.0 - self.claim.sigmoid() * y[:, :, None] * x[:, None, :])
+
+    def _window(self, centre: Tensor, width: Tensor) -> Float[Tensor, "B 2 P"]:
+        """Gaussians along x and y."""
+        distance = (self.axis - centre[..., None]) / width[..., None]
+        return (-0.5 * distance.square().clamp(max=60.0)).exp()
+
+    def _attend(self, evidence: Tensor, window: Float[Tensor, "B 2 P"]) -> Glimpse:
+        """Mean and variance of the place, under evidence times window."""
+        powers = torch.stack([torch.ones_like(self.axis), self.axis, self.axis.square()])
+        along_x, along_y = window.unbind(-2)
+        columns = evidence @ (along_x[:, None] * powers).mT  # [B, H, 3]: sums over each row
+        total = along_y[:, None] @ columns  # [B, 1, 3]
+        rows = (along_y[:, None] * powers[1:]) @ columns[..., :1]  # [B, 2, 1]
+        mass = total[:, 0, 0]
+        moments = torch.stack([total[:, 0, 1:], rows[..., 0]], dim=-1) / mass[:, None, None]
+        place, squares = moments.unbind(1)
+        return Glimpse(place, (squares - place.square()).clamp(min=0.0), mass.log())
