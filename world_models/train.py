@@ -14,6 +14,7 @@ import tyro
 from pydantic import BaseModel
 
 from world_models.action_recognition import ActionRun, train_action_recognition
+from world_models.kalman.ed_lstm_training import ED_LSTM_PRESETS, EDLSTMRun, train_ed_lstm
 from world_models.keyin.run import KeyInRun, train_keyin
 from world_models.presets import PRESETS, TAP_PRESETS
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
@@ -27,6 +28,7 @@ TRAININGS: dict[type[BaseModel], Callable[[Any, str], Path]] = {
     StructVRNNRun: train_struct_vrnn,
     RewardRun: train_rewards,
     ActionRun: train_action_recognition,
+    EDLSTMRun: train_ed_lstm,
 }
 """What runs a training of each kind: given the run and the command that started it, it answers the model's
 folder, and raises ValueError or RuntimeError where something is wrong."""
@@ -41,6 +43,8 @@ def presets() -> dict[str, tuple[str, BaseModel]]:
         named[name] = (text, TapRun(recipe=tap, out=runs / name))
     for name, (text, folder, struct) in STRUCT_VRNN_PRESETS.items():
         named[name] = (text, StructVRNNRun(recipe=struct, data=folder, out=runs / name))
+    for name, (text, ed_lstm) in ED_LSTM_PRESETS.items():
+        named[name] = (text, EDLSTMRun(recipe=ed_lstm, out=runs / name))
     named["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
     named["action-recognition"] = ("classifier of labelled keypoint sequences", ActionRun())
     return named
