@@ -21,7 +21,8 @@ from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor
 from world_models.keyin.reconstruction import decode, embed, imagine, reconstruct
 from world_models.keyin.segmentation import segment_costs
-from world_models.svg import SVG, surprise_keyframes
+from world_models.svg.keyframes import surprise_keyframes
+from world_models.svg.latent import LatentSVG
 
 DatasetName = Literal["brownian", "push"]
 Learned = Literal["static-learned", "surprise", "keyin"]
@@ -130,7 +131,7 @@ def learned_row(
         row = table_row(run.dataset, run.method, run.seed, score(pattern_times(len(flags), offsets), flags))
         return row | {"offsets": offsets}
     if run.method == "surprise":
-        svg = SVG.load(run.folder / "svg", device)
+        svg = LatentSVG.load(run.folder / "svg", device)
         return table_row(run.dataset, run.method, run.seed, score(_surprise(model, svg, data, start), flags))
     parts = [
         _score_keyin(model, frames, PROTOCOLS[run.dataset].thing, generator)
@@ -208,7 +209,7 @@ def _score_keyin(
 
 
 @torch.no_grad()
-def _surprise(model: KeyIn, svg: SVG, data: SequenceDataset, start: int) -> Int[Tensor, "B M"]:
+def _surprise(model: KeyIn, svg: LatentSVG, data: SequenceDataset, start: int) -> Int[Tensor, "B M"]:
     """Keyframes where SVG-FP is surprised, seen through the run's autoencoder (Algorithm 3)."""
     device, config = next(model.parameters()).device, model.config
     times = []

@@ -9,7 +9,7 @@ from world_models.keyin.recipe import (
     SoftStage,
     TeacherStage,
 )
-from world_models.svg import SVGStage
+from world_models.svg.latent_training import SVGStage
 from world_models.tap import TapStage
 from world_models.tap_training import TapRecipe
 from world_models.trainer import FitConfig

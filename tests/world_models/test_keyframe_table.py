@@ -20,7 +20,7 @@ from world_models.keyframe_table import TrainedRun, learned_pattern
 from world_models.keyin import KeyIn
 from world_models.keyin.reconstruction import reconstruct
 from world_models.presets import KEYIN_DEBUG
-from world_models.svg import SVG, SVGConfig
+from world_models.svg import LatentSVG, LatentSVGConfig
 
 CONFIG = KEYIN_DEBUG.model
 
@@ -46,9 +46,9 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(torch.Generator().manual_seed(0).get_state())
-        sizes = SVGConfig(embedding=CONFIG.embedding, hidden=8)
+        sizes = LatentSVGConfig(embedding=CONFIG.embedding, hidden=8)
         write_model(folder / "model", CONFIG, KeyIn(CONFIG), "")
-        write_model(folder / "svg", sizes, SVG(sizes), "")
+        write_model(folder / "svg", sizes, LatentSVG(sizes), "")
     return folder
 
 

@@ -9,17 +9,20 @@ from torch.distributions import Independent, Normal, kl_divergence
 from world_models import trainer
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.layers import reparameterise
-from world_models.svg import SVG, SVGConfig, SVGStage, surprise_keyframes, svg_loss, train_svg
+from world_models.svg.config import LatentSVGConfig
+from world_models.svg.keyframes import surprise_keyframes
+from world_models.svg.latent import LatentSVG
+from world_models.svg.latent_training import SVGStage, svg_loss, train_svg
 from world_models.tap import Tap, TapConfig
 from world_models.trainer import Session
 
-CONFIG = SVGConfig(embedding=8, latent=3, hidden=8)
+CONFIG = LatentSVGConfig(embedding=8, latent=3, hidden=8)
 STAGE = SVGStage(steps=2, batch=4, save_every=1, beta=0.1)
 
 
 def model(seed=0):
     """A model whose weights are all non-zero, so that every path matters, and survive half precision."""
-    svg = SVG(CONFIG)
+    svg = LatentSVG(CONFIG)
     rng = torch.Generator().manual_seed(seed)
     for parameter in svg.parameters():
         parameter.data = (0.3 * torch.randn(parameter.shape, generator=rng)).half().float()
@@ -33,6 +36,15 @@ def draw(*shape, seed=1):
 def on_the_sphere(*shape, seed=1):
     """Embeddings as an autoencoder makes them: mean 0 and variance 1."""
     return torch.nn.functional.layer_norm(draw(*shape, seed=seed), shape[-1:])
+
+
+def predict(svg, frames, latents):
+    return svg.predict(frames, latents, frames.new_zeros(*frames.shape[:2], 0))[0]
+
+
+def sample(svg, seen, noise):
+    still = seen.new_zeros(len(seen), seen.shape[1] - 1, 0)
+    return svg.imagine(svg.observe(seen, still), noise, noise[..., :0])
 
 
 def test_surprise_is_the_divergence_from_a_standard_normal():
@@ -57,18 +69,18 @@ def test_surprise_at_a_time_knows_that_frame_and_no_later_one():
 
 def test_a_predicted_frame_depends_on_earlier_frames_and_its_latent_only():
     svg, frames, latents = model(), on_the_sphere(2, 5, 8), draw(2, 5, 3)
-    before = svg.predict(frames, latents)
+    before = predict(svg, frames, latents)
     for t in range(5):
         other, changed = frames.clone(), latents.clone()
         other[:, t] += 1.0
         changed[:, t] += 1.0
-        for after in (svg.predict(other, latents), svg.predict(frames, changed)):
+        for after in (predict(svg, other, latents), predict(svg, frames, changed)):
             assert torch.equal(after[:, :t], before[:, :t])
             assert all((after[:, later] != before[:, later]).any() for later in range(t, 5))
 
 
 def test_predictions_are_embeddings():
-    predicted = model().predict(on_the_sphere(2, 5, 8), draw(2, 5, 3))
+    predicted = predict(model(), on_the_sphere(2, 5, 8), draw(2, 5, 3))
     torch.testing.assert_close(predicted.mean(-1), torch.zeros(2, 5), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(predicted.var(-1, unbiased=False), torch.ones(2, 5), atol=1e-3, rtol=0.0)
 
@@ -76,10 +88,10 @@ def test_predictions_are_embeddings():
 @pytest.mark.parametrize("context", [1, 3])
 def test_a_sample_is_what_predict_says_about_its_own_frames(context):
     svg, seen, noise = model(), on_the_sphere(2, context, 8), draw(2, 4, 3)
-    sampled = svg.sample(seen, noise)
+    sampled = sample(svg, seen, noise)
     frames = torch.cat([seen, sampled], dim=1)
     known = svg.posterior(seen)[0] if context > 1 else noise[:, :0]
-    expected = svg.predict(frames[:, :-1], torch.cat([known, noise], dim=1))
+    expected = predict(svg, frames[:, :-1], torch.cat([known, noise], dim=1))
     torch.testing.assert_close(sampled, expected[:, context - 1 :])
 
 
@@ -88,19 +100,21 @@ def test_rows_of_a_batch_are_independent():
     for row in range(2):
         alone = slice(row, row + 1)
         torch.testing.assert_close(svg.surprise(frames[alone]), svg.surprise(frames)[alone])
-        torch.testing.assert_close(svg.sample(frames[alone], noise[alone]), svg.sample(frames, noise)[alone])
+        torch.testing.assert_close(
+            sample(svg, frames[alone], noise[alone]), sample(svg, frames, noise)[alone]
+        )
 
 
 def test_the_loss_is_squared_error_and_weighted_divergence_per_step():
     svg, frames = model(), on_the_sphere(1, 5, 8)
     stage = SVGStage(steps=1, batch=2, beta=0.3)
     generator = torch.Generator().manual_seed(5)
-    loss = svg_loss(svg, frames, stage, torch.device("cpu"), 0, generator)
+    loss = svg_loss(svg, frames, None, stage, torch.device("cpu"), 0, generator)
     replay = torch.Generator().manual_seed(5)
     torch.randint(1, (2,), generator=replay)
     noise = torch.randn(2, 4, 3, generator=replay)
     posterior = svg.posterior(frames.expand(2, -1, -1))
-    predicted = svg.predict(frames[:, :-1].expand(2, -1, -1), reparameterise(posterior, noise))
+    predicted = predict(svg, frames[:, :-1].expand(2, -1, -1), reparameterise(posterior, noise))
     error = sum((predicted[:, t] - frames[:, t + 1]).square().sum() for t in range(4)) / (2 * 4)
     torch.testing.assert_close(loss.total, error + 0.3 * svg.surprise(frames).mean())
 
@@ -108,7 +122,7 @@ def test_the_loss_is_squared_error_and_weighted_divergence_per_step():
 def test_gradients_reach_every_part():
     svg = model().requires_grad_(True)
     generator = torch.Generator().manual_seed(0)
-    svg_loss(svg, on_the_sphere(4, 5, 8), STAGE, torch.device("cpu"), 0, generator).total.backward()
+    svg_loss(svg, on_the_sphere(4, 5, 8), None, STAGE, torch.device("cpu"), 0, generator).total.backward()
     for name, parameter in svg.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert (parameter.grad != 0).any(), name
@@ -116,7 +130,7 @@ def test_gradients_reach_every_part():
 
 def test_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatch):
     frames, save = on_the_sphere(6, 5, 8).half(), trainer.save_training
-    finished, resumed = SVG(CONFIG), SVG(CONFIG)
+    finished, resumed = LatentSVG(CONFIG), LatentSVG(CONFIG)
     resumed.load_state_dict(finished.state_dict())
     start = {name: tensor.clone() for name, tensor in finished.state_dict().items()}
     (tmp_path / "whole").mkdir()
@@ -132,7 +146,7 @@ def test_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatch):
     session.folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
         train_svg(resumed, frames, STAGE, session)
-    fresh = SVG(CONFIG)  # what a new process starts with does not matter
+    fresh = LatentSVG(CONFIG)  # what a new process starts with does not matter
     train_svg(fresh, frames, STAGE, session)
     for name, tensor in finished.state_dict().items():
         assert torch.equal(tensor, fresh.state_dict()[name]), name
@@ -143,11 +157,11 @@ def test_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatch):
 def test_a_model_survives_the_disk_and_others_are_refused(tmp_path):
     svg, frames = model(), on_the_sphere(2, 4, 8)
     write_model(tmp_path / "svg", CONFIG, svg, "# SVG\n")
-    assert torch.equal(SVG.load(tmp_path / "svg").surprise(frames), svg.surprise(frames))
+    assert torch.equal(LatentSVG.load(tmp_path / "svg").surprise(frames), svg.surprise(frames))
     config = TapConfig(embedding=8, latent=2, hidden=8)
     write_model(tmp_path / "tap", config, Tap(config), "# TAP\n")
-    with pytest.raises(CheckpointError, match="is no SVGConfig"):
-        SVG.load(tmp_path / "tap")
+    with pytest.raises(CheckpointError, match="is no LatentSVGConfig"):
+        LatentSVG.load(tmp_path / "tap")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from world_models.keyin.config import KeyInConfig, Weight
-from world_models.svg import SVGStage
+from world_models.svg.latent_training import SVGStage
 from world_models.trainer import FitConfig, Positive
 
 Share = Annotated[float, Field(ge=0, le=1)]

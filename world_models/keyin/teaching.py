@@ -14,7 +14,10 @@ from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
 from world_models.keyin.segmentation import best_offsets, timing_costs
 from world_models.losses import Loss
-from world_models.svg import SVG, SVGConfig, surprise_keyframes, train_svg
+from world_models.svg.config import LatentSVGConfig
+from world_models.svg.keyframes import surprise_keyframes
+from world_models.svg.latent import LatentSVG
+from world_models.svg.latent_training import train_svg
 from world_models.trainer import Session, fit
 
 
@@ -87,9 +90,9 @@ def _constant(
 def _surprising(
     model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
-    sizes = SVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
+    sizes = LatentSVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
     with session.initial_weights():
-        svg = SVG(sizes).to(session.device)
+        svg = LatentSVG(sizes).to(session.device)
     with torch.enable_grad():
         train_svg(svg, embeddings, recipe.surprise, session)
     write_model(

@@ -1,0 +1,78 @@
+"""Sizes of SVG models."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from world_models.trainer import Positive
+
+Count = Annotated[int, Field(ge=0)]
+Prior = Literal["learned", "fixed", "none"]
+
+
+class LatentSVGConfig(BaseModel):
+    """Sizes of the recurrent networks, which see embeddings of frames.
+
+    Attributes:
+        prior: ``learned`` depends on the frames before (SVG-LP), ``fixed`` is N(0, I) at every step (SVG-FP),
+            ``none`` is the deterministic baseline, which has no latents.
+        embedding: size F of a frame's embedding.
+        latent: size Z of the latent of one step; 0 where ``prior`` is ``none``.
+        hidden: width of all recurrent layers.
+        layers: layers of the predictor; posterior and prior have one.
+        actions: size A of the action that leads to a frame; 0 where nobody acts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["svg-latent"] = "svg-latent"
+    prior: Prior = "fixed"
+    embedding: Positive = 96
+    latent: Count = 10
+    hidden: Positive = 192
+    layers: Positive = 2
+    actions: Count = 0
+
+    @model_validator(mode="after")
+    def _latents_have_a_prior(self) -> "LatentSVGConfig":
+        if (self.prior == "none") != (self.latent == 0):
+            raise ValueError("latent must be 0 where prior is 'none', and positive where it is not")
+        return self
+
+
+class SVGConfig(BaseModel):
+    """Sizes of an SVG model of pictures.
+
+    Attributes:
+        image_size: side of the square pictures in pixels, a multiple of 8.
+        channels: colours of a picture.
+        widths: feature maps at a half, a quarter and an eighth of the picture's side.
+        bottleneck: feature maps at an eighth of the side that the dense layers see.
+        dense: width of the dense layers between feature maps and embedding.
+        recurrent: the networks that predict embeddings.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["svg"] = "svg"
+    image_size: Annotated[int, Field(gt=0, multiple_of=8)] = 64
+    channels: Positive = 1
+    widths: tuple[Positive, Positive, Positive] = (16, 32, 64)
+    bottleneck: Positive = 16
+    dense: Positive = 256
+    recurrent: LatentSVGConfig = LatentSVGConfig(prior="learned", embedding=128)
+
+    @property
+    def prior(self) -> Prior:
+        """See :class:`LatentSVGConfig`."""
+        return self.recurrent.prior
+
+    @property
+    def latent(self) -> int:
+        """Size Z of the latent of one step; 0 in a deterministic model."""
+        return self.recurrent.latent
+
+    @property
+    def actions(self) -> int:
+        """Size A of the action that leads to a frame; 0 where nobody acts."""
+        return self.recurrent.actions
