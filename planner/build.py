@@ -1,8 +1,7 @@
 """The composition root: names and settings in, ready planners, world models and servos out."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import world_models
@@ -11,12 +10,15 @@ from envs.simulator import PushSimulator
 from planner.costs import Approach, ColorSegmenter, ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
 from planner.learned import PlaceController, PlaceModel
+from planner.ready import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
 from planner.servo import Servo, ServoConfig
 from world_models.checkpoint import StoredModel, read_model
+from world_models.kalman.model import Kalman
 from world_models.keyin.model import KeyIn
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.rewards import RewardHead, load_heads
+from world_models.struct_vrnn.rewards import load_heads
+from world_models.svg import SVG
 from world_models.tap import Tap
 
 PRETRAINED = Path(world_models.__file__).with_name("pretrained")
@@ -29,43 +31,9 @@ PUSH_MEMORY = 4
 """Frames that the learned servo looks at: as many as the model sees in training."""
 
 
-@dataclass(frozen=True)
-class ReadyModel:
-    """A model with its weights and what a service has to say about it.
-
-    ``sha256`` is that of the model's manifest and names all its files exactly, ``version`` is its beginning,
-    ``weights_sha256`` names the weights alone; ``image_size`` is the side of the square pictures it takes.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    weights_sha256: str
-    image_size: int
-
-
-@dataclass(frozen=True)
-class ReadyPlanner(ReadyModel):
-    """A planner; ``segmenter`` finds the thing that is to be moved."""
-
-    planner: Planner
-    segmenter: ColorSegmenter
-
-
-@dataclass(frozen=True)
-class ReadyHead:
-    """A reward head; ``sha256`` is that of its manifest."""
-
-    head: RewardHead
-    sha256: str
-
-
-@dataclass(frozen=True)
-class ReadyWorldModel(ReadyModel):
-    """A Struct-VRNN, and the reward heads that read its states by task."""
-
-    world: StructVRNN
-    heads: Mapping[str, ReadyHead]
+def available_ready() -> tuple[str, ...]:
+    """Names of all shipped models that a server offers."""
+    return (*available_models(), *available_world_models(), *available_video_models())
 
 
 def available_models() -> tuple[str, ...]:
@@ -77,6 +45,12 @@ def available_world_models() -> tuple[str, ...]:
     """Names of the shipped Struct-VRNNs, those that predict rewards first."""
     names = (name for name in _shipped() if _shipped_kind(name) == "struct-vrnn")
     return tuple(sorted(names, key=lambda name: not _heads_folder(PRETRAINED / name).is_dir()))
+
+
+def available_video_models() -> tuple[str, ...]:
+    """Names of the shipped SVG and Kalman models, SVG first."""
+    kinds = {name: _shipped_kind(name) for name in _shipped()}
+    return tuple(name for kind in ("svg", "kalman") for name in kinds if kinds[name] == kind)
 
 
 def _shipped() -> list[str]:
@@ -129,20 +103,18 @@ def load_keyin(name: str = "keyin-push", device: str = "cpu") -> KeyIn:
     return KeyIn.load(_find(name), device)
 
 
-def load_ready(name: str, device: str = "cpu") -> ReadyPlanner | ReadyWorldModel:
+def load_ready(name: str, device: str = "cpu") -> Ready:
     """Load what a server offers, a planner or a world model, by its shipped name or the path of its folder.
 
     Raises:
         ValueError: there is no such model, or it is of a kind that is not offered.
         CheckpointError: its files are incomplete or differ from their manifest, or its heads are not its own.
     """
-    kind = read_model(_find(name)).config.get("kind")
-    if kind == "keyin":
-        return load_planner(name, device)
-    if kind == "struct-vrnn":
-        return load_world_model(name, device)
-    offered = ", ".join((*available_models(), *available_world_models()))
-    raise ValueError(f"{name} is neither a KeyIn model nor a Struct-VRNN; shipped ones: {offered or 'none'}")
+    kind = str(read_model(_find(name)).config.get("kind"))
+    if kind not in _LOADERS:
+        offered = ", ".join(available_ready()) or "none"
+        raise ValueError(f"{name} is none of {', '.join(_LOADERS)}; shipped ones that are: {offered}")
+    return _LOADERS[kind](name, device)
 
 
 def load_planner(
@@ -193,6 +165,36 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         world=StructVRNN.load(folder, device),
         heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
     )
+
+
+def load_svg(name: str = "svg-lp-digits", device: str = "cpu") -> ReadySVG:
+    """Load an SVG model of pictures by its shipped name or the path of a model folder.
+
+    Raises:
+        ValueError: there is no such model.
+        CheckpointError: its files are incomplete or differ from their manifest.
+    """
+    folder = _find(name)
+    world = SVG.load(folder, device)
+    return ReadySVG(**_identity(folder, read_model(folder)), image_size=world.config.image_size, world=world)
+
+
+def load_kalman(name: str = "kalman-cannonballs", device: str = "cpu") -> ReadyKalman:
+    """Load a Kalman model by its shipped name or the path of a model folder. Raises likewise."""
+    folder = _find(name)
+    world = Kalman.load(folder, device)
+    return ReadyKalman(
+        **_identity(folder, read_model(folder)), image_size=world.config.image_size, world=world
+    )
+
+
+_LOADERS: Mapping[str, Callable[[str, str], Ready]] = {
+    "keyin": load_planner,
+    "struct-vrnn": load_world_model,
+    "svg": load_svg,
+    "kalman": load_kalman,
+}
+"""By kind of model."""
 
 
 def _heads_folder(folder: Path) -> Path:

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from envs.suite_tasks import find_task
-from planner.build import ReadyHead, ReadyWorldModel, load_world_model
+from planner.build import load_world_model
 from planner.cem import CemConfig
 from planner.learned import KeypointModel, LearnedController, imagined_times
+from planner.ready import ReadyHead, ReadyWorldModel
 from planner.servo import Servo, ServoConfig
 from planner.suite_costs import KeypointDistance, Return
 from world_models.interface import Context, Future

@@ -10,13 +10,8 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
-from planner.build import (
-    ReadyPlanner,
-    ReadyWorldModel,
-    available_models,
-    available_world_models,
-    load_ready,
-)
+from planner.build import available_ready, load_ready
+from planner.ready import Ready
 from server.app import create_app
 from server.keys import read_keys
 from server.metrics import Metrics
@@ -60,7 +55,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _settings() -> tuple[Settings, dict[str, ReadyPlanner | ReadyWorldModel]]:
+def _settings() -> tuple[Settings, dict[str, Ready]]:
     """Settings from the environment, overridden by flags, and the models they name.
 
     Ends with a sentence if they make no sense.
@@ -69,9 +64,8 @@ def _settings() -> tuple[Settings, dict[str, ReadyPlanner | ReadyWorldModel]]:
     parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
     parser.add_argument("--host", help=f"address to listen on (default {fields['host'].default})")
     parser.add_argument("--port", type=int, help=f"port to listen on (default {fields['port'].default})")
-    shipped = (*available_models(), *available_world_models())
     parser.add_argument(
-        "--models", help=f"names or folders of models, with commas between: {', '.join(shipped)}"
+        "--models", help=f"names or folders of models, with commas between: {', '.join(available_ready())}"
     )
     parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from planner.build import ReadyWorldModel
+from planner.ready import ReadyWorldModel
 from planner.servo import ServoConfig
 from planner.suite_learned import horizon_of
 from server.action_schemas import ActionRequest

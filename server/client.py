@@ -1,13 +1,11 @@
 """A small client: pictures in and out as arrays, errors as exceptions."""
 
 import os
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 import httpx2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from server.action_schemas import ActionResponse, Objective
 from server.codecs import from_base64, to_base64
@@ -16,8 +14,10 @@ from server.plan_client import PlanCalls
 from server.plan_schemas import IterationEvent
 from server.replies import (
     ActionReply,
+    InterpolationReply,
     KeypointReply,
     PlanReply,
+    Positions,
     PredictionReply,
     RewardReply,
     ServerProblem,
@@ -26,7 +26,7 @@ from server.replies import (
 from server.scene_client import ClipReply, EpisodeReply, FrameReply, SceneCalls, SceneReply
 from server.schemas import Queued
 from server.tasks import Picture
-from server.world_schemas import Edit, Keypoint, KeypointResponse, PredictionResponse, RewardResponse
+from server.world_client import Frames, WorldCalls, numbers, pictures
 
 __all__ = [
     "ActionReply",
@@ -34,9 +34,11 @@ __all__ = [
     "ClipReply",
     "EpisodeReply",
     "FrameReply",
+    "InterpolationReply",
     "IterationEvent",
     "KeypointReply",
     "PlanReply",
+    "Positions",
     "PredictionReply",
     "Queued",
     "RewardReply",
@@ -45,10 +47,8 @@ __all__ = [
     "SubgoalReply",
 ]
 
-Frames = UInt8[np.ndarray, "T H W 3"]
 
-
-class Client(PlanCalls, SceneCalls):
+class Client(PlanCalls, WorldCalls, SceneCalls):
     """Talks to one server. Use it in a ``with`` block, or call :meth:`close`."""
 
     def __init__(
@@ -60,81 +60,6 @@ class Client(PlanCalls, SceneCalls):
         key = key or os.environ.get("WAYMARK_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         super().__init__(httpx2.Client(base_url=url, timeout=timeout, headers=headers))
-
-    def rewards(
-        self,
-        task: str,
-        frames: Frames,
-        actions: Float[np.ndarray, "N L A"],
-        *,
-        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
-        model: str | None = None,
-        deadline_ms: int | None = None,
-    ) -> RewardReply:
-        """Predict the rewards of action sequences; ``past_actions`` are those between the frames.
-
-        Raises as :meth:`plan` does.
-        """
-        response = self._post(
-            "/v1/rewards",
-            RewardResponse,
-            model=model,
-            task=task,
-            frames=_pictures(frames),
-            past_actions=_numbers(past_actions),
-            actions=_numbers(actions),
-            deadline_ms=deadline_ms,
-        )
-        return RewardReply(response, np.array(response.rewards, np.float32))
-
-    def keypoints(
-        self, frames: Frames, *, model: str | None = None, deadline_ms: int | None = None
-    ) -> KeypointReply:
-        """Find the keypoints of frames. Raises as :meth:`plan` does."""
-        response = self._post(
-            "/v1/keypoints", KeypointResponse, model=model, frames=_pictures(frames), deadline_ms=deadline_ms
-        )
-        return KeypointReply(response, _values(response.keypoints))
-
-    def predictions(
-        self,
-        frames: Frames,
-        *,
-        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
-        actions: Float[np.ndarray, "L A"] | None = None,
-        steps: int | None = None,
-        samples: int | None = None,
-        seed: int | None = None,
-        edits: Sequence[Edit] = (),
-        render: bool = True,
-        model: str | None = None,
-        deadline_ms: int | None = None,
-    ) -> PredictionReply:
-        """Predict what follows on frames: the mean future, or as many samples as asked for.
-
-        Models that take actions need ``actions``, others ``steps``. Raises as :meth:`plan` does.
-        """
-        response = self._post(
-            "/v1/predictions",
-            PredictionResponse,
-            model=model,
-            frames=_pictures(frames),
-            past_actions=_numbers(past_actions),
-            actions=_numbers(actions),
-            steps=steps,
-            samples=samples,
-            seed=seed,
-            edits=[edit.model_dump(exclude_none=True) for edit in edits],
-            render=render,
-            deadline_ms=deadline_ms,
-        )
-        pictures = [[from_base64(text) for text in sample.frames or ()] for sample in response.samples]
-        return PredictionReply(
-            response,
-            _values(response.context),
-            np.stack([_values(sample.keypoints) for sample in response.samples]),
-            np.array(pictures) if render else None,
-        )
 
     def act(
         self,
@@ -165,12 +90,12 @@ class Client(PlanCalls, SceneCalls):
             model=model,
             objective=objective,
             task=task,
-            frames=_pictures(frames),
-            past_actions=_numbers(past_actions),
+            frames=pictures(frames),
+            past_actions=numbers(past_actions),
             subgoal=None if subgoal is None else to_base64(subgoal),
             plan=plan,
             index=index,
-            warm_start=_numbers(warm_start),
+            warm_start=numbers(warm_start),
             seed=seed,
             candidates=candidates,
             iterations=iterations,
@@ -209,16 +134,3 @@ class Client(PlanCalls, SceneCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _pictures(frames: Frames) -> list[str]:
-    return [to_base64(frame) for frame in frames]
-
-
-def _numbers(values: np.ndarray | None) -> Any:
-    return None if values is None else np.asarray(values).tolist()
-
-
-def _values(keypoints: list[list[Keypoint]]) -> Float[np.ndarray, "T K 3"]:
-    rows = [[(keypoint.x, keypoint.y, keypoint.scale) for keypoint in row] for row in keypoints]
-    return np.array(rows, np.float32)

@@ -104,9 +104,9 @@ def decode_picture(name: str, data: bytes, size: int) -> Picture:
         raise InvalidPicture(f"{name} is damaged or incomplete and cannot be decoded.") from None
 
 
-def decode_frames(texts: Sequence[str], size: int) -> UInt8[np.ndarray, "T H W 3"]:
-    """Pixels of the pictures of a request's ``frames``, in base64. Raises InvalidRequest, InvalidPicture."""
-    names = [f"frames.{t}" for t in range(len(texts))]
+def decode_frames(texts: Sequence[str], size: int, field: str = "frames") -> UInt8[np.ndarray, "T H W 3"]:
+    """Pixels of the pictures in a field of a request, in base64. Raises InvalidRequest, InvalidPicture."""
+    names = [f"{field}.{t}" for t in range(len(texts))]
     files = [_file(name, text) for name, text in zip(names, texts, strict=True)]
     return np.stack([decode_picture(name, data, size) for name, data in zip(names, files, strict=True)])
 

@@ -11,9 +11,10 @@ from envs.push import PushEnv
 from envs.push_reading import scene_reading
 from envs.push_scene import Scene
 from planner.baselines import SimulatorController
-from planner.build import PUCK_SEGMENTER, ReadyPlanner, ReadyWorldModel, push_controller, simulator_servo
+from planner.build import PUCK_SEGMENTER, push_controller, simulator_servo
 from planner.control import Controller
 from planner.episode import EpisodeConfig, Outcome, episode, search_seed
+from planner.ready import ReadyPlanner, ReadyWorldModel
 from planner.suite_episode import SuiteOutcome, suite_episode
 from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
 from server.episode_schemas import EpisodeStop

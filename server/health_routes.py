@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel
+from planner.ready import ReadyKalman, ReadyModel, ReadyPlanner, ReadySVG, ReadyWorldModel
 from server import health_schemas as schemas
 from server.exchange import Service, model_ref
 from server.health_schemas import TensorMetadata
@@ -132,12 +132,16 @@ def _tensors(model: ReadyModel) -> tuple[list[TensorMetadata], list[TensorMetada
             [_bytes("start", picture), _bytes("goal", picture)],
             [_bytes("subgoals", subgoals), _floats("cost", [1])],
         )
-    assert isinstance(model, ReadyWorldModel)
-    config = model.world.config
-    inputs = [_bytes("frames", [-1, *picture])]
-    if config.actions:
-        inputs += [_floats("past_actions", [-1, config.actions]), _floats("actions", [-1, config.actions])]
-    outputs = [_floats("keypoints", [-1, config.keypoints, 3]), _bytes("images", [-1, *picture])]
+    frames, images = _bytes("frames", [-1, *picture]), _bytes("images", [-1, *picture])
+    if isinstance(model, ReadyKalman):
+        return [frames], [images, _floats("means", [-1, -1, 2]), _floats("covariances", [-1, -1, 2, 2])]
+    assert isinstance(model, ReadySVG | ReadyWorldModel)
+    inputs, width = [frames], model.world.config.actions
+    if width:
+        inputs += [_floats("past_actions", [-1, width]), _floats("actions", [-1, width])]
+    if isinstance(model, ReadySVG):
+        return inputs, [images]
+    outputs = [_floats("keypoints", [-1, model.world.config.keypoints, 3]), images]
     return inputs, outputs + ([_floats("rewards", [-1])] if model.heads else [])
 
 

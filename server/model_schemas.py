@@ -138,7 +138,77 @@ class WorldModelInfo(ModelRef):
     limits: WorldLimits
 
 
-ModelInfo = Annotated[PlannerInfo | WorldModelInfo, Field(discriminator="kind")]
+class VideoLimits(Schema):
+    """What a request may ask for."""
+
+    frames: Range
+    steps: Range
+    samples: Range
+    """Samples of ``POST /v1/predictions``."""
+    prediction_work: int
+    """Largest samples x steps of ``POST /v1/predictions``."""
+    deadline_ms: Range
+    seed: Range
+    body_bytes: int
+
+
+class VideoModelInfo(ModelRef):
+    """A model that predicts pictures from pictures: SVG."""
+
+    kind: Literal["svg"] = "svg"
+
+    weights_sha256: str
+    """SHA-256 of the weights alone."""
+
+    image_size: int = Field(examples=[64])
+    """Width and height of its pictures, in pixels."""
+
+    grey: bool
+    """Whether it sees brightness alone."""
+
+    prior: Literal["learned", "fixed", "none"]
+    """Where latents come from: a learned prior (SVG-LP) or a fixed one (SVG-FP); or there are none."""
+
+    actions: int = Field(examples=[0])
+    """Numbers per action; 0 for a model of things that nobody drives."""
+
+    stochastic: bool
+    """Whether samples can be drawn, or there is the mean prediction alone."""
+
+    defaults: WorldDefaults
+    limits: VideoLimits
+
+
+class TrackLimits(Schema):
+    """What a request may ask for."""
+
+    frames: Range
+    """Frames of ``POST /v1/predictions``, and on each side of the gap of ``POST /v1/interpolations``."""
+    steps: Range
+    """Frames to predict or missing."""
+    objects: Range
+    deadline_ms: Range
+    body_bytes: int
+
+
+class TrackModelInfo(ModelRef):
+    """A model that follows objects through pictures by a Kalman filter, and can smooth over missing ones."""
+
+    kind: Literal["kalman"] = "kalman"
+
+    weights_sha256: str
+    """SHA-256 of the weights alone."""
+
+    image_size: int = Field(examples=[48])
+    """Width and height of its pictures, in pixels; it sees brightness alone."""
+
+    defaults: WorldDefaults
+    limits: TrackLimits
+
+
+ModelInfo = Annotated[
+    PlannerInfo | WorldModelInfo | VideoModelInfo | TrackModelInfo, Field(discriminator="kind")
+]
 
 
 class ModelList(Schema):

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from planner.ready import ReadyKalman, ReadySVG
 from server import world_schemas as worlds
 from server.action_schemas import ActionRequest
 from server.action_tasks import example_action, objectives
@@ -21,6 +22,7 @@ from server.problems import MEDIA_TYPE, Kind, all_kinds
 from server.scene_schemas import ClipRequest, SceneRequest
 from server.schemas import Problem
 from server.service import ModelService
+from server.video_tasks import example_interpolation, example_track, example_video
 from server.world_tasks import example_prediction
 
 _REF = "#/components/schemas/{model}"
@@ -44,6 +46,7 @@ _ERRORS = {
     ("/v1/rewards", "post"): {404, 413, 415, 422, 429, 500, 503},
     ("/v1/keypoints", "post"): {404, 413, 415, 422, 429, 500, 503},
     ("/v1/predictions", "post"): {404, 413, 415, 422, 429, 500, 503},
+    ("/v1/interpolations", "post"): {404, 413, 415, 422, 429, 500, 503},
     ("/v1/actions", "post"): {404, 413, 415, 422, 429, 500, 503},
     ("/v1/environments", "get"): {500},
     ("/v1/scenes", "post"): {404, 413, 415, 422, 429, 500, 503},
@@ -56,6 +59,7 @@ _REQUESTS = (
     worlds.RewardRequest,
     worlds.KeypointRequest,
     worlds.PredictionRequest,
+    worlds.InterpolationRequest,
     ActionRequest,
     SceneRequest,
     ClipRequest,
@@ -152,11 +156,15 @@ def _example_problem(kind: Kind) -> dict[str, Any]:
 def _bodies(service: ModelService) -> dict[str, Any]:
     """The request body of every endpoint that takes one."""
     rewards, keypoints, predictions = _world_examples(service)
+    interpolations = _interpolation_example(service)
+    if predictions is None:
+        predictions = _video_example(service)
     return {
         "/v1/plans": _plan_body(service),
         "/v1/rewards": _json_body(worlds.RewardRequest, rewards),
         "/v1/keypoints": _json_body(worlds.KeypointRequest, keypoints),
         "/v1/predictions": _json_body(worlds.PredictionRequest, predictions),
+        "/v1/interpolations": _json_body(worlds.InterpolationRequest, interpolations),
         "/v1/actions": _json_body(ActionRequest, _action_example(service)),
         "/v1/scenes": _json_body(SceneRequest, {"environment": "push", "seed": 3}),
         "/v1/clips": _json_body(ClipRequest, {"environment": "cartpole-balance", "seed": 3, "steps": 20}),
@@ -189,6 +197,32 @@ def _world_examples(service: ModelService) -> list[dict[str, Any] | None]:
         frame = to_base64(example_prediction(model).seen.frames[0])
         examples[0] = {"model": model.name, "task": name, "frames": [frame], "actions": [still, still]}
     return examples
+
+
+def _video_example(service: ModelService) -> dict[str, Any] | None:
+    """An example for predictions by the first other model that can make any."""
+    for model in service.predicting(None)[:1]:
+        if isinstance(model, ReadyKalman):
+            task = example_track(model)
+            frames = [to_base64(frame) for frame in task.frames]
+            return {"model": model.name, "frames": frames, "steps": task.steps, "objects": task.objects}
+        if isinstance(model, ReadySVG):
+            video = example_video(model)
+            frames = [to_base64(frame) for frame in video.seen.frames]
+            past = {"past_actions": video.seen.actions.tolist(), "actions": video.actions.tolist()}
+            future = past if video.actions.shape[1] else {"steps": len(video.actions)}
+            return {"model": model.name, "frames": frames} | future
+    return None
+
+
+def _interpolation_example(service: ModelService) -> dict[str, Any] | None:
+    """An example for interpolations; None where no model could answer."""
+    for model in service.tracking_models[:1]:
+        task = example_interpolation(model)
+        before, after = ([to_base64(frame) for frame in frames] for frames in (task.before, task.after))
+        sides = {"model": model.name, "before": before, "after": after}
+        return sides | {"steps": task.steps, "objects": task.objects}
+    return None
 
 
 def _action_example(service: ModelService) -> dict[str, Any] | None:

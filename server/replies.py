@@ -10,7 +10,7 @@ from server.action_schemas import ActionResponse
 from server.plan_schemas import PlanResponse, SubgoalEvent
 from server.schemas import Problem
 from server.tasks import Picture
-from server.world_schemas import KeypointResponse, PredictionResponse, RewardResponse
+from server.world_schemas import InterpolationResponse, KeypointResponse, PredictionResponse, RewardResponse
 
 
 class ServerProblem(Refusal):
@@ -59,13 +59,36 @@ class KeypointReply:
 
 
 @dataclass(frozen=True)
+class Positions:
+    """Where J objects are in T frames: normal distributions over x and y in pixels (right, down)."""
+
+    means: Float[np.ndarray, "J T 2"]
+    covariances: Float[np.ndarray, "J T 2 2"]
+
+
+@dataclass(frozen=True)
 class PredictionReply:
-    """Futures; ``context`` has the observed keypoints after the edits, ``images`` are there if wanted."""
+    """Futures; ``context`` has the observed keypoints after the edits, ``images`` are there if wanted.
+
+    Models without keypoints have K = 0. Those that follow objects say where these were in the frames sent
+    (``seen``) and will be after every step (``predicted``).
+    """
 
     response: PredictionResponse
     context: Float[np.ndarray, "T K 3"]
     keypoints: Float[np.ndarray, "N L K 3"]
     images: UInt8[np.ndarray, "N L H W 3"] | None
+    seen: Positions | None = None
+    predicted: Positions | None = None
+
+
+@dataclass(frozen=True)
+class InterpolationReply:
+    """What was in the missing frames; ``images`` are there if wanted."""
+
+    response: InterpolationResponse
+    positions: Positions
+    images: UInt8[np.ndarray, "L H W 3"] | None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from planner.build import ReadyPlanner, ReadyWorldModel
+from planner.ready import Ready, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
 from planner.suite_learned import horizon_of
 from server import (
     action_routes,
@@ -30,14 +30,7 @@ router = APIRouter()
 @router.get("/v1/models", tags=["models"])
 async def list_models(service: Service) -> models.ModelList:
     """The models that are loaded, what they expect and what may be asked of them."""
-    return models.ModelList(
-        models=[
-            _planner(model, service.settings)
-            if isinstance(model, ReadyPlanner)
-            else _world_model(model, service.settings)
-            for model in service.models.values()
-        ]
-    )
+    return models.ModelList(models=[_described(model, service.settings) for model in service.models.values()])
 
 
 router.include_router(health_routes.router)
@@ -46,6 +39,18 @@ router.include_router(world_routes.router)
 router.include_router(action_routes.router)
 router.include_router(scene_routes.router)
 router.include_router(episode_routes.router)
+
+
+def _described(model: Ready, settings: Settings) -> models.ModelInfo:
+    match model:
+        case ReadyPlanner():
+            return _planner(model, settings)
+        case ReadySVG():
+            return _video_model(model, settings)
+        case ReadyKalman():
+            return _track_model(model, settings)
+        case _:
+            return _world_model(model, settings)
 
 
 def _planner(model: ReadyPlanner, settings: Settings) -> models.PlannerInfo:
@@ -99,6 +104,45 @@ def _world_model(model: ReadyWorldModel, settings: Settings) -> models.WorldMode
             action_work=MAX_IMAGINED,
             deadline_ms=Range(min=1, max=settings.max_deadline_ms),
             seed=Range(min=0, max=MAX_SEED),
+            body_bytes=settings.max_body_bytes,
+        ),
+    )
+
+
+def _video_model(model: ReadySVG, settings: Settings) -> models.VideoModelInfo:
+    config = model.world.config
+    return models.VideoModelInfo(
+        **dict(model_ref(model)),
+        weights_sha256=model.weights_sha256,
+        image_size=model.image_size,
+        grey=config.channels == 1,
+        prior=config.prior,
+        actions=config.actions,
+        stochastic=config.prior != "none",
+        defaults=models.WorldDefaults(deadline_ms=default_deadline_ms(settings)),
+        limits=models.VideoLimits(
+            frames=Range(min=1, max=world_schemas.MAX_FRAMES),
+            steps=Range(min=1, max=world_schemas.MAX_STEPS),
+            samples=Range(min=1, max=world_schemas.MAX_SAMPLES),
+            prediction_work=MAX_FUTURE_FRAMES,
+            deadline_ms=Range(min=1, max=settings.max_deadline_ms),
+            seed=Range(min=0, max=MAX_SEED),
+            body_bytes=settings.max_body_bytes,
+        ),
+    )
+
+
+def _track_model(model: ReadyKalman, settings: Settings) -> models.TrackModelInfo:
+    return models.TrackModelInfo(
+        **dict(model_ref(model)),
+        weights_sha256=model.weights_sha256,
+        image_size=model.image_size,
+        defaults=models.WorldDefaults(deadline_ms=default_deadline_ms(settings)),
+        limits=models.TrackLimits(
+            frames=Range(min=1, max=world_schemas.MAX_FRAMES),
+            steps=Range(min=1, max=world_schemas.MAX_STEPS),
+            objects=Range(min=1, max=model.world.config.most_objects),
+            deadline_ms=Range(min=1, max=settings.max_deadline_ms),
             body_bytes=settings.max_body_bytes,
         ),
     )

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from envs.suite_tasks import TASKS as SUITE_TASKS
-from planner.build import ReadyModel
+from planner.ready import ReadyModel
 from server import scene_schemas as schemas
 from server.codecs import to_base64
 from server.exchange import Exchanging, Service

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import torch
 
-from planner.build import ReadyModel, ReadyPlanner, ReadyWorldModel, pushes
+from planner.build import pushes
+from planner.ready import Predictor, Ready, ReadyKalman, ReadyModel, ReadyPlanner, ReadyWorldModel
 from server.engine import Engine
 from server.jobs import Job, Listener
 from server.keys import ANONYMOUS
@@ -23,7 +24,7 @@ from server.tasks import Task
 from server.warm_up import WarmUp
 from server.worlds import Worlds
 
-Load = Callable[[str, str], ReadyPlanner | ReadyWorldModel]
+Load = Callable[[str, str], Ready]
 M = TypeVar("M", bound=ReadyModel)
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class ModelService:
     def __init__(self, settings: Settings, load: Load, monitor: Monitor | None = None) -> None:
         """``load(name, device)`` returns a ready model, or raises ValueError if there is none."""
         self.settings = settings
-        self.models: dict[str, ReadyPlanner | ReadyWorldModel] = {}
+        self.models: dict[str, Ready] = {}
         self.worlds = Worlds()
         self.engine = Engine(
             settings.device,
@@ -83,6 +84,16 @@ class ModelService:
         return [model for model in self.reward_models if task in model.heads] or self.reward_models
 
     @property
+    def tracking_models(self) -> list[ReadyKalman]:
+        """Models that follow objects."""
+        return [model for model in self.models.values() if isinstance(model, ReadyKalman)]
+
+    def predicting(self, objects: int | None) -> list[Predictor]:
+        """Models that predict frames; first those that can do so for a request with or without objects."""
+        able = [model for model in self.models.values() if not isinstance(model, ReadyPlanner)]
+        return sorted(able, key=lambda model: isinstance(model, ReadyKalman) != (objects is not None))
+
+    @property
     def pushing_models(self) -> list[ReadyWorldModel]:
         """World models that know the puck and the finger that pushes it."""
         return [model for model in self.world_models if pushes(model)]
@@ -95,7 +106,7 @@ class ModelService:
         self._warm_up = self.engine.submit(warm_up)
         self._warm_up.future.add_done_callback(self._log_failure)
 
-    def load_all(self) -> dict[str, ReadyPlanner | ReadyWorldModel]:
+    def load_all(self) -> dict[str, Ready]:
         """The models of the settings by their names, read anew. Raises what loading raises."""
         loaded = [self._load(name, self.settings.device) for name in self.settings.models]
         models = {model.name: model for model in loaded}

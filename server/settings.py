@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from planner.build import available_world_models
+from planner.build import available_video_models, available_world_models
 
 
 class Settings(BaseSettings):
@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
 
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        default_factory=lambda: ("keyin-push", *available_world_models()), min_length=1
+        default_factory=lambda: ("keyin-push", *available_world_models(), *available_video_models()),
+        min_length=1,
     )
     """Names or folders of models to load, separated by commas; the first that can answer is the default of
     requests. Left out: the planner and all world models that ship."""

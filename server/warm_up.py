@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from planner.build import ReadyPlanner, ReadyWorldModel
+from planner.ready import Ready, ReadyKalman, ReadyPlanner, ReadySVG
 from server.action_tasks import example_action, objectives
 from server.forecast import Forecast
 from server.plan_tasks import example_plan
 from server.tasks import Task, Work
+from server.video_tasks import example_interpolation, example_track, example_video
 from server.world_tasks import example_prediction
 
 
@@ -21,7 +22,7 @@ class WarmUp:
     done meanwhile: time that others take is no time of this work.
     """
 
-    models: Sequence[ReadyPlanner | ReadyWorldModel]
+    models: Sequence[Ready]
     forecast: Forecast
     seconds: dict[str, float]
     learns: bool = True
@@ -44,10 +45,16 @@ class WarmUp:
             self.seconds[model.name] = time.monotonic() - begun
 
 
-def _examples(model: ReadyPlanner | ReadyWorldModel) -> Iterator[Task[Any]]:
-    if isinstance(model, ReadyPlanner):
-        yield example_plan(model)
-        return
-    yield example_prediction(model)
-    if objectives(model):
-        yield example_action(model)
+def _examples(model: Ready) -> Iterator[Task[Any]]:
+    match model:
+        case ReadyPlanner():
+            yield example_plan(model)
+        case ReadySVG():
+            yield example_video(model)
+        case ReadyKalman():
+            yield example_track(model)
+            yield example_interpolation(model)
+        case _:
+            yield example_prediction(model)
+            if objectives(model):
+                yield example_action(model)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from planner.build import ReadyWorldModel
+from planner.ready import ReadyModel, ReadyWorldModel
 from server import world_schemas as schemas
 from server.codecs import InvalidRequest, decode_frames
 from server.schemas import FieldError
@@ -47,42 +47,61 @@ def keypoint_task(request: schemas.KeypointRequest, model: ReadyWorldModel) -> K
 
 def prediction_task(request: schemas.PredictionRequest, model: ReadyWorldModel) -> PredictionTask:
     """Raises InvalidRequest, InvalidPicture, TooMuchWork."""
-    if request.samples is not None and not model.world.config.stochastic:
-        raise invalid("samples", "This model is deterministic: leave out samples for its only prediction.")
-    actions = _actions(request, model)
+    if request.objects is not None:
+        raise invalid("objects", "This model finds keypoints and no objects; leave out objects.")
+    check_samples(request, model.world.config.stochastic)
+    actions = followed(request, model.world.decision_dim, task_sizes(model) if model.heads else None)
     samples = 1 if request.samples is None else request.samples
-    if samples * len(actions) > MAX_FUTURE_FRAMES:
-        raise TooMuchWork(
-            ("samples", samples), ("steps", len(actions)), unit="frames", limit=MAX_FUTURE_FRAMES
-        )
+    check_frames(samples, len(actions))
     edits = [_edit(index, edit, request, model) for index, edit in enumerate(request.edits)]
     seed = None if request.samples is None else drawn(request.seed)
     context = seen(request, model, actions.shape[1])
     return PredictionTask(model, context, edits, actions, samples, seed, request.render)
 
 
-def _actions(request: schemas.PredictionRequest, model: ReadyWorldModel) -> Float[np.ndarray, "L A"]:
-    """The actions to follow; of width 0 for a model that takes none."""
-    most = model.world.decision_dim
+def followed(
+    request: schemas.PredictionRequest, most: int, sizes: str | None = None, least: int = 1
+) -> Float[np.ndarray, "L A"]:
+    """The actions to follow, of ``least`` to ``most`` numbers; of width 0 for a model that takes none.
+
+    ``sizes`` says more about widths. Raises InvalidRequest.
+    """
     if not most:
         for name in ("actions", "past_actions"):
             if getattr(request, name):
                 raise invalid(name, "This model takes no actions; say how many frames to predict in steps.")
-        if request.steps is None:
-            raise invalid("steps", f"Say how many frames to predict: 1 to {schemas.MAX_STEPS}.")
-        return np.zeros((request.steps, 0), np.float32)
+        return np.zeros((steps_of(request), 0), np.float32)
     if request.steps is not None:
         raise invalid("steps", "This model takes actions and predicts one frame for each; leave out steps.")
     if request.actions is None:
         raise invalid("actions", "This model needs the actions from the last frame on.")
-    width = len(request.actions[0])
-    sizes = f"; {task_sizes(model)}" if model.heads else ""
-    if width > most:
-        raise invalid("actions", f"Actions of this model have 1 to {most} numbers{sizes}.")
-    message = f"All actions of a request must have as many numbers as the first{sizes}."
+    width, more = len(request.actions[0]), f"; {sizes}" if sizes else ""
+    if not least <= width <= most:
+        numbers = str(most) if least == most else f"{least} to {most}"
+        raise invalid("actions", f"Actions of this model have {numbers} numbers{more}.")
+    message = f"All actions of a request must have as many numbers as the first{more}."
     check_width("actions", request.actions, width, message)
     check_width("past_actions", request.past_actions, width, message)
     return np.array(request.actions, np.float32)
+
+
+def steps_of(request: schemas.PredictionRequest) -> int:
+    """Raises InvalidRequest if it does not say how many."""
+    if request.steps is None:
+        raise invalid("steps", f"Say how many frames to predict: 1 to {schemas.MAX_STEPS}.")
+    return request.steps
+
+
+def check_samples(request: schemas.PredictionRequest, stochastic: bool) -> None:
+    """Raises InvalidRequest if samples are wanted of a model that has none."""
+    if request.samples is not None and not stochastic:
+        raise invalid("samples", "This model is deterministic: leave out samples for its only prediction.")
+
+
+def check_frames(samples: int, steps: int) -> None:
+    """Raises TooMuchWork."""
+    if samples * steps > MAX_FUTURE_FRAMES:
+        raise TooMuchWork(("samples", samples), ("steps", steps), unit="frames", limit=MAX_FUTURE_FRAMES)
 
 
 def _edit(index: int, edit: schemas.Edit, request: schemas.PredictionRequest, model: ReadyWorldModel) -> Edit:
@@ -97,13 +116,13 @@ def _edit(index: int, edit: schemas.Edit, request: schemas.PredictionRequest, mo
     return Edit(edit.frame, edit.keypoint, (edit.x, edit.y), relative=False)
 
 
-def seen(request: schemas.ContextRequest, model: ReadyWorldModel, width: int) -> Seen:
+def seen(request: schemas.ContextRequest, model: ReadyModel, width: int) -> Seen:
     """What was seen; the actions between frames may be missing only where there are none to be known.
 
     Raises InvalidRequest, InvalidPicture.
     """
     between, given = len(request.frames) - 1, len(request.past_actions)
-    if model.world.decision_dim and given != between:
+    if width and given != between:
         message = f"{len(request.frames)} frames have {between} actions between them, not {given}."
         raise invalid("past_actions", message)
     past = np.array(request.past_actions, np.float32).reshape(between, width)

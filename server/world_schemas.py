@@ -1,4 +1,4 @@
-"""What travels over the wire for rewards, keypoints and predictions."""
+"""What travels over the wire for rewards, keypoints, predictions and interpolations."""
 
 from typing import Annotated
 
@@ -14,6 +14,8 @@ MAX_SAMPLES = 50
 MAX_EDITS = 100
 # Wider than any model: which width is right, the model says.
 _MAX_ACTUATORS = 64
+# More than any model follows: how many one does, it says.
+_MAX_OBJECTS = 64
 # Pixels: beyond any picture, within what networks bear.
 _FAR = 1000
 
@@ -23,12 +25,13 @@ Action = Annotated[
 ]
 ActionSequence = Annotated[list[Action], Field(min_length=1, max_length=MAX_STEPS, fail_fast=True)]
 Pixels = Annotated[float, Field(ge=-_FAR, le=_FAR)]
+Frames = Annotated[list[Base64Picture], Field(min_length=1, max_length=MAX_FRAMES, fail_fast=True)]
 
 
 class KeypointRequest(Options):
     """Frames to find keypoints in."""
 
-    frames: Annotated[list[Base64Picture], Field(min_length=1, max_length=MAX_FRAMES, fail_fast=True)]
+    frames: Frames
     """PNG or JPEG in base64 and of the model's size, the oldest first."""
 
 
@@ -95,6 +98,9 @@ class PredictionRequest(ContextRequest):
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, examples=[7])
     """Seed of the samples; drawn and returned if left out."""
 
+    objects: int | None = Field(default=None, ge=1, le=_MAX_OBJECTS, examples=[2])
+    """How many objects move there; needed by models that follow objects, refused by others."""
+
     edits: Annotated[list[Edit], Field(max_length=MAX_EDITS, fail_fast=True)] = []
     """Observed keypoints to move, in this order, before the model takes them in: the others react."""
 
@@ -108,6 +114,25 @@ class PredictionRequest(ContextRequest):
         return self
 
 
+class InterpolationRequest(Options):
+    """What has been seen before and after a gap, for models that follow objects."""
+
+    before: Frames
+    """The frames before the gap: PNG or JPEG in base64 and of the model's size, the oldest first."""
+
+    after: Frames
+    """The frames after it, likewise."""
+
+    steps: int = Field(ge=1, le=MAX_STEPS, examples=[12])
+    """Frames that are missing between them."""
+
+    objects: int = Field(ge=1, le=_MAX_OBJECTS, examples=[2])
+    """How many objects move there."""
+
+    render: bool = True
+    """Whether to draw the missing frames."""
+
+
 class Keypoint(Schema):
     """Where something is in a picture."""
 
@@ -119,6 +144,29 @@ class Keypoint(Schema):
 
     scale: float = Field(examples=[0.75])
     """How much there is of it, relative to the strongest keypoint of the frame."""
+
+
+class Position(Schema):
+    """Where an object is in a picture, as a normal distribution."""
+
+    x: float = Field(examples=[31.5])
+    """Pixels to the right; the centre of the top left pixel is (0, 0)."""
+
+    y: float = Field(examples=[18.25])
+    """Pixels down."""
+
+    covariance: list[list[float]] = Field(examples=[[[0.5, 0.1], [0.1, 0.75]]])
+    """Of x and y, in square pixels."""
+
+
+class ObjectPositions(Schema):
+    """Where one object was and will be."""
+
+    context: list[Position]
+    """In every frame of the request, given this frame and those before it."""
+
+    predicted: list[Position]
+    """After every step, given all frames of the request."""
 
 
 class RewardContent(Schema):
@@ -146,7 +194,7 @@ class Sample(Schema):
     """One future."""
 
     keypoints: list[list[Keypoint]]
-    """For every step its keypoints."""
+    """For every step its keypoints; none where the model has none."""
 
     frames: list[Base64Picture] | None
     """PNG; null if none were wanted."""
@@ -161,8 +209,20 @@ class PredictionContent(Schema):
     seed: int | None
     """Seed of the samples; null for the mean prediction."""
     context: list[list[Keypoint]]
-    """The keypoints of the frames of the request, after the edits."""
+    """The keypoints of the frames of the request, after the edits; none where the model has none."""
     samples: list[Sample]
+    positions: list[ObjectPositions] | None = None
+    """For every object its positions; null where the model follows no objects."""
+
+
+class InterpolationContent(Schema):
+    """What was between proper: the same request gives the same bytes."""
+
+    model: ModelRef
+    frames: list[Base64Picture] | None
+    """The missing frames as PNG; null if none were wanted."""
+    positions: list[list[Position]]
+    """For every object its position in each missing frame, given all frames of the request."""
 
 
 class RewardResponse(Answer, RewardContent):
@@ -175,3 +235,7 @@ class KeypointResponse(Answer, KeypointContent):
 
 class PredictionResponse(Answer, PredictionContent):
     """Predictions and how they came about."""
+
+
+class InterpolationResponse(Answer, InterpolationContent):
+    """The missing frames and how they came about."""

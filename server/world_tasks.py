@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.build import ReadyHead, ReadyWorldModel
+from planner.ready import ReadyHead, ReadyModel, ReadyWorldModel
 from planner.rollout import RollOut
 from server.tasks import Work, go_on
 from world_models.frames import to_bytes, to_tensor
@@ -30,18 +30,25 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class WorldTask:
-    """Work of a world model that cannot be cut short."""
+class ModelTask:
+    """Work of a model that cannot be cut short."""
 
     kind: ClassVar[str]
     least: ClassVar[float] = 1.0
 
-    model: ReadyWorldModel
+    model: ReadyModel
 
     @property
     def who(self) -> str:
-        """The world model."""
+        """The model."""
         return self.model.name
+
+
+@dataclass(frozen=True)
+class WorldTask(ModelTask):
+    """Work of a Struct-VRNN."""
+
+    model: ReadyWorldModel
 
 
 @dataclass(frozen=True)
@@ -109,12 +116,25 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Positions:
+    """Where J objects are in each of T frames: normal distributions in pixels (x right, y down)."""
+
+    means: Float[np.ndarray, "J T 2"]
+    covariances: Float[np.ndarray, "J T 2 2"]
+
+
+@dataclass(frozen=True)
 class PredictionOutcome:
-    """Keypoints are x, y in pixels and scale; ``seen`` those of the observed frames, after the edits."""
+    """Keypoints are x, y in pixels and scale; ``seen`` those of the observed frames, after the edits.
+
+    Models without keypoints have K = 0 of them; ``positions`` in observed frames and after every step are
+    there if the model follows objects.
+    """
 
     seen: Float[np.ndarray, "T K 3"]
     keypoints: Float[np.ndarray, "N L K 3"]
     pictures: UInt8[np.ndarray, "N L H W 3"] | None
+    positions: tuple[Positions, Positions] | None = None
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor, nn
+from tiny_models import ACTUATORS, TINY, VIDEOS, WORLDS, at_random
+from torch import Tensor
 
-from planner.build import ReadyPlanner, load_ready
+from planner.build import load_ready
 from planner.costs import ColorSegmenter
 from planner.hierarchy import Planner, Planning, Progress
+from planner.ready import ReadyPlanner
 from server.app import create_app
 from server.codecs import to_base64
 from server.protocol import configure
@@ -29,23 +31,11 @@ from server.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import read_model, write_model
 from world_models.frames import to_bytes
-from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards import RewardHead, RewardHeadConfig
 
 Picture = UInt8[np.ndarray, "H W 3"]
 START, GOAL = (12.0, 50.0), (47.0, 16.0)
-ACTUATORS = {"cartpole-balance": 1, "cheetah-run": 6}
-TINY = StructVRNNConfig(
-    widths=(0, 4, 8), keypoints=4, latent=3, hidden=16, posterior_width=16, blob_width=2.0, image_size=64
-)
-WORLDS = {
-    "tiny-dmc": {"tasks": tuple(ACTUATORS), "actions": 6},
-    "tiny-agents": {"image_size": 16},
-    "tiny-rnn": {"stochastic": False, "actions": 2},
-    "tiny-push": {"bodies": ("puck", "finger"), "actions": 2},
-}
-"""World models of a service by name: what differs from :data:`TINY`."""
 
 
 class GatedPlanner:
@@ -146,18 +136,6 @@ def picture_file(toy_bytes: Callable[[float, float], Picture]) -> Callable[..., 
     return encode
 
 
-def at_random(build: Callable[[], nn.Module]) -> nn.Module:
-    """A module with random weights, also where it would start from zeros."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.random.fork_rng(devices=[]):
-        module = build()
-    for name, parameter in module.named_parameters():
-        # Small steps, so that keypoints stay in the picture.
-        spread = (0.1 if "decoder" in name else 1.0) * parameter[0].numel() ** -0.5
-        parameter.data = spread * torch.randn(parameter.shape, generator=generator)
-    return module
-
-
 @pytest.fixture(scope="session")
 def world_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Model folders of :data:`WORLDS`; ``tiny-dmc`` has reward heads beside it."""
@@ -180,7 +158,30 @@ def world_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def worlds(world_folders: dict[str, Path]) -> Iterator[ModelService]:
     """A service that has the models of :data:`WORLDS`; it runs as long as the tests do."""
-    models = {name: load_ready(str(folder)) for name, folder in world_folders.items()}
+    with serving(world_folders) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def world_http(worlds: ModelService) -> TestClient:
+    """That service over HTTP in process."""
+    return in_process(worlds)
+
+
+@pytest.fixture(scope="session")
+def video_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Model folders of :data:`VIDEOS`."""
+    parent = tmp_path_factory.mktemp("videos")
+    for name, build in VIDEOS.items():
+        model = at_random(build)
+        write_model(parent / name, model.config, model, "")
+    return {name: parent / name for name in VIDEOS}
+
+
+@contextmanager
+def serving(folders: dict[str, Path]) -> Iterator[ModelService]:
+    """A service that has the models of these folders, warmed up."""
+    models = {name: load_ready(str(folder)) for name, folder in folders.items()}
     service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
     service.start()
     wait_until(lambda: service.unready() is None)
@@ -188,12 +189,23 @@ def worlds(world_folders: dict[str, Path]) -> Iterator[ModelService]:
     service.close()
 
 
+def in_process(service: ModelService) -> TestClient:
+    """A service over HTTP in process."""
+    app = create_app(service.settings, service)
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+
+
 @pytest.fixture(scope="session")
-def world_http(worlds: ModelService) -> TestClient:
+def videos(video_folders: dict[str, Path]) -> Iterator[ModelService]:
+    """A service that has the models of ``video_folders``; it runs as long as the tests do."""
+    with serving(video_folders) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def video_http(videos: ModelService) -> TestClient:
     """That service over HTTP in process."""
-    return TestClient(
-        create_app(worlds.settings, worlds), base_url="http://localhost", raise_server_exceptions=False
-    )
+    return in_process(videos)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import torch
 from fastapi.testclient import TestClient
 
 from envs.push import PushEnv
-from planner.build import PUCK_SEGMENTER, ReadyPlanner, push_controller
+from planner.build import PUCK_SEGMENTER, push_controller
+from planner.ready import ReadyPlanner
 from planner.rollout import Interrupted, drive
 from planner.suite_learned import control_by_goal, control_by_reward
 from server.action_tasks import ActionTask, example_action

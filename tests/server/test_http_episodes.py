@@ -14,10 +14,11 @@ from envs.push import PushEnv
 from envs.push_scene import path_length
 from envs.suite import SuiteEnv
 from planner.baselines import SimulatorController
-from planner.build import PUCK_SEGMENTER, ReadyPlanner, push_controller, simulator_servo
+from planner.build import PUCK_SEGMENTER, push_controller, simulator_servo
 from planner.costs import ObjectDistance
 from planner.episode import EpisodeConfig, Outcome, run_episode
 from planner.hierarchy import HierarchyConfig, Planner
+from planner.ready import ReadyPlanner
 from planner.rollout import Interrupted, RollOut, drive
 from planner.suite_episode import suite_episode
 from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of

@@ -13,7 +13,7 @@ import torch
 from fastapi.testclient import TestClient
 
 import envs  # noqa: F401 - registers the environments
-from planner.build import ReadyWorldModel
+from planner.ready import ReadyWorldModel
 from planner.rollout import Interrupted, drive
 from server.codecs import from_base64, to_base64
 from server.service import ModelService

@@ -11,7 +11,8 @@ import torch
 from fastapi.testclient import TestClient
 
 from planner import build
-from planner.build import ReadyWorldModel, load_ready
+from planner.build import load_ready
+from planner.ready import ReadyWorldModel
 from server.codecs import to_base64
 from server.service import ModelService
 from server.settings import Settings

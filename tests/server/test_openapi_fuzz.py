@@ -13,7 +13,8 @@ from schemathesis import Case, HookContext
 from schemathesis.engine import events, from_schema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from planner.build import ReadyPlanner, load_ready
+from planner.build import load_ready
+from planner.ready import ReadyPlanner
 from server.app import create_app
 from server.service import ModelService
 from server.settings import Settings
@@ -52,9 +53,12 @@ async def no_lifespan(receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-def service(ready_planner: ReadyPlanner, world_folders: Any, eventually: Any) -> Iterator[ModelService]:
+def service(
+    ready_planner: ReadyPlanner, world_folders: Any, video_folders: Any, eventually: Any
+) -> Iterator[ModelService]:
     """A planner and world models that are so small that many requests can be tried."""
-    models = {"toy": ready_planner} | {name: load_ready(str(path)) for name, path in world_folders.items()}
+    folders = world_folders | video_folders
+    models = {"toy": ready_planner} | {name: load_ready(str(path)) for name, path in folders.items()}
     settings = Settings(models=tuple(models))
     service = ModelService(settings, lambda name, device: models[name])
     service.start()

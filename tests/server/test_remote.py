@@ -16,11 +16,12 @@ from envs.push import PushEnv
 from envs.push_scene import Variation
 from planner import remote
 from planner.baselines import keyin_subgoals
-from planner.build import PUCK_SEGMENTER, ReadyPlanner, learned_servo
+from planner.build import PUCK_SEGMENTER, learned_servo
 from planner.cem import CemConfig
 from planner.episode import EpisodeConfig, run_episode
 from planner.evaluate import Push, evaluate
 from planner.hierarchy import HierarchyConfig
+from planner.ready import ReadyPlanner
 from planner.remote import RemoteController, check_settings, find_model, remote_subgoals
 from planner.service import Refusal
 from planner.servo import ServoConfig, ServoStep

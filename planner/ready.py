@@ -1,0 +1,69 @@
+"""Models that are ready to be used, with what a service has to say about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.costs import ColorSegmenter
+from planner.hierarchy import Planner
+from world_models.kalman.model import Kalman
+from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.rewards import RewardHead
+from world_models.svg import SVG
+
+
+@dataclass(frozen=True)
+class ReadyModel:
+    """A model with its weights and what a service has to say about it.
+
+    ``sha256`` is that of the model's manifest and names all its files exactly, ``version`` is its beginning,
+    ``weights_sha256`` names the weights alone; ``image_size`` is the side of the square pictures it takes.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    weights_sha256: str
+    image_size: int
+
+
+@dataclass(frozen=True)
+class ReadyPlanner(ReadyModel):
+    """A planner; ``segmenter`` finds the thing that is to be moved."""
+
+    planner: Planner
+    segmenter: ColorSegmenter
+
+
+@dataclass(frozen=True)
+class ReadyHead:
+    """A reward head; ``sha256`` is that of its manifest."""
+
+    head: RewardHead
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ReadyWorldModel(ReadyModel):
+    """A Struct-VRNN, and the reward heads that read its states by task."""
+
+    world: StructVRNN
+    heads: Mapping[str, ReadyHead]
+
+
+@dataclass(frozen=True)
+class ReadySVG(ReadyModel):
+    """An SVG model of pictures."""
+
+    world: SVG
+
+
+@dataclass(frozen=True)
+class ReadyKalman(ReadyModel):
+    """A Kalman model, which follows objects."""
+
+    world: Kalman
+
+
+Predictor = ReadyWorldModel | ReadySVG | ReadyKalman
+"""What predicts frames."""
+Ready = ReadyPlanner | Predictor
