@@ -1,6 +1,7 @@
 """How alike pictures are: SSIM and PSNR."""
 
 import math
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -100,6 +101,8 @@ def _smooth(maps: Float[Tensor, "*B H W"]) -> Float[Tensor, "*B h w"]:
     return _band(maps.shape[-2], maps.device) @ maps @ _band(maps.shape[-1], maps.device).T
 
 
+@cache
+@torch.inference_mode(False)  # what is kept is used outside of inference, too
 def _band(side: int, device: torch.device) -> Float[Tensor, "side-10 side"]:
     """One row per place where the window fits."""
     if side < WINDOW:

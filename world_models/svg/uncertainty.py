@@ -1,0 +1,76 @@
+"""Does the learned prior know when walls are hit (section 4.2, Fig. 6)? It is shown true frames only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from world_models.data import SequenceDataset
+from world_models.frames import to_tensor
+from world_models.precision import autocast
+from world_models.svg.model import SVG
+
+BATCH = 25
+RESAMPLED = 1000
+"""How often videos are drawn with replacement for an interval."""
+KNOWN = 2
+"""From this frame on, counted from 0, the velocity can be known from frames before."""
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """The prior's standard deviation of frames 1..T-1, mean over the latent's dimensions.
+
+    Attributes:
+        fresh: True where a frame is the first to show a new velocity of a digit: the one after a hit.
+    """
+
+    values: Float[np.ndarray, "n T-1"]
+    fresh: Bool[np.ndarray, "n T-1 digits"]
+
+
+@torch.no_grad()
+def measure_spreads(model: SVG, data: SequenceDataset, start: int, digits: int) -> Spreads:
+    """Of all videos from ``start`` on; their first ``digits`` states say where a digit hits a wall."""
+    device, values, fresh = next(model.parameters()).device, [], []
+    for batch in data.batches(BATCH, start):
+        with autocast(device):
+            spread = model.prior_spread(to_tensor(batch.frames, device))
+        values.append(spread.float().mean(-1).cpu().numpy())
+        fresh.append(batch.states[:, :-1, :digits] > 0.5)
+    return Spreads(np.concatenate(values), np.concatenate(fresh))
+
+
+def compare_spreads(spreads: Spreads, generator: np.random.Generator) -> dict[str, Any]:
+    """Mean at frames with a new velocity over that at others, with a 95 % bootstrap interval over videos.
+
+    The first predicted frame counts in ``ratio_with_first_frame`` only: nobody can know the velocity there.
+    """
+    skipped = KNOWN - 1
+    late = Spreads(spreads.values[:, skipped:], spreads.fresh[:, skipped:])
+    return {
+        "videos": len(spreads.values),
+        "frames": spreads.values.shape[1] + 1,
+        "at_new_velocity": float(late.values[late.fresh.any(-1)].mean()),
+        "elsewhere": float(late.values[~late.fresh.any(-1)].mean()),
+        "ratio": _ratio(late, generator),
+        "ratio_with_first_frame": _ratio(spreads, generator),
+    }
+
+
+def _ratio(spreads: Spreads, generator: np.random.Generator) -> dict[str, float]:
+    fresh = spreads.fresh.any(-1)
+    parts = [(spreads.values * mask).sum(1) for mask in (fresh, ~fresh)]
+    parts += [mask.sum(1) for mask in (fresh, ~fresh)]
+    table = np.stack(parts, axis=-1)
+    drawn = generator.integers(len(table), size=(RESAMPLED, len(table)))
+    low, high = np.quantile([_divide(table[rows].sum(0)) for rows in drawn], [0.025, 0.975])
+    return {"mean": _divide(table.sum(0)), "low": float(low), "high": float(high)}
+
+
+def _divide(sums: Float[np.ndarray, "4"]) -> float:
+    """Mean of the one kind of frame over that of the other."""
+    at, elsewhere, count, rest = sums
+    return float((at / count) / (elsewhere / rest))
