@@ -6,6 +6,8 @@ keyframe table, all methods on held-out sequences.
 ``python -m world_models.evaluate rewards --out rewards.json``: the table of reward prediction, all arms.
 ``python -m world_models.evaluate struct-vrnn-dmc --out struct-vrnn-dmc.json``: tracking errors, diversity,
 SSIM and PSNR, all arms.
+``python -m world_models.evaluate svg --out svg.json``: SVG on Stochastic Moving Digits, SSIM of the best of
+100 samples, directions after a wall, the prior's spread, and pictures.
 """
 
 import shlex
@@ -22,6 +24,8 @@ from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin, figur
 from world_models.struct_vrnn import reward_table, tracking_table
 from world_models.struct_vrnn.evaluation import TrackingEvaluation, evaluate_tracking
 from world_models.struct_vrnn.reward_table import RewardEvaluation, evaluate_rewards
+from world_models.svg import score_table
+from world_models.svg.evaluation import SVGEvaluation, evaluate_svg
 
 EVALUATIONS: dict[str, tuple[type[BaseModel], Callable[[Any, str], str]]] = {
     "keyin-push": (KeyInEvaluation, lambda job, _: figure_lines(evaluate_keyin(job))),
@@ -37,6 +41,7 @@ EVALUATIONS: dict[str, tuple[type[BaseModel], Callable[[Any, str], str]]] = {
         TrackingEvaluation,
         lambda job, command: tracking_table.markdown_tables(evaluate_tracking(job, command)),
     ),
+    "svg": (SVGEvaluation, lambda job, command: score_table.markdown_tables(evaluate_svg(job, command))),
 }
 """By name: the settings, and what measures. It is given the settings and the command that started it, writes
 its results, answers what to print, and raises ValueError or RuntimeError where something is wrong."""

@@ -40,8 +40,8 @@ class SVGEvaluation(Protocol):
 
     Attributes:
         models: model folders, named by their last part.
-        starts: folder of folders of videos that share their start, one digit each; none unless given.
-        path: folder of videos that share the whole path of their digits; none unless given.
+        starts: folder of folders of videos that share their start, one digit each; None leaves them out.
+        path: folder of videos that share the whole path of their digits; None leaves it out.
         out: JSON file to write; scores are kept, and pictures put, beside it.
         workers: processes that share the videos, of one thread each.
     """
