@@ -29,7 +29,8 @@ class KeyframeEvaluation(BaseModel):
 
     Attributes:
         runs: trained runs as ``dataset:method:seed=folder``; data sets brownian and push, methods
-            static-learned and keyin (they use ``folder/model``) and surprise (also ``folder/svg``).
+            static-learned and keyin (they use ``folder/model``, a KeyIn model) and surprise (an SVG with a
+            fixed prior in ``folder/model``, or the one that taught a KeyIn model, in ``folder/svg``).
         brownian: data folder; its rows are left out if there is none.
         push: data folder; its rows are left out if there is none.
         out: JSON file to write.

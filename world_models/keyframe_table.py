@@ -1,7 +1,7 @@
 """The keyframe table (KeyIn, Table 1): every method on held-out sequences of one data set."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,14 +21,17 @@ from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor
 from world_models.keyin.reconstruction import decode, embed, imagine, reconstruct
 from world_models.keyin.segmentation import segment_costs
-from world_models.svg.keyframes import surprise_keyframes
+from world_models.svg.keyframes import LAG, surprise_keyframes
 from world_models.svg.latent import LatentSVG
+from world_models.svg.model import SVG
 
 DatasetName = Literal["brownian", "push"]
 Learned = Literal["static-learned", "surprise", "keyin"]
 
 CHUNK = 64
 """Sequences looked at together."""
+KEYFRAMES = 6
+"""M, keyframes that a method without a model of its own for them points to."""
 RANDOM_SEEDS = 3
 AVERAGED = 1000
 """Training sequences over which static-learned averages its costs."""
@@ -103,12 +106,12 @@ class TrainedRun:
         return cls(parts[0], parts[1], int(parts[2]), Path(folder))  # type: ignore[arg-type]
 
 
-def trivial_rows(dataset: str, flags: Bool[Tensor, "B N+1"], keyframes: int = 6) -> Iterator[Row]:
+def trivial_rows(dataset: str, flags: Bool[Tensor, "B N+1"]) -> Iterator[Row]:
     """Random, Constant, Static and Jumpy, which need no model."""
     protocol, count = PROTOCOLS[dataset], len(flags)
     for seed in range(RANDOM_SEEDS):
         generator = torch.Generator().manual_seed(seed)
-        times = random_times(count, keyframes, protocol.random, generator)
+        times = random_times(count, KEYFRAMES, protocol.random, generator)
         yield table_row(dataset, "random", seed, score(times, flags))
     for method in ("constant", "static", "jumpy"):
         times = pattern_times(count, getattr(protocol, method))
@@ -124,15 +127,14 @@ def learned_row(
         CheckpointError: a model folder is missing or damaged.
         ValueError: the model does not fit the data.
     """
-    model = load_model(run, data, device)
     flags = read_flags(run.dataset, data, start)
+    if run.method == "surprise":
+        return table_row(run.dataset, run.method, run.seed, score(_surprise(run, data, start, device), flags))
+    model = load_model(run, data, device)
     if run.method == "static-learned":
         offsets = learned_pattern(model, data, min(AVERAGED, start))
         row = table_row(run.dataset, run.method, run.seed, score(pattern_times(len(flags), offsets), flags))
         return row | {"offsets": offsets}
-    if run.method == "surprise":
-        svg = LatentSVG.load(run.folder / "svg", device)
-        return table_row(run.dataset, run.method, run.seed, score(_surprise(model, svg, data, start), flags))
     parts = [
         _score_keyin(model, frames, PROTOCOLS[run.dataset].thing, generator)
         for frames in _pictures(data, start, device, f"{run.dataset} {run.seed}")
@@ -209,14 +211,30 @@ def _score_keyin(
 
 
 @torch.no_grad()
-def _surprise(model: KeyIn, svg: LatentSVG, data: SequenceDataset, start: int) -> Int[Tensor, "B M"]:
-    """Keyframes where SVG-FP is surprised, seen through the run's autoencoder (Algorithm 3)."""
-    device, config = next(model.parameters()).device, model.config
+def _surprise(run: TrainedRun, data: SequenceDataset, start: int, device: torch.device) -> Int[Tensor, "B M"]:
+    """Keyframes where SVG-FP is surprised (Algorithm 3)."""
+    surprise, context = _surprise_of(run, data, device), PROTOCOLS[run.dataset].context
     times = []
     for frames in _pictures(data, start, device, "surprise"):
-        surprise = svg.surprise(embed(model, frames))[:, config.context - 1 :]
-        times.append(surprise_keyframes(surprise, config.keyframes).cpu())
+        found = surprise(frames)[:, context - 1 :]
+        times.append(surprise_keyframes(found, min(KEYFRAMES, found.shape[1] - LAG)).cpu())
     return torch.cat(times)
+
+
+def _surprise_of(
+    run: TrainedRun, data: SequenceDataset, device: torch.device
+) -> Callable[[Float[Tensor, "B T C H W"]], Float[Tensor, "B T-1"]]:
+    """SVG-FP on pictures, or on the embeddings of the KeyIn model that learned from its keyframes."""
+    if (run.folder / "svg").exists():
+        model, latent = load_model(run, data, device), LatentSVG.load(run.folder / "svg", device)
+        return lambda frames: latent.surprise(embed(model, frames))
+    svg = SVG.load(run.folder / "model", device)
+    wanted, shape = (svg.config.image_size, svg.config.image_size, svg.config.channels), data.shapes["frames"]
+    if shape[1:] != wanted:
+        raise ValueError(f"{run.folder} is for pictures of {wanted}; {run.dataset} has {shape[1:]}")
+    if svg.config.prior != "fixed":
+        raise ValueError(f"{run.folder} has a {svg.config.prior} prior; the baseline is SVG with a fixed one")
+    return svg.surprise
 
 
 def _pictures(

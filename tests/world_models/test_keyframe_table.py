@@ -20,7 +20,8 @@ from world_models.keyframe_table import TrainedRun, learned_pattern
 from world_models.keyin import KeyIn
 from world_models.keyin.reconstruction import reconstruct
 from world_models.presets import KEYIN_DEBUG
-from world_models.svg import LatentSVG, LatentSVGConfig
+from world_models.svg import SVG, LatentSVG, LatentSVGConfig, SVGConfig
+from world_models.svg.keyframes import surprise_keyframes
 
 CONFIG = KEYIN_DEBUG.model
 
@@ -49,6 +50,19 @@ def run(tmp_path_factory):
         sizes = LatentSVGConfig(embedding=CONFIG.embedding, hidden=8)
         write_model(folder / "model", CONFIG, KeyIn(CONFIG), "")
         write_model(folder / "svg", sizes, LatentSVG(sizes), "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """SVG on the pictures themselves, by prior."""
+    folder = tmp_path_factory.mktemp("svg")
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(torch.Generator().manual_seed(0).get_state())
+        for prior in ("fixed", "learned"):
+            recurrent = LatentSVGConfig(prior=prior, embedding=8, latent=2, hidden=8)
+            sizes = SVGConfig(image_size=16, channels=3, dense=8, recurrent=recurrent)
+            write_model(folder / prior / "model", sizes, SVG(sizes), "")
     return folder
 
 
@@ -156,3 +170,28 @@ def test_intervals_over_seeds():
         line
         == "| push | keyin | 3 | 9 | 0.930 ± 0.090 | 0.500 ± 0.000 | 0.500 ± 0.000 | 1.000 ± 0.000 | - | - |"
     )
+
+
+def test_svg_on_pictures_is_surprised_where_it_says(data, pictures, tmp_path):
+    rows = evaluate_keyframes(job(data, tmp_path, f"push:surprise:0={pictures / 'fixed'}"))
+    sequences = SequenceDataset(data)[6:10]
+    with torch.no_grad():
+        surprise = SVG.load(pictures / "fixed" / "model").surprise(to_tensor(sequences.frames))
+    times = surprise_keyframes(surprise, 5)
+    flags = torch.from_numpy(sequences.keyframes)
+    assert rows[-1]["method"] == "surprise"
+    assert rows[-1]["f1"] == pytest.approx(float(score(times, flags).f1.mean()))
+
+
+def test_svg_of_other_pictures_or_prior_is_refused(data, pictures, tmp_path):
+    with pytest.raises(ValueError, match="has a learned prior"):
+        evaluate_keyframes(job(data, tmp_path, f"push:surprise:0={pictures / 'learned'}"))
+    small = Sequences(
+        np.zeros((4, 7, 8, 8, 3), np.uint8),
+        np.zeros((4, 6, 2), np.float32),
+        np.zeros((4, 7), bool),
+        np.zeros((4, 7, 4), np.float32),
+    )
+    write_shard(shard_path(tmp_path / "small", 0), small, {"seed": 0})
+    with pytest.raises(ValueError, match=r"is for pictures of \(16, 16, 3\)"):
+        evaluate_keyframes(job(tmp_path / "small", tmp_path, f"push:surprise:0={pictures / 'fixed'}"))
