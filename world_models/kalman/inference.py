@@ -55,18 +55,17 @@ class InferenceNetwork(nn.Module):
         nn.init.constant_(self.log_variance.bias, -3.0)
 
     def forward(
-        self, frames: Float[Tensor, "B T 1 H W"], model: LGSSM, objects: int, state: Tensor | None
+        self, evidence: Float[Tensor, "B T H W"], model: LGSSM, objects: int, state: Tensor | None
     ) -> Inferred:
-        """The Gaussians of ``objects`` objects; ``model`` without gradients."""
+        """The Gaussians of ``objects`` objects, from the reader's evidence; ``model`` without gradients."""
         if state is None:
-            start = model.start(len(frames), objects)
+            start = model.start(len(evidence), objects)
             # Covariances are the same for all: those of a single row will do.
             belief = replace(start, covariances=start.covariances[:1, :1])
-            memory = list(self.first[objects - 1, :objects].tanh().expand(len(frames), -1, -1).unbind(1))
+            memory = list(self.first[objects - 1, :objects].tanh().expand(len(evidence), -1, -1).unbind(1))
         else:
             memory = list(state[..., : self.config.state].unbind(1))
             belief = self._unpack(state[..., self.config.state :], model)
-        evidence = self.reader.evidence(frames)
         means, log_variances = [], []
         for left in evidence.unbind(1):
             expected, covariance = emit(model, belief).moments()

@@ -11,8 +11,8 @@ from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.dynamics import Dynamics
-from world_models.kalman.inference import Inferred, InferenceNetwork
-from world_models.kalman.lgssm import LGSSM, kalman_filter, predict
+from world_models.kalman.inference import InferenceNetwork, Inferred
+from world_models.kalman.lgssm import LGSSM, kalman_filter
 from world_models.kalman.renderer import Renderer
 
 GRID = 64
@@ -69,10 +69,11 @@ class Kalman(nn.Module):
             ValueError: if the model does not know so many objects, or pictures have another size.
         """
         self._check(frames, objects)
+        evidence = self.inference.reader.evidence(frames)
         with torch.autocast(frames.device.type, enabled=False):
             known = self.dynamics()
             fixed = LGSSM(**{field.name: getattr(known, field.name).detach() for field in fields(known)})
-            return self.inference(frames.float(), fixed, objects, state)
+            return self.inference(evidence, fixed, objects, state)
 
     def to_pixels(self, places: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
         """Latent positions as places in the picture, x right and y down."""
@@ -93,7 +94,7 @@ class Kalman(nn.Module):
         places = torch.cartesian_prod(axis, axis)
         pixels = torch.arange(float(self.config.image_size), device=axis.device)
         drawn = self.render(places[:, None]).sigmoid().squeeze(-3).double()
-        drawn = drawn * (drawn > 0.1)
+        drawn = drawn * (drawn > 0.2 * drawn.max())
         mass = drawn.sum(dim=(-2, -1))
         usual = mass[mass > 0].median()
         kept = (mass > 0.7 * usual) & (mass < 1.3 * usual)
@@ -123,7 +124,7 @@ class KalmanState:
 class KalmanWorld(nn.Module):
     """The model with its number of objects fixed, as a :class:`~world_models.interface.WorldModel`.
 
-    Nobody acts: decisions have size 0, and only say how far to look ahead. Features are the N latent positions.
+    Nobody acts: decisions have size 0, and only say how far to look ahead. Features are N latent positions.
 
     Raises:
         ValueError: if the model does not know so many objects.

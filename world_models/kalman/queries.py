@@ -87,7 +87,7 @@ def interpolate(
     """The ``steps`` frames between two runs of frames (section 3.5).
 
     Frames are first generated from those before; inference sees these and goes on with the frames after, so
-    that objects keep their identity. Then all inferred positions are smoothed, with the steps between missing.
+    that objects keep their identity. Then all that was inferred is smoothed, with the steps between missing.
 
     Raises:
         ValueError: if there are no steps.

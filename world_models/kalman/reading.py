@@ -1,5 +1,6 @@
 """Reading one object's place off a picture, near where it is expected."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,10 @@ from torch import Tensor, nn
 
 FAR = 1e-4
 """What attention is left far outside the window, per axis: an object that was lost can be found again."""
+RANK = 3
+"""Separable parts of the filter."""
+BRIGHT = 14.0
+"""Logit of a white area against a black one, before training."""
 NARROWEST = 0.02
 """Least half width of a window, in half pictures."""
 
@@ -26,7 +31,8 @@ class Glimpse:
 class Reader(nn.Module):
     """Evidence for objects in all places, and attention to a part of it.
 
-    A filter gives every pixel a logit of how much it looks like an object's middle. Attention is the
+    A filter, the sum of a few separable ones, gives every pixel a logit of how much it looks like an object's
+    middle. Attention is the
     softmax of the logits within a Gaussian window; the place is the mean under the attention. A second look
     with a narrower window settles on one object where the first has found two. What an object has claimed is
     taken out of the evidence, before the next one looks (explaining away).
@@ -34,10 +40,10 @@ class Reader(nn.Module):
 
     def __init__(self, image_size: int, filter_size: int) -> None:
         super().__init__()
-        self.filter = nn.Conv2d(1, 1, filter_size, padding="same")
         pixel = 2.0 / image_size
-        nn.init.constant_(self.filter.weight, 14.0 / filter_size**2)  # a box blur: bright is likely
-        nn.init.zeros_(self.filter.bias)
+        taps = torch.full((2, RANK, filter_size), math.sqrt(BRIGHT) / filter_size)
+        taps[:, 1:] = 0.05 * torch.randn(2, RANK - 1, filter_size)
+        self.taps = nn.Parameter(taps)  # the first part is a box blur: bright is likely
         self.log_narrow = nn.Parameter(torch.tensor(3.0 * pixel).log())
         self.log_claimed = nn.Parameter(torch.tensor(2.0 * pixel).log())
         self.claim = nn.Parameter(torch.tensor(3.0))
@@ -46,9 +52,19 @@ class Reader(nn.Module):
 
     def evidence(self, frames: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, "*B H W"]:
         """Unnormalised softmax of the logits."""
-        logits = self.filter(frames.flatten(0, -4)).squeeze(-3)
+        across, down = self._shifts(frames.shape[-1]).unbind(0)
+        parts = [y @ (frames.squeeze(-3) @ x.mT) for x, y in zip(across, down, strict=True)]
+        logits = torch.stack(parts).sum(dim=0).float()
         highest = logits.detach().amax(dim=(-2, -1), keepdim=True)
-        return (logits - highest).clamp(min=-30.0).exp().view(*frames.shape[:-3], *frames.shape[-2:])
+        return (logits - highest).clamp(min=-30.0).exp()
+
+    def _shifts(self, size: int) -> Float[Tensor, "2 R P P"]:
+        """The filter's parts as matrices: entry ``[i, j]`` says how pixel j counts for pixel i."""
+        reach = self.taps.shape[-1] // 2
+        pixel = torch.arange(size, device=self.taps.device)
+        offset = pixel - pixel[:, None]
+        taken = self.taps[..., (offset + reach).clamp(0, self.taps.shape[-1] - 1)]
+        return torch.where(offset.abs() <= reach, taken, 0.0)
 
     def look(
         self, evidence: Float[Tensor, "B H W"], centre: Float[Tensor, "B 2"], width: Float[Tensor, "B 2"]

@@ -15,8 +15,8 @@ DARK = -4.6
 class Renderer(nn.Module):
     """Objects are written into a state one after the other, each where its attention mask is (eq. 1, 2).
 
-    What the paper leaves to chance is drawn so that it is of use at once: every entry of mask and contribution
-    starts as a soft half-plane whose edge is somewhere in the picture.
+    Weights start out of use, not anywhere: every entry of mask and contribution is a soft half-plane whose
+    edge is somewhere in the picture.
     """
 
     def __init__(self, image_size: int, canvas: int, scale: float) -> None:
