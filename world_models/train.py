@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from world_models.action_recognition import ActionRun, train_action_recognition
 from world_models.kalman.ed_lstm_training import ED_LSTM_PRESETS, EDLSTMRun, train_ed_lstm
+from world_models.kalman.training import KALMAN_PRESETS, KalmanRun, train_kalman
 from world_models.keyin.run import KeyInRun, train_keyin
 from world_models.presets import PRESETS, TAP_PRESETS
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
@@ -28,6 +29,7 @@ TRAININGS: dict[type[BaseModel], Callable[[Any, str], Path]] = {
     StructVRNNRun: train_struct_vrnn,
     RewardRun: train_rewards,
     ActionRun: train_action_recognition,
+    KalmanRun: train_kalman,
     EDLSTMRun: train_ed_lstm,
 }
 """What runs a training of each kind: given the run and the command that started it, it answers the model's
@@ -43,6 +45,8 @@ def presets() -> dict[str, tuple[str, BaseModel]]:
         named[name] = (text, TapRun(recipe=tap, out=runs / name))
     for name, (text, folder, struct) in STRUCT_VRNN_PRESETS.items():
         named[name] = (text, StructVRNNRun(recipe=struct, data=folder, out=runs / name))
+    for name, (text, kalman) in KALMAN_PRESETS.items():
+        named[name] = (text, KalmanRun(recipe=kalman, out=runs / name))
     for name, (text, ed_lstm) in ED_LSTM_PRESETS.items():
         named[name] = (text, EDLSTMRun(recipe=ed_lstm, out=runs / name))
     named["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
