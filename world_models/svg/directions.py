@@ -25,7 +25,7 @@ REACH = 5
 CELLS = 2 * REACH + 1
 DIM = 0.25
 """Darker pixels are no part of a digit."""
-VIDEOS, SAMPLES = 250, 20
+VIDEOS, SAMPLES = 100, 50
 """How many videos of a data set a model sees, and how often it continues each."""
 BATCH = 250
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from pydantic import field_validator
+from tqdm import tqdm
 
 from world_models.checkpoint import read_model, write_bytes
 from world_models.data import DataError, SequenceDataset, read_attributes
@@ -113,7 +114,8 @@ def _directions(models: Mapping[str, SVG], job: SVGEvaluation) -> list[dict[str,
     """Fig. 5: the examples in the order of their first walls."""
     if job.starts is None:
         return []
-    examples = [(measure_example(models, folder, job), folder) for folder in _examples(job.starts)]
+    folders = tqdm(_examples(job.starts), "directions")
+    examples = [(measure_example(models, folder, job), folder) for folder in folders]
     examples.sort(key=lambda found: found[0].first_wall)
     draw_directions([example for example, _ in examples], job.seen, _beside(job, "directions"))
     return [summarise_example(example, folder, job) for example, folder in examples]

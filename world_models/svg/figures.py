@@ -29,7 +29,7 @@ def draw_curves(methods: Mapping[str, Any], seen: int, path: Path) -> None:
         path: PNG to write.
     """
     pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4))
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for axis, (measure, label) in zip(axes, {"ssim": "SSIM", "psnr": "PSNR in dB"}.items(), strict=True):
         for name, found in methods.items():
             curve = found["per_step"][f"{measure}_best"]
@@ -37,6 +37,7 @@ def draw_curves(methods: Mapping[str, Any], seen: int, path: Path) -> None:
             axis.plot(times, curve["mean"], label=name)
             axis.fill_between(times, curve["low"], curve["high"], alpha=0.3)
         axis.set(xlabel="frame", ylabel=f"{label} of the best sample")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     axes[0].legend()
     _save(figure, path)
@@ -81,7 +82,7 @@ def draw_directions(examples: Sequence[Example], seen: int, path: Path) -> None:
     for line, (example, name) in zip(axes, rows, strict=True):
         counts = example.truth if name == "truth" else example.models[name]
         for step, axis in enumerate(line[:-1]):
-            # A step of full brightness at 1 % of the videos or more shows how far apart they go.
+            # Square roots, so that what is rare can be seen beside what is certain.
             axis.imshow(counts[step] ** 0.5, cmap="magma", vmin=0, extent=[-REACH, REACH, REACH, -REACH])
             axis.set(xticks=[], yticks=[])
             axis.set_title(str(step + seen), fontsize=7, pad=2)
@@ -90,8 +91,8 @@ def draw_directions(examples: Sequence[Example], seen: int, path: Path) -> None:
         last.set(xticks=[], yticks=[], xlim=(0, 63), ylim=(63, 0), aspect="equal")
         last.set_title(f"wall at {example.first_wall}", fontsize=7, pad=2)
         last.plot(*example.path.T, ".-", color="black", markersize=3, linewidth=1)
-    figure.subplots_adjust(left=0.1, right=0.99, top=0.96, bottom=0.02, wspace=0.08, hspace=0.35)
-    _save(figure, path, tight=False)
+    figure.subplots_adjust(wspace=0.08, hspace=0.35)
+    _save(figure, path)
 
 
 def draw_prior_spread(spreads: Mapping[str, Spreads], path: Path) -> None:
@@ -100,7 +101,8 @@ def draw_prior_spread(spreads: Mapping[str, Spreads], path: Path) -> None:
     Vertical lines are frames that first show a new velocity, one colour per digit.
     """
     pyplot = _pyplot()
-    figure, axes = pyplot.subplots(len(spreads), 1, figsize=(12, 3.2 * len(spreads)), squeeze=False)
+    size = (12, 3.2 * len(spreads))
+    figure, axes = pyplot.subplots(len(spreads), 1, figsize=size, squeeze=False, layout="constrained")
     for axis, (name, found) in zip(axes[:, 0], spreads.items(), strict=True):
         times = np.arange(1, found.values.shape[1] + 1)
         mean, deviation = found.values.mean(0), found.values.std(0)
@@ -135,10 +137,8 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def _save(figure: Any, path: Path, tight: bool = True) -> None:
-    if tight:
-        figure.tight_layout()
+def _save(figure: Any, path: Path) -> None:
     buffer = BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
+    figure.savefig(buffer, dpi=DPI, format="png", bbox_inches="tight")
     _pyplot().close(figure)
     write_bytes(path, buffer.getvalue())
