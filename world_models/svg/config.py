@@ -46,8 +46,9 @@ class SVGConfig(BaseModel):
     Attributes:
         image_size: side of the square pictures in pixels, a multiple of 8.
         channels: colours of a picture.
-        widths: feature maps at a half, a quarter and an eighth of the picture's side.
-        bottleneck: feature maps at an eighth of the side that the dense layers see.
+        widths: feature maps at a quarter and an eighth of the picture's side.
+        bottleneck: feature maps at an eighth of the side that the dense layers see and make.
+        strokes: feature maps of the decoder's last layer but one, at a quarter of the side.
         dense: width of the dense layers between feature maps and embedding.
         recurrent: the networks that predict embeddings.
     """
@@ -57,8 +58,9 @@ class SVGConfig(BaseModel):
     kind: Literal["svg"] = "svg"
     image_size: Annotated[int, Field(gt=0, multiple_of=8)] = 64
     channels: Positive = 1
-    widths: tuple[Positive, Positive, Positive] = (16, 32, 64)
-    bottleneck: Positive = 16
+    widths: tuple[Positive, Positive] = (32, 64)
+    bottleneck: Positive = 12
+    strokes: Positive = 48
     dense: Positive = 256
     recurrent: LatentSVGConfig = LatentSVGConfig(prior="learned", embedding=128)
 

@@ -11,7 +11,7 @@ from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.svg.config import SVGConfig
 from world_models.svg.latent import LatentState, LatentSVG
-from world_models.svg.vision import Skips, Vision
+from world_models.svg.vision import Decoder, Encoder, Skips
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class SVG(nn.Module):
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
         self.config = config
-        self.vision = Vision(config)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
         self.dynamics = LatentSVG(config.recurrent)
 
     @classmethod
@@ -80,7 +81,7 @@ class SVG(nn.Module):
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Embeddings of single frames, of mean 0 and variance 1."""
-        return self.vision.embed(self.vision.look(frames))
+        return self.encoder(self.encoder.look(frames))
 
     def embed_videos(self, frames: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B T F"]:
         """Embeddings of every frame of videos."""
@@ -88,7 +89,7 @@ class SVG(nn.Module):
 
     def skips(self, frames: Float[Tensor, "B C H W"]) -> Skips:
         """What :meth:`decode` takes over from frames of the same videos."""
-        return self.vision.skips(self.vision.look(frames))
+        return self.decoder.skips(self.encoder.look(frames))
 
     def decode(self, features: Float[Tensor, "B*N F"], skips: Skips | None = None) -> Tensor:
         """Pictures ``[B*N, C, H, W]`` in [0, 1] of embeddings.
@@ -97,7 +98,7 @@ class SVG(nn.Module):
             features: N embeddings of each video, those of one video in a row.
             skips: of the last true frame of each of the B videos; None where no frame is at hand.
         """
-        return self.vision.decode(features, skips)
+        return self.decoder(features, skips)
 
     @torch.no_grad()
     def sample(

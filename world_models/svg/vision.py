@@ -17,95 +17,103 @@ DARK = -3.0
 
 
 @dataclass(frozen=True)
-class Skips:
-    """What the decoder adds to its own feature maps, made from one frame of each video.
-
-    A convolution of two stacked inputs is the sum of two convolutions, so that the share of the frame can be
-    computed once for all pictures of its video.
-
-    Attributes:
-        dense: what is in the frame, for the dense layer.
-        maps: for the feature maps at an eighth, a quarter and half of the picture's side.
-    """
-
-    dense: Float[Tensor, "B M"]
-    maps: tuple[Float[Tensor, "B C h w"], ...]
-
-    def repeat(self, times: int) -> "Skips":
-        """Every row ``times`` times in a row."""
-        maps = tuple(part.repeat_interleave(times, 0) for part in self.maps)
-        return Skips(self.dense.repeat_interleave(times, 0), maps)
-
-
-@dataclass(frozen=True)
 class Seen:
-    """What the encoder's layers see in a frame.
+    """What the encoder's layers see in frames.
 
     Attributes:
-        maps: feature maps at half, a quarter and an eighth of the picture's side.
+        fine: feature maps at a quarter of the picture's side.
+        coarse: at an eighth.
         dense: the layer before the embedding.
     """
 
-    maps: list[Float[Tensor, "B C h w"]]
+    fine: Float[Tensor, "B P h w"]
+    coarse: Float[Tensor, "B Q h/2 w/2"]
     dense: Float[Tensor, "B M"]
 
+    def rows(self, which: slice) -> "Seen":
+        """Of some of the frames."""
+        return Seen(*(part[which] for part in vars(self).values()))
 
-class Vision(nn.Module):
-    """Pictures <-> embeddings of mean 0 and variance 1."""
+
+@dataclass(frozen=True)
+class Skips:
+    """What the decoder adds to its own layers, made from one frame of each video.
+
+    A convolution of two stacked inputs is the sum of two convolutions, so that the share of the frame can be
+    computed once for all pictures of its video.
+    """
+
+    fine: Float[Tensor, "B P h w"]
+    coarse: Float[Tensor, "B Q h/2 w/2"]
+    dense: Float[Tensor, "B M"]
+
+    def repeat(self, times: int) -> "Skips":
+        """Every row ``times`` times in a row."""
+        return Skips(*(part.repeat_interleave(times, 0) for part in vars(self).values()))
+
+
+class Encoder(nn.Module):
+    """Pictures -> embeddings of mean 0 and variance 1."""
 
     def __init__(self, config: SVGConfig) -> None:
         super().__init__()
-        half, quarter, eighth = config.widths
-        self.side = config.image_size // 8
-        features, flat = config.recurrent.embedding, config.bottleneck * self.side**2
-        ends = ((config.channels, half), (half, quarter), (quarter, eighth))
-        self.down = nn.ModuleList(nn.Conv2d(i, o, 4, 2, 1) for i, o in ends)
-        self.narrow = nn.Conv2d(eighth, config.bottleneck, 1)
-        self.gather = nn.Linear(flat, config.dense)
-        self.join = nn.Linear(config.dense, features)
+        fine, coarse = config.widths
+        features, side = config.recurrent.embedding, config.image_size // 8
+        self.down = nn.Conv2d(config.channels, fine, 8, 4, 2)
+        self.lower = nn.Conv2d(fine, coarse, 4, 2, 1)
+        self.join = nn.Conv2d(coarse, coarse, 3, padding=1)
+        self.narrow = nn.Conv2d(coarse, config.bottleneck, 1)
+        self.gather = nn.Linear(config.bottleneck * side**2, config.dense)
+        self.embedding = nn.Linear(config.dense, features)
         self.norm = nn.LayerNorm(features, elementwise_affine=False)
-        self.spread = nn.Linear(features, config.dense)
-        self.grid = nn.Linear(config.dense, flat)
-        self.widen = nn.Conv2d(config.bottleneck, eighth, 1)
-        outs = ((eighth, 4 * quarter), (quarter, 4 * half), (half, 4 * config.channels))
-        self.up = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in outs)
-        self.skip_dense = nn.Linear(config.dense, config.dense)
-        self.skip_maps = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in reversed(config.widths))
-        last = self.up[-1]
-        assert isinstance(last, nn.Conv2d) and last.bias is not None
-        nn.init.constant_(last.bias, DARK)
 
     def look(self, frames: Float[Tensor, "B C H W"]) -> Seen:
-        """What the encoder's layers see in frames."""
-        found, maps = 2.0 * frames.contiguous(memory_format=torch.channels_last), []
-        for layer in self.down:
-            found = functional.relu(layer(found))
-            maps.append(found)
-        return Seen(maps, functional.gelu(self.gather(functional.relu(self.narrow(found)).flatten(1))))
+        """What the layers see in frames."""
+        fine = functional.relu(self.down(2.0 * frames.contiguous(memory_format=torch.channels_last)))
+        coarse = functional.relu(self.join(functional.relu(self.lower(fine))))
+        flat = functional.relu(self.narrow(coarse)).flatten(1)
+        return Seen(fine, coarse, functional.gelu(self.gather(flat)))
 
-    def embed(self, seen: Seen) -> Float[Tensor, "B F"]:
+    def forward(self, seen: Seen) -> Float[Tensor, "B F"]:
         """Embeddings of frames."""
-        return self.norm(self.join(seen.dense).float())
+        return self.norm(self.embedding(seen.dense).float())
+
+
+class Decoder(nn.Module):
+    """Embeddings and skips -> pictures in [0, 1]."""
+
+    def __init__(self, config: SVGConfig) -> None:
+        super().__init__()
+        (fine, coarse), self.side = config.widths, config.image_size // 8
+        self.spread = nn.Linear(config.recurrent.embedding, config.dense)
+        self.grid = nn.Linear(config.dense, config.bottleneck * self.side**2)
+        self.widen = nn.Conv2d(config.bottleneck, coarse, 1)
+        self.upper = nn.Conv2d(coarse, 4 * fine, 3, padding=1)
+        self.draw = nn.Conv2d(fine, config.strokes, 3, padding=1)
+        self.paint = nn.Conv2d(config.strokes, 16 * config.channels, 3, padding=1)
+        self.fine_skip = nn.Conv2d(fine, fine, 3, padding=1)
+        self.coarse_skip = nn.Conv2d(coarse, coarse, 3, padding=1)
+        self.dense_skip = nn.Linear(config.dense, config.dense)
+        assert self.paint.bias is not None
+        nn.init.constant_(self.paint.bias, DARK)
 
     def skips(self, seen: Seen) -> Skips:
-        """What frames hand over to the decoder."""
-        parts = zip(self.skip_maps, reversed(seen.maps), strict=True)
-        return Skips(self.skip_dense(seen.dense), tuple(layer(part) for layer, part in parts))
+        """What frames hand over."""
+        return Skips(self.fine_skip(seen.fine), self.coarse_skip(seen.coarse), self.dense_skip(seen.dense))
 
-    def decode(self, features: Float[Tensor, "B*N F"], skips: Skips | None) -> Float[Tensor, "B*N C H W"]:
-        """Pictures in [0, 1] of N embeddings of each video; see :class:`Skips`."""
-        dense = self.spread(features)
-        if skips is not None:
-            dense = _add(dense, skips.dense)
-        found = self.grid(functional.gelu(dense)).unflatten(1, (-1, self.side, self.side))
-        found = self.widen(functional.relu(found).contiguous(memory_format=torch.channels_last))
-        for index, layer in enumerate(self.up):
-            if skips is not None:
-                found = _add(found, skips.maps[index])
-            found = functional.pixel_shuffle(layer(functional.relu(found)), 2)
-        return torch.sigmoid(found.float())
+    def forward(self, features: Float[Tensor, "B*N F"], skips: Skips | None) -> Float[Tensor, "B*N C H W"]:
+        """Pictures of N embeddings of each video, those of one video in a row."""
+        dense, coarse, fine = (None,) * 3 if skips is None else (skips.dense, skips.coarse, skips.fine)
+        spread = functional.gelu(_add(self.spread(features), dense))
+        grid = functional.relu(self.grid(spread)).unflatten(1, (-1, self.side, self.side))
+        wide = self.widen(grid.contiguous(memory_format=torch.channels_last))
+        upper = functional.pixel_shuffle(self.upper(functional.relu(_add(wide, coarse))), 2)
+        strokes = functional.relu(self.draw(functional.relu(_add(upper, fine))))
+        return torch.sigmoid(functional.pixel_shuffle(self.paint(strokes), 4).float())
 
 
-def _add(features: Float[Tensor, "B*N ..."], shared: Float[Tensor, "B ..."]) -> Float[Tensor, "B*N ..."]:
+def _add(features: Float[Tensor, "B*N ..."], shared: Float[Tensor, "B ..."] | None) -> Tensor:
     """Add a video's share to the features of its N pictures, without copying it."""
+    if shared is None:
+        return features
     return (features.unflatten(0, (len(shared), -1)) + shared[:, None]).flatten(0, 1)

@@ -1,0 +1,91 @@
+"""The card of an SVG model of pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from world_models.data import SequenceDataset, read_attributes
+from world_models.svg.recipe import SVGRecipe
+
+TITLES = {
+    "learned": "SVG-LP",
+    "fixed": "SVG-FP",
+    "none": "Deterministic baseline of SVG",
+}
+
+
+def card_text(
+    recipe: SVGRecipe,
+    seed: int,
+    sets: Sequence[SequenceDataset],
+    command: str,
+    figures: Mapping[str, float],
+) -> str:
+    """The model card: what it is, what it learned from, how, and how well.
+
+    Args:
+        recipe: how it was trained.
+        seed: seed of the run.
+        sets: what it was trained on.
+        command: how the run was started.
+        figures: what was measured on held-out videos.
+    """
+    model, stages = recipe.model, {"vision": recipe.vision, "dynamics": recipe.dynamics}
+    if recipe.pictures.steps:
+        stages["pictures"] = recipe.pictures
+    steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
+    origins = "\n".join(
+        f"- {data.folder.name}: {min(len(data) - recipe.held_out, recipe.videos)} videos of "
+        f"{data.shapes['frames'][0]} frames, {recipe.held_out} more held out; first shard "
+        f"`{json.dumps(read_attributes(data.paths[0]), sort_keys=True)}`"
+        for data in sets
+    )
+    table = "\n".join(f"| {name} | {value:.5g} |" for name, value in figures.items())
+    return f"""# {TITLES[model.prior]}
+
+Predicts pictures of {model.image_size} x {model.image_size} pixels frame by frame; {_decision(recipe)}.
+Method: Denton and Fergus 2018, *Stochastic Video Generation with a Learned Prior*.
+
+## Data
+{origins}
+
+## Training
+`{command}` (seed {seed})
+
+- model: {model.model_dump_json()}
+{steps}
+
+## Figures on held-out videos
+How each is computed: `world_models/svg/validation.py`.
+
+| figure | value |
+|---|---|
+{table}
+
+## Deviations from the paper
+Encoder and decoder are trained first, on single frames with the skips of another frame of the same video;
+then the recurrent networks on cached embeddings, with true frames as input.{_pictures(recipe)}
+The predicted embedding is what goes in next; the paper decodes it and encodes the picture again. Predicted
+embeddings are changes of the embedding before, normalised to mean 0 and variance 1. Skips are added, not
+stacked. No batch normalisation, so that no video of a batch influences another; far smaller convolutions
+than DCGAN's; posterior and prior see the frame beside their recurrent state; recurrent layers of
+{model.recurrent.hidden}. Cosine decay of the learning rate, gradient norms clipped at 5; steps and batches as
+above. Weights are rounded to half precision.
+"""
+
+
+def _decision(recipe: SVGRecipe) -> str:
+    model = recipe.model
+    parts = [f"{model.latent} standard normal numbers"] if model.latent else []
+    parts += [f"{model.actions} numbers of the action"] if model.actions else []
+    return f"a decision is {' and '.join(parts)} per frame" if parts else "there is nothing to decide"
+
+
+def _pictures(recipe: SVGRecipe) -> str:
+    stage = recipe.pictures
+    if not stage.steps:
+        return " Neither\nsees pictures again: errors are those of embeddings."
+    return f"""
+At last recurrent networks and decoder learn together on {stage.seen} seen frames and {stage.predicted} more,
+predicted from predicted ones, where the paper predicts 10 and feeds in true ones; the prior sees predicted
+frames too. Errors are those of embeddings, and of pictures at four scales for {stage.decoded} frames of a
+video, weighed by {stage.pictures:g}."""

@@ -1,0 +1,62 @@
+"""Named trainings of SVG on pictures; the ``-debug`` one runs every stage in seconds, for tests."""
+
+from pathlib import Path
+
+from world_models.svg.config import LatentSVGConfig, Prior, SVGConfig
+from world_models.svg.latent_training import SVGStage
+from world_models.svg.recipe import PictureStage, SVGRecipe, VisionStage
+
+
+def _digits(prior: Prior) -> SVGRecipe:
+    latent = 0 if prior == "none" else 10
+    return SVGRecipe(
+        model=SVGConfig(recurrent=LatentSVGConfig(prior=prior, embedding=128, latent=latent)),
+        held_out=500,
+        vision=VisionStage(steps=25000, batch=16, save_every=1000),
+        dynamics=SVGStage(steps=3000, batch=64, beta=0.1),
+        pictures=PictureStage(steps=1200, batch=32, beta=0.1, learning_rate=5e-4),
+    )
+
+
+BROWNIAN = SVGRecipe(
+    model=SVGConfig(
+        image_size=32,
+        channels=3,
+        widths=(16, 32),
+        strokes=16,
+        dense=128,
+        recurrent=LatentSVGConfig(prior="fixed", embedding=32, hidden=128),
+    ),
+    held_out=1000,
+    vision=VisionStage(steps=3000, batch=16),
+    dynamics=SVGStage(steps=2000, batch=64, beta=0.02),
+    pictures=PictureStage(steps=0, batch=32),
+)
+
+DEBUG = SVGRecipe(
+    model=SVGConfig(
+        image_size=16,
+        widths=(4, 8),
+        bottleneck=2,
+        strokes=4,
+        dense=8,
+        recurrent=LatentSVGConfig(prior="learned", embedding=8, latent=2, hidden=8),
+    ),
+    held_out=2,
+    vision=VisionStage(steps=2, batch=2, save_every=1),
+    dynamics=SVGStage(steps=2, batch=4, save_every=1),
+    pictures=PictureStage(steps=2, batch=4, seen=2, predicted=3, decoded=2, save_every=1),
+)
+
+SVG_PRESETS: dict[str, tuple[str, Path, SVGRecipe]] = {
+    "svg-lp-digits": ("SVG-LP on Stochastic Moving Digits", Path("data/digits"), _digits("learned")),
+    "svg-fp-digits": ("SVG-FP, otherwise as svg-lp-digits", Path("data/digits"), _digits("fixed")),
+    "svg-det-digits": (
+        "deterministic prediction, otherwise as svg-lp-digits",
+        Path("data/digits"),
+        _digits("none"),
+    ),
+    "svg-fp-brownian": ("SVG-FP on Structured Brownian motion", Path("data/brownian"), BROWNIAN),
+    "svg-debug": ("SVG-LP on tiny pictures, in seconds", Path("data/digits"), DEBUG),
+}
+"""Of each name: what it is, the folder of its data, its recipe."""

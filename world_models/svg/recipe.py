@@ -1,0 +1,67 @@
+"""How an SVG model of pictures is trained: the configuration of its stages."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from world_models.svg.config import SVGConfig
+from world_models.svg.latent_training import SVGStage, Weight
+from world_models.trainer import FitConfig, Positive
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class VisionStage(FitConfig):
+    """Pictures <-> embeddings, with skips from another frame of the same video.
+
+    Attributes:
+        batch: videos per step.
+        targets: frames of each video that are decoded, with the skips of one more frame.
+        noise: standard deviation added to embeddings, so that near misses still decode.
+        blank: share of the steps without skips, so that single frames can be decoded too.
+    """
+
+    targets: Positive = 3
+    noise: Weight = 0.1
+    blank: Share = 0.05
+
+
+class PictureStage(SVGStage):
+    """Longer predictions: predicted frames go in, errors are those of pictures too; the encoder is fixed.
+
+    Attributes:
+        beta: weight of the KL in nats against the squared errors.
+        seen: frames of the context.
+        predicted: frames predicted from predicted ones.
+        decoded: random predicted frames of each video whose pictures are compared.
+        pictures: weight of the squared error of a picture, summed over its pixels, against that of its
+            embedding.
+    """
+
+    seen: Positive = 5
+    predicted: Positive = 20
+    decoded: Positive = 4
+    pictures: Weight = 0.3
+
+
+class SVGRecipe(BaseModel):
+    """All stages, in order. The last ``held_out`` videos of each data set are never trained on.
+
+    Attributes:
+        videos: most videos of each data set that are learned from; they are kept in memory.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: SVGConfig
+    held_out: Positive
+    videos: Positive = 20000
+    vision: VisionStage
+    dynamics: SVGStage
+    pictures: PictureStage
+
+    @model_validator(mode="after")
+    def _weighs_what_it_has(self) -> "SVGRecipe":
+        if self.pictures.variance != "fixed":
+            raise ValueError("pictures.variance must be 'fixed': its errors are of two kinds")
+        return self

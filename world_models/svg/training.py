@@ -1,0 +1,163 @@
+"""The stages that train SVG on pictures: encoder and decoder, recurrent networks, both against pictures."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from world_models.checkpoint import save_array
+from world_models.data import DataError
+from world_models.frames import to_tensor
+from world_models.layers import Gaussian
+from world_models.losses import Loss, gaussian_kl
+from world_models.precision import autocast
+from world_models.svg.latent import LatentSVG
+from world_models.svg.latent_training import draw, train_svg
+from world_models.svg.model import SVG
+from world_models.svg.recipe import PictureStage, SVGRecipe, VisionStage
+from world_models.svg.videos import Videos
+from world_models.trainer import Session, fit
+
+EMBEDDED = 50
+"""Videos whose frames are embedded at a time."""
+
+
+def train_vision(model: SVG, videos: Videos, stage: VisionStage, session: Session) -> None:
+    """Learn to embed frames, and to decode them with the skips of another frame of the same video."""
+    vision = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
+    fit("vision", vision, partial(vision_loss, model, videos, stage, session.device), stage, session)
+
+
+def vision_loss(
+    model: SVG,
+    videos: Videos,
+    stage: VisionStage,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Squared error of pictures from noisy embeddings of random frames."""
+    rows = torch.randint(len(videos), (stage.batch,), generator=generator)
+    length = videos.frames.shape[1]
+    order = torch.rand(stage.batch, length, generator=generator).argsort(1)
+    frames = videos.pictures(rows, order[:, : stage.targets + 1], device)
+    targets = frames[:, 1:].flatten(0, 1)
+    # The frames with the skips go first, so that both kinds are seen at once.
+    seen = model.encoder.look(torch.cat([frames[:, 0], targets]))
+    embeddings = model.encoder(seen)[stage.batch :]
+    noise = torch.randn(embeddings.shape, generator=generator).to(device)
+    blank = float(torch.rand((), generator=generator)) < stage.blank
+    skips = None if blank else model.decoder.skips(seen.rows(slice(stage.batch)))
+    error = picture_error(model.decode(embeddings + stage.noise * noise, skips), targets)
+    return Loss(error, {"picture": error})
+
+
+def picture_error(pictures: Float[Tensor, "B C H W"], truth: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
+    """Squared error summed over a picture, plus half of that of coarser pictures, made fine again.
+
+    The coarse scales (errors averaged over 2, 4 and 8 pixels) say in which direction a thing has to move that
+    does not overlap with its target yet.
+    """
+    error = pictures - truth
+    total = error.square().sum((-3, -2, -1))
+    for scale in (2, 4, 8):
+        total = total + 0.5 * functional.avg_pool2d(error, scale).square().sum((-3, -2, -1)) * scale**2
+    return total.mean()
+
+
+@torch.no_grad()
+def cache_embeddings(model: SVG, videos: Videos, path: Path, session: Session) -> Float[Tensor, "n T F"]:
+    """Embed every frame once, in half precision; kept in ``path``.
+
+    Raises:
+        DataError: the file there is of other data.
+    """
+    if not path.exists():
+        parts = []
+        for first in tqdm(range(0, len(videos), EMBEDDED), desc=f"{'embed':>12}"):
+            frames = to_tensor(videos.frames[first : first + EMBEDDED], session.device)
+            with autocast(session.device):
+                parts.append(model.embed_videos(frames).half().cpu().numpy())
+        save_array(path, np.concatenate(parts))
+    embeddings = torch.from_numpy(np.load(path, allow_pickle=False))
+    if len(embeddings) != len(videos):
+        raise DataError(
+            f"{path} is of {len(embeddings)} videos, the data has {len(videos)}; choose another --out"
+        )
+    return embeddings
+
+
+def train_dynamics(
+    model: SVG, embeddings: Float[Tensor, "n T F"], videos: Videos, recipe: SVGRecipe, session: Session
+) -> None:
+    """Learn to predict the next embedding from true ones."""
+    train_svg(model.dynamics, embeddings, recipe.dynamics, session, videos.actions)
+
+
+def train_pictures(
+    model: SVG, embeddings: Float[Tensor, "n T F"], videos: Videos, stage: PictureStage, session: Session
+) -> None:
+    """Learn to predict from predicted embeddings, so that their pictures are right; the encoder is fixed."""
+    model.encoder.requires_grad_(False)
+    loss = partial(picture_loss, model, embeddings, videos, stage, session.device)
+    fit("pictures", model, loss, stage, session)
+
+
+def picture_loss(
+    model: SVG,
+    embeddings: Float[Tensor, "n T F"],
+    videos: Videos,
+    stage: PictureStage,
+    device: torch.device,
+    _step: int,
+    generator: torch.Generator,
+) -> Loss:
+    """Squared errors of embeddings and pictures of roll-outs, and the KL, per step.
+
+    Latents are the posterior's, which sees the true frames; predictor and prior see ``seen`` true frames and
+    go on with predicted ones. Skips are from the last true frame.
+    """
+    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
+    length = stage.seen + stage.predicted
+    first = int(torch.randint(embeddings.shape[1] - length + 1, (), generator=generator))
+    frames = embeddings[rows, first : first + length].float().to(device)
+    actions = videos.actions[rows, first : first + length - 1].to(device)
+    posterior = model.dynamics.posterior(frames)
+    predicted, prior = roll_out(model.dynamics, frames, draw(posterior, generator), actions, stage.seen)
+    error = (predicted - frames[:, 1:]).square().sum(-1).mean()
+    kl = gaussian_kl(posterior, prior).mean()
+    order = torch.rand(stage.batch, stage.predicted, generator=generator).argsort(1)[:, : stage.decoded]
+    times = order + stage.seen
+    last = torch.full((stage.batch, 1), stage.seen - 1)
+    pictures = videos.pictures(rows, first + torch.cat([last, times], dim=1), device)
+    skips = model.skips(pictures[:, 0])
+    shown = predicted.gather(1, (times - 1).to(device)[..., None].expand(-1, -1, frames.shape[-1]))
+    seen = picture_error(model.decode(shown.flatten(0, 1), skips), pictures[:, 1:].flatten(0, 1))
+    total = error + stage.pictures * seen + stage.beta * kl
+    return Loss(total, {"frame": error, "picture": seen, "kl": kl})
+
+
+def roll_out(
+    dynamics: LatentSVG,
+    frames: Float[Tensor, "B T F"],
+    latents: Float[Tensor, "B T-1 Z"],
+    actions: Float[Tensor, "B T-1 A"],
+    seen: int,
+) -> tuple[Float[Tensor, "B T-1 F"], Gaussian]:
+    """Frames 1..T-1 and the prior of each, from ``seen`` true frames and then from predicted ones."""
+    prior, expected = dynamics.prior(frames[:, :seen], actions[:, :seen])
+    predicted, memory = dynamics.predict(frames[:, :seen], latents[:, :seen], actions[:, :seen])
+    found, priors = [predicted], [prior]
+    for step in range(seen, latents.shape[1]):
+        now, frame = slice(step, step + 1), found[-1][:, -1:]
+        prior, expected = dynamics.prior(frame, actions[:, now], expected)
+        predicted, memory = dynamics.predict(frame, latents[:, now], actions[:, now], memory)
+        found.append(predicted)
+        priors.append(prior)
+    means, log_variances = (torch.cat(part, dim=1) for part in zip(*priors, strict=True))
+    return torch.cat(found, dim=1), (means, log_variances)
