@@ -19,7 +19,8 @@ from server.world_schemas import (
     RewardResponse,
 )
 
-Frames = UInt8[np.ndarray, "T H W 3"]
+Frames = UInt8[np.ndarray, "T H W C"]
+"""In colour or, with C = 1, grey."""
 
 
 class WorldCalls(Calls):
@@ -139,7 +140,8 @@ class WorldCalls(Calls):
 
 def pictures(frames: Frames) -> list[str]:
     """Frames as requests have them."""
-    return [to_base64(frame) for frame in frames]
+    coloured = np.broadcast_to(frames, (*np.shape(frames)[:-1], 3))
+    return [to_base64(np.ascontiguousarray(frame)) for frame in coloured]
 
 
 def numbers(values: np.ndarray | None) -> Any:

@@ -173,7 +173,7 @@ def video_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Model folders of :data:`VIDEOS`."""
     parent = tmp_path_factory.mktemp("videos")
     for name, build in VIDEOS.items():
-        model = at_random(build)
+        model = at_random(build, decoder=2.0)
         write_model(parent / name, model.config, model, "")
     return {name: parent / name for name in VIDEOS}
 

@@ -66,6 +66,18 @@ def test_rewards_are_plotted(
     assert size(tmp_path / "plot.png") > (300, 300)
 
 
+def test_cannonballs_are_followed(
+    videos: ModelService, serve: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(EXAMPLES / "cannonballs.py"))["main"]
+    service = ModelService(videos.settings, lambda name, device: videos.models[name])
+    with serve(service) as url:
+        main(url, balls=2, out=tmp_path / "plot.png")
+    told = capsys.readouterr().out
+    assert "foreseen: mean distance" in told and "filled in: mean distance" in told
+    assert size(tmp_path / "plot.png") > (300, 300)
+
+
 @pytest.mark.slow
 def test_examples_work_with_the_models_that_ship(tmp_path: Path) -> None:
     with running_server("keyin-push,struct-vrnn-push,struct-vrnn-dmc", threads=1) as url:

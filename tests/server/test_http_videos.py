@@ -282,7 +282,7 @@ def test_the_client_has_arrays(videos: ModelService, serve: Callable[..., Any]) 
     service = ModelService(Settings(models=tuple(videos.models)), lambda name, device: videos.models[name])
     with serve(service) as url, Client(url) as client:
         assert [model.kind for model in client.models()] == ["svg"] * 3 + ["kalman"]
-        drawn = client.predictions(FRAMES, steps=STEPS, samples=2, seed=1)
+        drawn = client.predictions(GREY, steps=STEPS, samples=2, seed=1)
         followed = client.predictions(FRAMES, steps=STEPS, objects=2, render=False)
         between = client.interpolations(FRAMES, FRAMES, STEPS, 1)
     assert drawn.images is not None and drawn.images.shape == (2, STEPS, SIZE, SIZE, 3)

@@ -26,22 +26,23 @@ WORLDS = {
 """World models of a service by name: what differs from :data:`TINY`."""
 
 
-def at_random(build: Callable[[], M]) -> M:
-    """A module with random weights, also where it would start from zeros."""
+def at_random(build: Callable[[], M], decoder: float = 0.1) -> M:
+    """A module with random weights, also where it would start from zeros.
+
+    Those of a ``decoder`` are small, so that keypoints stay in the picture.
+    """
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         module = build()
     for name, parameter in module.named_parameters():
-        # Small steps, so that keypoints stay in the picture.
-        spread = (0.1 if "decoder" in name else 1.0) * parameter.shape[1:].numel() ** -0.5
+        spread = (decoder if "decoder" in name else 1.0) * parameter.shape[1:].numel() ** -0.5
         parameter.data = spread * torch.randn(parameter.shape, generator=generator)
     return module
 
 
 def small_svg(channels: int, **recurrent: Any) -> SVG:
     sizes = LatentSVGConfig(embedding=8, hidden=8, **recurrent)
-    layers = {"widths": (2, 2, 2), "bottleneck": 2, "dense": 8}
-    return SVG(SVGConfig(image_size=16, channels=channels, recurrent=sizes, **layers))
+    return SVG(SVGConfig(image_size=16, channels=channels, recurrent=sizes))
 
 
 VIDEOS: dict[str, Callable[[], SVG | Kalman]] = {
