@@ -8,6 +8,8 @@ keyframe table, all methods on held-out sequences.
 SSIM and PSNR, all arms.
 ``python -m world_models.evaluate svg --out svg.json``: SVG on Stochastic Moving Digits, SSIM of the best of
 100 samples, directions after a wall, the prior's spread, and pictures.
+``python -m world_models.evaluate kalman --out kalman.json``: the Kalman model against an ED-LSTM on
+cannonballs: generation, interpolation, positions and the learned law of motion; with figures.
 """
 
 import shlex
@@ -19,6 +21,8 @@ import tyro
 from pydantic import BaseModel
 
 from world_models import keyframe_results
+from world_models.kalman import evaluation_table
+from world_models.kalman.evaluation import KalmanEvaluation, evaluate_kalman
 from world_models.keyframe_evaluation import KeyframeEvaluation, evaluate_keyframes
 from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin, figure_lines
 from world_models.struct_vrnn import reward_table, tracking_table
@@ -42,6 +46,10 @@ EVALUATIONS: dict[str, tuple[type[BaseModel], Callable[[Any, str], str]]] = {
         lambda job, command: tracking_table.markdown_tables(evaluate_tracking(job, command)),
     ),
     "svg": (SVGEvaluation, lambda job, command: score_table.markdown_tables(evaluate_svg(job, command))),
+    "kalman": (
+        KalmanEvaluation,
+        lambda job, command: evaluation_table.markdown_tables(evaluate_kalman(job, command)),
+    ),
 }
 """By name: the settings, and what measures. It is given the settings and the command that started it, writes
 its results, answers what to print, and raises ValueError or RuntimeError where something is wrong."""
