@@ -51,7 +51,10 @@ def tiny(prior, **sizes):
     recurrent = LatentSVGConfig(prior=prior, embedding=8, latent=0 if prior == "none" else 2, hidden=8)
     with torch.random.fork_rng():
         return SVG(
-            SVGConfig(**{"image_size": SIZE, "widths": (4, 4, 4), "dense": 8} | sizes, recurrent=recurrent)
+            SVGConfig(
+                **{"image_size": SIZE, "widths": (4, 4), "bottleneck": 2, "strokes": 4, "dense": 8} | sizes,
+                recurrent=recurrent,
+            )
         )
 
 
