@@ -47,15 +47,15 @@ def write_videos(folder, count, digits=1):
     return folder
 
 
-def tiny(prior, **sizes):
+def tiny(prior, image_size=SIZE):
+    """A model whose random weights are large enough for samples to differ."""
     recurrent = LatentSVGConfig(prior=prior, embedding=8, latent=0 if prior == "none" else 2, hidden=8)
-    with torch.random.fork_rng():
-        return SVG(
-            SVGConfig(
-                **{"image_size": SIZE, "widths": (4, 4), "bottleneck": 2, "strokes": 4, "dense": 8} | sizes,
-                recurrent=recurrent,
-            )
-        )
+    sizes = {"widths": (4, 4), "bottleneck": 2, "strokes": 4, "dense": 8}
+    model = SVG(SVGConfig(image_size=image_size, recurrent=recurrent, **sizes))
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5, generator=generator)
+    return model
 
 
 @pytest.fixture
