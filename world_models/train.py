@@ -21,12 +21,15 @@ from world_models.presets import PRESETS, TAP_PRESETS
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
 from world_models.struct_vrnn.reward_training import RewardRun, train_rewards
 from world_models.struct_vrnn.run import StructVRNNRun, train_struct_vrnn
+from world_models.svg.presets import SVG_PRESETS
+from world_models.svg.run import SVGRun, train_svg_model
 from world_models.tap_training import TapRun, train_on_pictures
 
 TRAININGS: dict[type[BaseModel], Callable[[Any, str], Path]] = {
     KeyInRun: train_keyin,
     TapRun: train_on_pictures,
     StructVRNNRun: train_struct_vrnn,
+    SVGRun: train_svg_model,
     RewardRun: train_rewards,
     ActionRun: train_action_recognition,
     KalmanRun: train_kalman,
@@ -49,6 +52,8 @@ def presets() -> dict[str, tuple[str, BaseModel]]:
         named[name] = (text, KalmanRun(recipe=kalman, out=runs / name))
     for name, (text, ed_lstm) in ED_LSTM_PRESETS.items():
         named[name] = (text, EDLSTMRun(recipe=ed_lstm, out=runs / name))
+    for name, (text, folder, svg) in SVG_PRESETS.items():
+        named[name] = (text, SVGRun(recipe=svg, data=folder, out=runs / name))
     named["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
     named["action-recognition"] = ("classifier of labelled keypoint sequences", ActionRun())
     return named

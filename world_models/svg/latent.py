@@ -16,6 +16,9 @@ from world_models.layers import Gaussian, GaussianHead, mlp, reparameterise
 from world_models.losses import gaussian_kl
 from world_models.svg.config import LatentSVGConfig
 
+SPREAD = -2.0
+"""Log variance of posterior and learned prior before training: where all is certain, both stay narrow."""
+
 Memory = tuple[Tensor, Tensor]
 """Hidden and cell state of an LSTM, ``[layers, B, H]``."""
 
@@ -56,10 +59,10 @@ class LatentSVG(nn.Module):
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
         if config.prior != "none":
             self.inference = nn.LSTM(size, hidden, batch_first=True)
-            self.posterior_head = GaussianHead(hidden + size, hidden, latent, spread=-2.0)
+            self.posterior_head = GaussianHead(hidden + size, hidden, latent, spread=SPREAD)
         if config.prior == "learned":
             self.expectation = nn.LSTM(size + actions, hidden, batch_first=True)
-            self.prior_head = GaussianHead(hidden + size, hidden, latent, standard=True)
+            self.prior_head = GaussianHead(hidden + size, hidden, latent, standard=True, spread=SPREAD)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "LatentSVG":
