@@ -114,9 +114,10 @@ def test_the_next_object_gets_what_is_left():
     frames[..., 7:10, 8:11] = 1.0
     evidence = straight.inference.reader.evidence(frames)[:, 0]
     centre, wide = torch.full((1, 2), -0.5), torch.full((1, 2), 0.7)
-    first = straight.inference.reader.look(evidence, centre, wide)
+    far = torch.full((1, 1), 1e-3)
+    first = straight.inference.reader.look(evidence, centre, wide, far)
     left = straight.inference.reader.without(evidence, first.place)
-    second = straight.inference.reader.look(left, centre, wide)
+    second = straight.inference.reader.look(left, centre, wide, far)
     torch.testing.assert_close(first.place, torch.tensor([[2.5, 2.5]]) / 6 - 1, rtol=0, atol=0.1)
     torch.testing.assert_close(second.place, torch.tensor([[9.5, 8.5]]) / 6 - 1, rtol=0, atol=0.1)
 

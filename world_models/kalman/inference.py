@@ -12,6 +12,8 @@ from world_models.kalman.mixture import GaussianMixture
 from world_models.kalman.reading import Glimpse, Reader
 
 AXES = 2
+FAR = 1e-3
+"""Attention that is left far outside a window, before training."""
 GLIMPSE = 9
 """Numbers that describe a glimpse."""
 
@@ -45,7 +47,7 @@ class InferenceNetwork(nn.Module):
         self.config = config
         self.reader = Reader(config.image_size, config.filter_size)
         self.first = nn.Parameter(torch.randn(most, most, size))  # [number of objects, object, S]
-        self.query = nn.Linear(2 * size, 2 * AXES)
+        self.query = nn.Linear(2 * size, 2 * AXES + 1)
         self.gates = nn.Linear(2 * size + GLIMPSE, 2 * size)
         self.correction = nn.Linear(size, AXES)
         self.log_variance = nn.Linear(size, AXES)
@@ -83,14 +85,15 @@ class InferenceNetwork(nn.Module):
     ) -> tuple[Float[Tensor, "B N 2"], Float[Tensor, "B N 2"]]:
         """All objects in one picture; replaces their ``memory``."""
         scale = self.config.scale
+        shares = self.reader.shares(expected / scale, deviation / scale)
         before = torch.zeros_like(memory[0])
         means = []
         for n in range(len(memory)):
             own = torch.cat([memory[n], before], dim=-1)
-            shift, stretch = self.query(own).chunk(2, dim=-1)
+            shift, stretch, far = self.query(own).split([AXES, AXES, 1], dim=-1)
             centre = (expected[:, n] + deviation[:, n] * shift) / scale
             width = deviation[:, n] / scale * stretch.clamp(-2.0, 2.0).exp()
-            glimpse = self.reader.look(left, centre, width)
+            glimpse = self.reader.look(left * shares[:, n], centre, width, FAR * far.clamp(-4.0, 4.0).exp())
             left = self.reader.without(left, glimpse.place)
             seen = self._describe(glimpse, expected[:, n] / scale, deviation[:, n] / scale)
             gate, content = self.gates(torch.cat([own, seen], dim=-1)).chunk(2, dim=-1)

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-FAR = 1e-4
-"""What attention is left far outside the window, per axis: an object that was lost can be found again."""
+CLOSER = 2
+"""Looks after the first."""
+NOWHERE = 1e-9
+"""Density of expected objects, far from where they are expected."""
 RANK = 3
 """Separable parts of the filter."""
 BRIGHT = 14.0
@@ -32,10 +34,10 @@ class Reader(nn.Module):
     """Evidence for objects in all places, and attention to a part of it.
 
     A filter, the sum of a few separable ones, gives every pixel a logit of how much it looks like an object's
-    middle. Attention is the
-    softmax of the logits within a Gaussian window; the place is the mean under the attention. A second look
-    with a narrower window settles on one object where the first has found two. What an object has claimed is
-    taken out of the evidence, before the next one looks (explaining away).
+    middle. Attention is the softmax of the logits within a Gaussian window; the place is the mean under the
+    attention. Further looks, with a narrower window round the last place, settle on one object where the
+    first has found two. What an object has claimed is taken out of the evidence, before the next one looks
+    (explaining away).
     """
 
     def __init__(self, image_size: int, filter_size: int) -> None:
@@ -46,7 +48,7 @@ class Reader(nn.Module):
         self.taps = nn.Parameter(taps)  # the first part is a box blur: bright is likely
         self.log_narrow = nn.Parameter(torch.tensor(3.0 * pixel).log())
         self.log_claimed = nn.Parameter(torch.tensor(2.0 * pixel).log())
-        self.claim = nn.Parameter(torch.tensor(3.0))
+        self.claim = nn.Parameter(torch.tensor(4.0))
         self.register_buffer("axis", (torch.arange(image_size) + 0.5) * pixel - 1.0, persistent=False)
         self.axis: Tensor
 
@@ -67,14 +69,34 @@ class Reader(nn.Module):
         return torch.where(offset.abs() <= reach, taken, 0.0)
 
     def look(
-        self, evidence: Float[Tensor, "B H W"], centre: Float[Tensor, "B 2"], width: Float[Tensor, "B 2"]
+        self,
+        evidence: Float[Tensor, "B H W"],
+        centre: Float[Tensor, "B 2"],
+        width: Float[Tensor, "B 2"],
+        far: Float[Tensor, "B 1"],
     ) -> Glimpse:
-        """Look through a window twice."""
+        """Look through a window, then closer and closer.
+
+        Outside, ``far`` of the attention is left per axis: an object that was lost can be found again.
+        """
         window = self._window(centre, width.clamp(min=NARROWEST))
-        first = self._attend(evidence, window + FAR)
-        narrow = self.log_narrow.exp().expand_as(first.place)
-        second = self._attend(evidence, window * self._window(first.place, narrow) + FAR)
-        return second
+        rest = far[..., None]
+        glimpse = self._attend(evidence, window + rest)
+        narrow = self.log_narrow.exp().expand_as(glimpse.place)
+        for _ in range(CLOSER):
+            glimpse = self._attend(evidence, window * self._window(glimpse.place, narrow) + rest)
+        return glimpse
+
+    def shares(
+        self, centres: Float[Tensor, "B N 2"], widths: Float[Tensor, "B N 2"]
+    ) -> Float[Tensor, "B N H W"]:
+        """How likely what is seen in a place is the n-th object and none of those after it.
+
+        Objects are expected as Gaussians; far from all of them nothing speaks for any.
+        """
+        x, y = (self._window(centres, widths) / widths[..., None]).unbind(-2)
+        density = y[..., :, None] * x[..., None, :] + NOWHERE
+        return density / density.flip(1).cumsum(dim=1).flip(1)
 
     def without(
         self, evidence: Float[Tensor, "B H W"], place: Float[Tensor, "B 2"]

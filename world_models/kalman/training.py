@@ -91,8 +91,8 @@ KALMAN_PRESETS: dict[str, tuple[str, KalmanRecipe]] = {
         "Kalman model of one to three cannonballs",
         KalmanRecipe(
             frozen=Stage(steps=300, batch=32, most_objects=1, learning_rate=4e-3),
-            single=Stage(steps=1500, batch=32, most_objects=1, learning_rate=4e-3),
-            joint=Stage(steps=8000, batch=32, learning_rate=4e-3),
+            single=Stage(steps=900, batch=32, most_objects=1, learning_rate=4e-3),
+            joint=Stage(steps=8000, batch=32, drawn=15, learning_rate=4e-3),
         ),
     ),
     "kalman-debug": (
