@@ -21,9 +21,11 @@ from planner.robustness import markdown as robustness_table
 from planner.suite_results import markdown_table as suite_table
 from server.load_report import markdown as load_table
 from world_models.checkpoint import read_model, write_bytes, write_card
+from world_models.kalman.evaluation_table import markdown_tables as track_tables
 from world_models.keyframe_results import markdown_table as keyframe_table
 from world_models.struct_vrnn.reward_table import markdown_table as reward_table
 from world_models.struct_vrnn.tracking_table import markdown_tables as tracking_tables
+from world_models.svg.score_table import markdown_tables as video_tables
 
 CARD_TABLES = MappingProxyType(
     {
@@ -31,6 +33,8 @@ CARD_TABLES = MappingProxyType(
         "planner.evaluate dmc": ("control", "Control of the DM Control tasks"),
         "world_models.evaluate rewards": ("rewards", "Rewards of held-out sequences, beside the other arms"),
         "world_models.evaluate struct-vrnn-dmc": ("tracking", "Tracking and pictures, beside the other arms"),
+        "world_models.evaluate svg": ("videos", "Prediction of test videos, beside the other models"),
+        "world_models.evaluate kalman": ("tracks", "Generation, interpolation and positions of test videos"),
     }
 )
 """What a model's card may hold, by the maker of the measurement: name and heading of the table."""
@@ -83,6 +87,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "world_models.evaluate struct-vrnn-dmc": Kind(
             frozenset({"arm", "task", "trajectory_error"}), tracking_tables
         ),
+        "world_models.evaluate svg": Kind(frozenset({"scores", "directions", "prior_spread"}), video_tables),
+        "world_models.evaluate kalman": Kind(frozenset({"protocol", "results"}), track_tables),
         "planner.benchmark": Kind(frozenset({"machine", "threads", "repeats"}), bench_table),
         "server.load": Kind(frozenset({"overload", "capacity_per_second", "bounds"}), load_table),
     }

@@ -63,6 +63,18 @@ CONTROLLED = {
 DMC = {"objective": "reward", "manifest": {**MANIFEST, "name": "dmc-20"}, "rows": [CONTROLLED]}
 SCORES = {"f1": 0.96, "precision": 0.95, "recall": 0.97, "f1_pm1": 0.99}
 KEYFRAMES = [{"dataset": "brownian", "method": "keyin", "seed": 0, "n": 1000, **SCORES}]
+MEASURED = {"mean": 0.75, "low": 0.74, "high": 0.76}
+VIDEOS = {
+    "protocol": {"samples": {"svg-lp-digits": 100}},
+    "scores": {
+        "methods": {
+            "svg-lp-digits": dict.fromkeys(("ssim_best", "psnr_best", "ssim_mean", "psnr_mean"), MEASURED)
+        },
+        "differences": {},
+    },
+    "directions": [],
+    "prior_spread": None,
+}
 BENCH = {
     "machine": {"processor": "x", "cores": 2, "torch": "2"},
     "threads": 1,
@@ -105,6 +117,15 @@ def test_every_measurement_is_shown_as_its_maker_shows_it(folder):
     assert f"<!-- keyframes -->\n{keyframe_table(KEYFRAMES)}\n<!-- /keyframes -->" in text
     assert f"<!-- bench -->\n{benchmark.markdown(BENCH)}\n<!-- /bench -->" in text
     assert text.count("Episodes: ") == 4
+
+
+def test_cards_get_what_was_measured_on_videos(folder):
+    Path("svg.json").write_text(json.dumps(VIDEOS))
+    write_model(folder / "one", KeyInConfig(), nn.Linear(1, 1), "# Card\n")
+    Path("README.md").write_text(PLACES + "<!-- svg -->\n<!-- /svg -->\n")
+    report.report(Report(("svg=svg.json",), card=(folder / "one",)))
+    row = "| svg-lp-digits | 100 | 0.7500 ± 0.0100 |"
+    assert row in Path("README.md").read_text() and row in read_model(folder / "one").card
 
 
 def test_rows_that_are_older_than_a_column_have_a_dash_in_it(folder):
@@ -205,7 +226,9 @@ def test_kinds_of_measurement_are_told_apart(folder):
         Path(f"{name}.json").write_text(json.dumps({"rows": rows}))
     load = {"overload": {}, "capacity_per_second": {}, "bounds": {}, "machine": {}}
     Path("l.json").write_text(json.dumps(load))
-    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rdavkwtbl"]
+    Path("s.json").write_text(json.dumps(VIDEOS))
+    Path("c.json").write_text(json.dumps({"protocol": {}, "results": {}}))
+    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rdavkwtscbl"]
     assert makers == list(report.KINDS)
 
 
