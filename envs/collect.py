@@ -3,8 +3,8 @@
 ``push-play`` records pushing without a goal, ``dmc`` makes one folder per DM Control task, ``brownian``,
 ``agents``, ``moving-digits`` and ``cannonballs`` need no simulator. They write shards
 as ``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
-the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball`` and
-``human36m`` bring data of yours into this form (see :mod:`envs.external`).
+the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball``,
+``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see :mod:`envs.external`).
 """
 
 import multiprocessing
@@ -21,13 +21,16 @@ from envs import PUSH_ID, cannonballs, moving_digits, shards
 from envs.data_sets import (
     ALL,
     Agents,
+    Bair,
     Basketball,
     Brownian,
     Cannonballs,
     Choices,
     Dmc,
     Human36m,
+    Kth,
     MovingDigits,
+    Owned,
     Push,
     PushPlay,
     Shards,
@@ -98,15 +101,22 @@ def _check_frames(frames: int) -> None:
         raise SystemExit(f"--frames must be at least 2, got {frames}")
 
 
-def collect_owned(arguments: Basketball | Human36m) -> None:
+def collect_owned(arguments: Owned) -> None:
     """Write every shard that is not there yet, and say what there is."""
+    from envs.bair import collect_bair
     from envs.external import collect_basketball, collect_human36m
+    from envs.kth import collect_kth
 
     source, out, frames = arguments.source, arguments.out, arguments.frames
-    if isinstance(arguments, Basketball):
-        found = collect_basketball(source, out, frames, arguments.court)
-    else:
-        found = collect_human36m(source, out, frames)
+    match arguments:
+        case Basketball():
+            found = collect_basketball(source, out, frames, arguments.court)
+        case Human36m():
+            found = collect_human36m(source, out, frames)
+        case Kth():
+            found = collect_kth(source, out, frames)
+        case Bair():
+            found = collect_bair(source, out, frames)
     print(f"{found.sequences} sequences in {out}, of which the last {found.test} are for testing")
     if found.left_out:
         print(f"{found.left_out} windows were left out because a body leaves the picture")

@@ -124,5 +124,30 @@ class Human36m:
     """Length of a window."""
 
 
-# The last two have no defaults: nobody else can know where the data lies.
-Choices = Push | PushPlay | Brownian | Dmc | Agents | MovingDigits | Cannonballs | Basketball | Human36m
+@dataclass(frozen=True)
+class Kth:
+    """KTH action videos that you have, shrunk to 64 x 64 grey pixels and cut into windows."""
+
+    source: Path
+    """Folder of person01_boxing_d1_uncomp.avi and so on, and 00sequences.txt if you have it."""
+    out: Path = Path("data/kth")
+    """Folder of the shards."""
+    frames: int = 40
+    """Length of a window: 10 frames seen and 30 generated."""
+
+
+@dataclass(frozen=True)
+class Bair:
+    """BAIR robot pushing records that you have, with actions."""
+
+    source: Path
+    """The folder softmotion30_44k, with its folders train and test of *.tfrecords."""
+    out: Path = Path("data/bair")
+    """Folder of the shards."""
+    frames: int = 30
+    """Length of a window; records have 30 frames."""
+
+
+Owned = Basketball | Human36m | Kth | Bair
+# These have no defaults: nobody else can know where the data lies.
+Choices = Push | PushPlay | Brownian | Dmc | Agents | MovingDigits | Cannonballs | Owned

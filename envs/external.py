@@ -12,7 +12,7 @@ understood:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from string import ascii_letters
@@ -77,7 +77,7 @@ def collect_basketball(source: Path, out: Path, frames: int, court: tuple[float,
     if court[2] <= 0:
         raise DataError(f"the side of the court must be greater than 0, got {court[2]:g}")
     shards: list[Shard] = []
-    found = _find(source, ".npz", ".npy")
+    found = find_files(source, ".npz", ".npy")
     for split in ("train", "test"):
         files = [path for path in found if ("test" in path.name.lower()) == (split == "test")]
         filmed = [path for path in files if path.suffix == ".npz" and "image" in array_names(path)]
@@ -96,7 +96,7 @@ def collect_basketball(source: Path, out: Path, frames: int, court: tuple[float,
             f"{source} holds no Basketball data: expected are *.npz files with `image` [T, 64, 64, 3], or "
             "tracks [n, T, 12 or 22] as *.npy or as *.npz with `data`"
         )
-    return _write(out, "basketball", frames, shards)
+    return write_shards(out, "basketball", frames, shards)
 
 
 def collect_human36m(source: Path, out: Path, frames: int) -> Summary:
@@ -110,7 +110,7 @@ def collect_human36m(source: Path, out: Path, frames: int) -> Summary:
     Raises:
         DataError: files are missing or malformed, or ``out`` holds something else.
     """
-    missing = [subject for subject in SUBJECTS if not _find(source / subject, ".mp4", ".npz")]
+    missing = [subject for subject in SUBJECTS if not find_files(source / subject, ".mp4", ".npz")]
     if missing:
         raise DataError(
             f"{source} has no *.mp4 or *.npz in {', '.join(missing)}: expected are {', '.join(SUBJECTS)}, "
@@ -118,13 +118,13 @@ def collect_human36m(source: Path, out: Path, frames: int) -> Summary:
         )
     shards = []
     for subject, split in SUBJECTS.items():
-        for path in _find(source / subject, ".mp4", ".npz"):
+        for path in find_files(source / subject, ".mp4", ".npz"):
             if path.stem.startswith("_ALL") or (subject, path.stem) == DAMAGED:
                 continue
             origin: dict[str, Scalar] = {"split": split, "source": path.name, "subject": subject}
             origin["action"] = name_action(path)
             shards.append(Shard(origin, partial(read_windows, [path], frames)))
-    return _write(out, "human36m", frames, shards)
+    return write_shards(out, "human36m", frames, shards)
 
 
 def name_action(path: Path) -> str:
@@ -140,12 +140,17 @@ def name_action(path: Path) -> str:
     return action
 
 
-def _find(folder: Path, *suffixes: str) -> list[Path]:
+def find_files(folder: Path, *suffixes: str) -> list[Path]:
+    """All files in a folder and its folders with one of the suffixes, by name."""
     return sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
 
 
-def _write(out: Path, environment: str, frames: int, shards: Sequence[Shard]) -> Summary:
-    """Write what is missing, and sum up what is there."""
+def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shard]) -> Summary:
+    """Write what is missing, and sum up what is there; the test split must come last.
+
+    Raises:
+        DataError: nothing is left, or ``out`` holds something else.
+    """
     if frames < 2:
         raise DataError(f"windows must have at least 2 frames, got {frames}")
     made: list[dict[str, Scalar]] = []
@@ -155,6 +160,8 @@ def _write(out: Path, environment: str, frames: int, shards: Sequence[Shard]) ->
         if not path.exists():
             windows = shard.read()
             sequences = to_sequences(windows.frames, windows.positions)
+            if windows.actions is not None:
+                sequences = replace(sequences, actions=windows.actions)
             write_shard(path, sequences, origin | windows.attributes())
         made.append(read_attributes(path))
         if {name: made[-1].get(name) for name in origin} != origin:

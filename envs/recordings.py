@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import imageio_ffmpeg
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 
 from envs.agents import BODIES, SIZE, draw_pictures
@@ -31,12 +31,14 @@ class Windows:
         positions: of J bodies with D coordinates; J is 0 where nothing is known.
         bodies: names of the bodies. Coordinates count as x and y in the picture if D is 2.
         left_out: windows that are not there because a body leaves the picture.
+        actions: what led from frame to frame; None where nobody acts.
     """
 
     frames: UInt8[np.ndarray, "*n T H W C"]
     positions: Float[np.ndarray, "*n T J D"]
     bodies: tuple[str, ...]
     left_out: int = 0
+    actions: Float32[np.ndarray, "*n T-1 A"] | None = None
 
     def attributes(self) -> dict[str, Scalar]:
         """How the states of a shard are to be read, and what it holds."""
@@ -56,14 +58,14 @@ def read_windows(paths: Sequence[Path], frames: int) -> Windows:
     if len(kinds) > 1:
         raise DataError(f"{paths[0]} and the files after it differ in `true_object_pos`: {sorted(kinds)}")
     return Windows(
-        np.concatenate([_cut(recording.frames, frames) for recording in recordings]),
-        np.concatenate([_cut(recording.positions, frames) for recording in recordings]),
+        np.concatenate([cut(recording.frames, frames) for recording in recordings]),
+        np.concatenate([cut(recording.positions, frames) for recording in recordings]),
         recordings[0].bodies,
     )
 
 
-def _cut(array: NDArray[Any], frames: int) -> NDArray[Any]:
-    """``[T, ...]`` as ``[n, frames, ...]``."""
+def cut(array: NDArray[Any], frames: int) -> NDArray[Any]:
+    """``[T, ...]`` as windows ``[n, frames, ...]``; a rest that fills none is dropped."""
     n = len(array) // frames
     return array[: n * frames].reshape(n, frames, *array.shape[1:])
 
@@ -82,15 +84,24 @@ def _read_pictures(path: Path) -> Windows:
 
 
 def _read_video(path: Path) -> Windows:
-    """The middle square of a video, 64 x 64 pixels at 6.25 frames per second."""
-    filters = f"crop='min(iw,ih)':'min(iw,ih)',fps={FRAME_RATE},scale={SIZE}:{SIZE}:flags=area"
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-vf", filters]
-    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    """The middle square of a video at 6.25 frames per second."""
+    frames = decode_video(path, f"crop='min(iw,ih)':'min(iw,ih)',fps={FRAME_RATE}")
+    return Windows(frames, np.zeros((len(frames), 0, 2)), ())
+
+
+def decode_video(path: Path, filters: str = "null", colours: int = 3) -> UInt8[np.ndarray, "T 64 64 C"]:
+    """The pictures of a video after ffmpeg's filters, shrunk to 64 x 64 pixels, in colour (3) or grey (1).
+
+    Raises:
+        DataError: it is no readable video.
+    """
+    scaled = f"{filters},scale={SIZE}:{SIZE}:flags=area"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-vf", scaled]
+    command += ["-f", "rawvideo", "-pix_fmt", "gray" if colours == 1 else "rgb24", "-"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
         raise DataError(f"{path} is no readable video: {done.stderr.decode(errors='replace').strip()}")
-    frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, SIZE, SIZE, 3)
-    return Windows(frames, np.zeros((len(frames), 0, 2)), ())
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, SIZE, SIZE, colours)
 
 
 @lru_cache(maxsize=1)
@@ -118,8 +129,8 @@ def draw_windows(path: Path, part: slice, frames: int, court: tuple[float, float
     """Pictures of some tracks, without windows in which a body leaves the picture."""
     left, bottom, side = court
     tracks = read_tracks(path)[part]
-    cut = np.concatenate([_cut(track, frames) for track in tracks])
-    share = (cut - (left, bottom)) / side
+    windows = np.concatenate([cut(track, frames) for track in tracks])
+    share = (windows - (left, bottom)) / side
     share[..., 1] = 1.0 - share[..., 1]
     inside = ((share >= 0) & (share <= 1)).all((1, 2, 3))
     positions = share[inside] * SIZE - 0.5
