@@ -30,8 +30,8 @@ def card_text(
         figures: what was measured on held-out videos.
     """
     model, stages = recipe.model, {"vision": recipe.vision, "dynamics": recipe.dynamics}
-    if recipe.pictures.steps:
-        stages["pictures"] = recipe.pictures
+    if recipe.roll_out.steps:
+        stages["roll_out"] = recipe.roll_out
     steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
     origins = "\n".join(
         f"- {data.folder.name}: {min(len(data) - recipe.held_out, recipe.videos)} videos of "
@@ -55,7 +55,7 @@ Method: Denton and Fergus 2018, *Stochastic Video Generation with a Learned Prio
 {steps}
 
 ## Figures on held-out videos
-How each is computed: `world_models/svg/validation.py`.
+Best of 20 samples. How each is computed: `world_models/svg/validation.py`.
 
 | figure | value |
 |---|---|
@@ -63,7 +63,8 @@ How each is computed: `world_models/svg/validation.py`.
 
 ## Deviations from the paper
 Encoder and decoder are trained first, on single frames with the skips of another frame of the same video;
-then the recurrent networks on cached embeddings, with true frames as input.{_pictures(recipe)}
+then the recurrent networks on cached embeddings, with true frames as input.{_longer(recipe)}
+Errors are those of embeddings; pictures do not come into it again.
 The predicted embedding is what goes in next; the paper decodes it and encodes the picture again. Predicted
 embeddings are changes of the embedding before, normalised to mean 0 and variance 1. Skips are added, not
 stacked. No batch normalisation, so that no video of a batch influences another; far smaller convolutions
@@ -80,12 +81,10 @@ def _decision(recipe: SVGRecipe) -> str:
     return f"a decision is {' and '.join(parts)} per frame" if parts else "there is nothing to decide"
 
 
-def _pictures(recipe: SVGRecipe) -> str:
-    stage = recipe.pictures
+def _longer(recipe: SVGRecipe) -> str:
+    stage = recipe.roll_out
     if not stage.steps:
-        return " Neither\nsees pictures again: errors are those of embeddings."
+        return ""
     return f"""
-At last recurrent networks and decoder learn together on {stage.seen} seen frames and {stage.predicted} more,
-predicted from predicted ones, where the paper predicts 10 and feeds in true ones; the prior sees predicted
-frames too. Errors are those of embeddings, and of pictures at four scales for {stage.decoded} frames of a
-video, weighed by {stage.pictures:g}."""
+At last {stage.seen} true frames are followed by {stage.predicted} that are predicted from predicted ones;
+the paper predicts 10 from true ones. The prior sees predicted frames too."""

@@ -4,17 +4,17 @@ from pathlib import Path
 
 from world_models.svg.config import LatentSVGConfig, Prior, SVGConfig
 from world_models.svg.latent_training import SVGStage
-from world_models.svg.recipe import PictureStage, SVGRecipe, VisionStage
+from world_models.svg.recipe import RollOutStage, SVGRecipe, VisionStage
 
 
 def _digits(prior: Prior) -> SVGRecipe:
-    latent = 0 if prior == "none" else 10
+    latent = 0 if prior == "none" else 4
     return SVGRecipe(
         model=SVGConfig(recurrent=LatentSVGConfig(prior=prior, embedding=128, latent=latent)),
         held_out=500,
         vision=VisionStage(steps=25000, batch=16, save_every=1000),
-        dynamics=SVGStage(steps=3000, batch=64, beta=0.1),
-        pictures=PictureStage(steps=1200, batch=32, beta=0.1, learning_rate=5e-4),
+        dynamics=SVGStage(steps=5500, batch=64, beta=0.2),
+        roll_out=RollOutStage(steps=4000, batch=64, beta=0.2, learning_rate=1e-3),
     )
 
 
@@ -30,7 +30,7 @@ BROWNIAN = SVGRecipe(
     held_out=1000,
     vision=VisionStage(steps=3000, batch=16),
     dynamics=SVGStage(steps=2000, batch=64, beta=0.02),
-    pictures=PictureStage(steps=0, batch=32),
+    roll_out=RollOutStage(steps=0, batch=32),
 )
 
 DEBUG = SVGRecipe(
@@ -45,7 +45,7 @@ DEBUG = SVGRecipe(
     held_out=2,
     vision=VisionStage(steps=2, batch=2, save_every=1),
     dynamics=SVGStage(steps=2, batch=4, save_every=1),
-    pictures=PictureStage(steps=2, batch=4, seen=2, predicted=3, decoded=2, save_every=1),
+    roll_out=RollOutStage(steps=2, batch=4, seen=2, predicted=3, save_every=1),
 )
 
 SVG_PRESETS: dict[str, tuple[str, Path, SVGRecipe]] = {

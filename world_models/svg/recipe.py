@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from world_models.svg.config import SVGConfig
 from world_models.svg.latent_training import SVGStage, Weight
@@ -26,22 +26,11 @@ class VisionStage(FitConfig):
     blank: Share = 0.05
 
 
-class PictureStage(SVGStage):
-    """Longer predictions: predicted frames go in, errors are those of pictures too; the encoder is fixed.
-
-    Attributes:
-        beta: weight of the KL in nats against the squared errors.
-        seen: frames of the context.
-        predicted: frames predicted from predicted ones.
-        decoded: random predicted frames of each video whose pictures are compared.
-        pictures: weight of the squared error of a picture, summed over its pixels, against that of its
-            embedding.
-    """
+class RollOutStage(SVGStage):
+    """Longer predictions: ``predicted`` frames after ``seen`` true ones, each from predicted ones."""
 
     seen: Positive = 5
     predicted: Positive = 20
-    decoded: Positive = 4
-    pictures: Weight = 0.3
 
 
 class SVGRecipe(BaseModel):
@@ -58,10 +47,4 @@ class SVGRecipe(BaseModel):
     videos: Positive = 20000
     vision: VisionStage
     dynamics: SVGStage
-    pictures: PictureStage
-
-    @model_validator(mode="after")
-    def _weighs_what_it_has(self) -> "SVGRecipe":
-        if self.pictures.variance != "fixed":
-            raise ValueError("pictures.variance must be 'fixed': its errors are of two kinds")
-        return self
+    roll_out: RollOutStage

@@ -1,4 +1,4 @@
-"""The stages that train SVG on pictures: encoder and decoder, recurrent networks, both against pictures."""
+"""The stages that train SVG on pictures: encoder and decoder first, then the recurrent networks between."""
 
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,12 @@ from tqdm import tqdm
 from world_models.checkpoint import save_array
 from world_models.data import DataError
 from world_models.frames import to_tensor
-from world_models.layers import Gaussian
 from world_models.losses import Loss, gaussian_kl
 from world_models.precision import autocast
 from world_models.svg.latent import LatentSVG
 from world_models.svg.latent_training import draw, train_svg
 from world_models.svg.model import SVG
-from world_models.svg.recipe import PictureStage, SVGRecipe, VisionStage
+from world_models.svg.recipe import RollOutStage, SVGRecipe, VisionStage
 from world_models.svg.videos import Videos
 from world_models.trainer import Session, fit
 
@@ -99,47 +98,39 @@ def train_dynamics(
     train_svg(model.dynamics, embeddings, recipe.dynamics, session, videos.actions)
 
 
-def train_pictures(
-    model: SVG, embeddings: Float[Tensor, "n T F"], videos: Videos, stage: PictureStage, session: Session
+def train_roll_outs(
+    model: SVG, embeddings: Float[Tensor, "n T F"], videos: Videos, stage: RollOutStage, session: Session
 ) -> None:
-    """Learn to predict from predicted embeddings, so that their pictures are right; the encoder is fixed."""
-    model.encoder.requires_grad_(False)
-    loss = partial(picture_loss, model, embeddings, videos, stage, session.device)
-    fit("pictures", model, loss, stage, session)
+    """Learn to predict from predicted embeddings."""
+    loss = partial(roll_out_loss, model.dynamics, embeddings, videos.actions, stage, session.device)
+    fit("roll_out", model.dynamics, loss, stage, session)
 
 
-def picture_loss(
-    model: SVG,
+def roll_out_loss(
+    dynamics: LatentSVG,
     embeddings: Float[Tensor, "n T F"],
-    videos: Videos,
-    stage: PictureStage,
+    actions: Float[Tensor, "n T-1 A"],
+    stage: RollOutStage,
     device: torch.device,
     _step: int,
     generator: torch.Generator,
 ) -> Loss:
-    """Squared errors of embeddings and pictures of roll-outs, and the KL, per step.
+    """Squared error of embeddings and beta KL of roll-outs from random places of random videos, per step.
 
-    Latents are the posterior's, which sees the true frames; predictor and prior see ``seen`` true frames and
-    go on with predicted ones. Skips are from the last true frame.
+    Latents are the posterior's, which sees the true frames; predictor and prior see the first of them and go
+    on with predicted ones.
     """
     rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
     length = stage.seen + stage.predicted
     first = int(torch.randint(embeddings.shape[1] - length + 1, (), generator=generator))
     frames = embeddings[rows, first : first + length].float().to(device)
-    actions = videos.actions[rows, first : first + length - 1].to(device)
-    posterior = model.dynamics.posterior(frames)
-    predicted, prior = roll_out(model.dynamics, frames, draw(posterior, generator), actions, stage.seen)
+    acted = actions[rows, first : first + length - 1].to(device)
+    posterior = dynamics.posterior(frames)
+    predicted = roll_out(dynamics, frames, draw(posterior, generator), acted, stage.seen)
     error = (predicted - frames[:, 1:]).square().sum(-1).mean()
-    kl = gaussian_kl(posterior, prior).mean()
-    order = torch.rand(stage.batch, stage.predicted, generator=generator).argsort(1)[:, : stage.decoded]
-    times = order + stage.seen
-    last = torch.full((stage.batch, 1), stage.seen - 1)
-    pictures = videos.pictures(rows, first + torch.cat([last, times], dim=1), device)
-    skips = model.skips(pictures[:, 0])
-    shown = predicted.gather(1, (times - 1).to(device)[..., None].expand(-1, -1, frames.shape[-1]))
-    seen = picture_error(model.decode(shown.flatten(0, 1), skips), pictures[:, 1:].flatten(0, 1))
-    total = error + stage.pictures * seen + stage.beta * kl
-    return Loss(total, {"frame": error, "picture": seen, "kl": kl})
+    fed = torch.cat([frames[:, : stage.seen], predicted[:, stage.seen - 1 : -1]], dim=1)
+    kl = gaussian_kl(posterior, dynamics.prior(fed, acted)[0]).mean()
+    return Loss(stage.weigh(error, kl, frames.shape[-1]), {"frame": error, "kl": kl})
 
 
 def roll_out(
@@ -148,16 +139,12 @@ def roll_out(
     latents: Float[Tensor, "B T-1 Z"],
     actions: Float[Tensor, "B T-1 A"],
     seen: int,
-) -> tuple[Float[Tensor, "B T-1 F"], Gaussian]:
-    """Frames 1..T-1 and the prior of each, from ``seen`` true frames and then from predicted ones."""
-    prior, expected = dynamics.prior(frames[:, :seen], actions[:, :seen])
+) -> Float[Tensor, "B T-1 F"]:
+    """Frames 1..T-1, predicted from ``seen`` true frames and then from predicted ones."""
     predicted, memory = dynamics.predict(frames[:, :seen], latents[:, :seen], actions[:, :seen])
-    found, priors = [predicted], [prior]
+    found = [predicted]
     for step in range(seen, latents.shape[1]):
         now, frame = slice(step, step + 1), found[-1][:, -1:]
-        prior, expected = dynamics.prior(frame, actions[:, now], expected)
         predicted, memory = dynamics.predict(frame, latents[:, now], actions[:, now], memory)
         found.append(predicted)
-        priors.append(prior)
-    means, log_variances = (torch.cat(part, dim=1) for part in zip(*priors, strict=True))
-    return torch.cat(found, dim=1), (means, log_variances)
+    return torch.cat(found, dim=1)
