@@ -69,7 +69,8 @@ class Encoder(nn.Module):
 
     def look(self, frames: Float[Tensor, "B C H W"]) -> Seen:
         """What the layers see in frames."""
-        fine = functional.relu(self.down(2.0 * frames.contiguous(memory_format=torch.channels_last)))
+        # A picture of one channel has no memory format of its own; its feature maps are given the fast one.
+        fine = functional.relu(self.down(2.0 * frames).contiguous(memory_format=torch.channels_last))
         coarse = functional.relu(self.join(functional.relu(self.lower(fine))))
         flat = functional.relu(self.narrow(coarse)).flatten(1)
         return Seen(fine, coarse, functional.gelu(self.gather(flat)))
