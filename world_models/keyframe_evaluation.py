@@ -28,9 +28,9 @@ class KeyframeEvaluation(BaseModel):
     """The keyframe table: how well every method finds the recorded keyframes of sequences it has not seen.
 
     Attributes:
-        runs: trained runs as ``dataset:method:seed=folder``; data sets brownian and push, methods
-            static-learned and keyin (they use ``folder/model``, a KeyIn model) and surprise (an SVG with a
-            fixed prior in ``folder/model``, or the one that taught a KeyIn model, in ``folder/svg``).
+        runs: trained runs, or their model folders, as ``dataset:method:seed=folder``; data sets brownian and
+            push, methods static-learned and keyin (of a KeyIn model) and surprise (of an SVG with a fixed
+            prior, or of a KeyIn run that one has taught).
         brownian: data folder; its rows are left out if there is none.
         push: data folder; its rows are left out if there is none.
         out: JSON file to write.

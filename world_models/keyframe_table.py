@@ -80,12 +80,18 @@ PROTOCOLS: dict[str, Protocol] = {
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run folder (``world_models.train``) to be scored as one row of the table."""
+    """A run folder (``world_models.train``), or its model folder, to be scored as one row of the table."""
 
     dataset: DatasetName
     method: Learned
     seed: int
     folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The model folder."""
+        inner = self.folder / "model"
+        return inner if inner.exists() else self.folder
 
     @classmethod
     def parse(cls, text: str) -> "TrainedRun":
@@ -158,7 +164,7 @@ def load_model(run: TrainedRun, data: SequenceDataset, device: torch.device) -> 
         CheckpointError: the model folder is missing or damaged.
         ValueError: the model does not fit the data.
     """
-    model = KeyIn.load(run.folder / "model", device)
+    model = KeyIn.load(run.model, device)
     config, shape = model.config, data.shapes["frames"]
     wanted = (config.context + config.frames, config.image_size, config.image_size, 3)
     if shape != wanted or config.context != PROTOCOLS[run.dataset].context:
@@ -228,7 +234,7 @@ def _surprise_of(
     if (run.folder / "svg").exists():
         model, latent = load_model(run, data, device), LatentSVG.load(run.folder / "svg", device)
         return lambda frames: latent.surprise(embed(model, frames))
-    svg = SVG.load(run.folder / "model", device)
+    svg = SVG.load(run.model, device)
     wanted, shape = (svg.config.image_size, svg.config.image_size, svg.config.channels), data.shapes["frames"]
     if shape[1:] != wanted:
         raise ValueError(f"{run.folder} is for pictures of {wanted}; {run.dataset} has {shape[1:]}")

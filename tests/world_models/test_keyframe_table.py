@@ -173,7 +173,11 @@ def test_intervals_over_seeds():
 
 
 def test_svg_on_pictures_is_surprised_where_it_says(data, pictures, tmp_path):
-    rows = evaluate_keyframes(job(data, tmp_path, f"push:surprise:0={pictures / 'fixed'}"))
+    folders = (pictures / "fixed", pictures / "fixed" / "model")  # of a run, of a model
+    rows_of_run, rows = (
+        evaluate_keyframes(job(data, tmp_path, f"push:surprise:0={folder}")) for folder in folders
+    )
+    assert rows == rows_of_run
     sequences = SequenceDataset(data)[6:10]
     with torch.no_grad():
         surprise = SVG.load(pictures / "fixed" / "model").surprise(to_tensor(sequences.frames))
