@@ -225,6 +225,7 @@ def test_the_frame_after_a_hit_is_the_uncertain_one(tmp_path):
     compared = compare_spreads(found, np.random.default_rng(0))
     assert compared["ratio"] == {"mean": 3.0, "low": 3.0, "high": 3.0}
     assert compared["ratio_with_first_frame"]["mean"] == pytest.approx(3 / (15 / 7))
+    assert compared["ratio_to_quiet"]["mean"] == 3.0
     assert (compared["at_new_velocity"], compared["elsewhere"]) == (3.0, 1.0)
 
 
@@ -233,7 +234,10 @@ def test_the_interval_of_the_ratio_is_over_videos():
     fresh = np.zeros((200, 12, 1), np.bool_)
     fresh[:, 4] = True
     values[:, 4] += 1.0
-    ratio = compare_spreads(Spreads(values, fresh), np.random.default_rng(0))["ratio"]
+    values[:, [2, 6]] += 0.5  # neighbours, which are uncertain too
+    compared = compare_spreads(Spreads(values, fresh), np.random.default_rng(0))
+    assert 1.5 < compared["ratio"]["mean"] < 1.9
+    ratio = compared["ratio_to_quiet"]
     assert ratio["low"] < 2.0 < ratio["high"] and ratio["high"] - ratio["low"] < 0.15
 
 

@@ -186,7 +186,8 @@ def _protocol(
         "half of the true ones against the second",
         "prior_spread": "standard deviation of the learned prior given true frames, mean over the latent's "
         "dimensions: at frames that first show a new velocity (the one after the digit is put on the edge) "
-        "over all others from frame 2 on; intervals: bootstrap over videos, 95 %",
+        "over all others from frame 2 on (quiet: those more than 2 frames from any new velocity); intervals: "
+        "bootstrap over videos, 95 %",
     }
 
 

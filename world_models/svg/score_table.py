@@ -66,11 +66,11 @@ def markdown_tables(content: Mapping[str, Any]) -> str:
     if content["directions"]:
         lines += ["", *_direction_lines(content["directions"])]
     for name, found in (content["prior_spread"] or {}).items():
-        ratio = found["shared_path"]["ratio"]
+        ratio, quiet = (_range(found["shared_path"][kind]) for kind in ("ratio", "ratio_to_quiet"))
         lines += [
             "",
-            f"{name}: the prior's standard deviation at frames that first show a new velocity is "
-            f"{ratio['mean']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f}) times that at other frames.",
+            f"{name}: the prior's standard deviation at frames that first show a new velocity is {ratio} times "
+            f"that at all other frames, and {quiet} times that at frames far from any new velocity.",
         ]
     return "\n".join(lines)
 
@@ -99,6 +99,10 @@ def _curve(values: Float[np.ndarray, "n L"]) -> dict[str, list[float]]:
 
 def _cell(found: Mapping[str, float], signed: bool = False) -> str:
     return f"{found['mean']:{'+' if signed else ''}.4f} ± {(found['high'] - found['low']) / 2:.4f}"
+
+
+def _range(found: Mapping[str, float]) -> str:
+    return f"{found['mean']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.lib.stride_tricks import sliding_window_view
 
 from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
@@ -15,6 +16,8 @@ from world_models.svg.model import SVG
 BATCH = 25
 RESAMPLED = 1000
 """How often videos are drawn with replacement for an interval."""
+NEAR = 2
+"""Frames that are no further than this from a new velocity are not quiet."""
 KNOWN = 2
 """From this frame on, counted from 0, the velocity can be known from frames before."""
 
@@ -47,23 +50,32 @@ def compare_spreads(spreads: Spreads, generator: np.random.Generator) -> dict[st
     """Mean at frames with a new velocity over that at others, with a 95 % bootstrap interval over videos.
 
     The first predicted frame counts in ``ratio_with_first_frame`` only: nobody can know the velocity there.
+    ``ratio_to_quiet`` compares with the frames that have no new velocity within :data:`NEAR` frames.
     """
-    skipped = KNOWN - 1
-    late = Spreads(spreads.values[:, skipped:], spreads.fresh[:, skipped:])
+    values, fresh = spreads.values, spreads.fresh.any(-1)
+    late = np.arange(1, values.shape[1] + 1) >= KNOWN
+    padded = np.pad(fresh, ((0, 0), (NEAR, NEAR)))
+    near = sliding_window_view(padded, 2 * NEAR + 1, axis=1).any(-1)
     return {
-        "videos": len(spreads.values),
-        "frames": spreads.values.shape[1] + 1,
-        "at_new_velocity": float(late.values[late.fresh.any(-1)].mean()),
-        "elsewhere": float(late.values[~late.fresh.any(-1)].mean()),
-        "ratio": _ratio(late, generator),
-        "ratio_with_first_frame": _ratio(spreads, generator),
+        "videos": len(values),
+        "frames": values.shape[1] + 1,
+        "at_new_velocity": float(values[fresh & late].mean()),
+        "elsewhere": float(values[~fresh & late].mean()),
+        "ratio": _ratio(values, fresh & late, ~fresh & late, generator),
+        "ratio_to_quiet": _ratio(values, fresh & late, ~near & late, generator),
+        "ratio_with_first_frame": _ratio(values, fresh, ~fresh, generator),
     }
 
 
-def _ratio(spreads: Spreads, generator: np.random.Generator) -> dict[str, float]:
-    fresh = spreads.fresh.any(-1)
-    parts = [(spreads.values * mask).sum(1) for mask in (fresh, ~fresh)]
-    parts += [mask.sum(1) for mask in (fresh, ~fresh)]
+def _ratio(
+    values: Float[np.ndarray, "n T"],
+    one: Bool[np.ndarray, "n T"],
+    other: Bool[np.ndarray, "n T"],
+    generator: np.random.Generator,
+) -> dict[str, float]:
+    """Mean of one kind of frame over that of another."""
+    parts = [(values * mask).sum(1) for mask in (one, other)]
+    parts += [mask.sum(1) for mask in (one, other)]
     table = np.stack(parts, axis=-1)
     drawn = generator.integers(len(table), size=(RESAMPLED, len(table)))
     low, high = np.quantile([_divide(table[rows].sum(0)) for rows in drawn], [0.025, 0.975])
