@@ -114,10 +114,9 @@ def test_the_next_object_gets_what_is_left():
     frames[..., 7:10, 8:11] = 1.0
     evidence = straight.inference.reader.evidence(frames)[:, 0]
     centre, wide = torch.full((1, 2), -0.5), torch.full((1, 2), 0.7)
-    far = torch.full((1, 1), 1e-3)
-    first = straight.inference.reader.look(evidence, centre, wide, far)
+    first = straight.inference.reader.look(evidence, centre, wide)
     left = straight.inference.reader.without(evidence, first.place)
-    second = straight.inference.reader.look(left, centre, wide, far)
+    second = straight.inference.reader.look(left, centre, wide)
     torch.testing.assert_close(first.place, torch.tensor([[2.5, 2.5]]) / 6 - 1, rtol=0, atol=0.1)
     torch.testing.assert_close(second.place, torch.tensor([[9.5, 8.5]]) / 6 - 1, rtol=0, atol=0.1)
 
@@ -154,6 +153,26 @@ def test_inference_goes_on_where_it_stopped(model, first):
     rest = model.infer(frames[:, first:], 2, start.state)
     torch.testing.assert_close(torch.cat([start.means, rest.means], dim=2), whole.means)
     torch.testing.assert_close(rest.state, whole.state)
+
+
+def test_frames_that_were_not_seen_move_the_expectation_on_and_widen_it(model):
+    seen = model.infer(squares(steps=3), 2).state
+    later = model.unseen(seen, 4)
+    assert torch.equal(later[..., : CONFIG.state], seen[..., : CONFIG.state])
+    dynamics = model.dynamics()
+    k, x = dynamics.start_means.shape
+    means, expected = (
+        state[..., CONFIG.state + k :][..., : k * x].unflatten(-1, (k, x)) for state in (seen, later)
+    )
+    for _ in range(4):
+        means = means @ dynamics.transition.mT + dynamics.force
+    torch.testing.assert_close(expected, means)
+    before, after = (state[..., -k * x * x :].unflatten(-1, (k, x, x)) for state in (seen, later))
+    assert (torch.linalg.eigvalsh(after[..., :2, :2] - before[..., :2, :2]) > 0).all()
+    imagined = model.infer(squares(steps=4, seed=1), 2).state
+    warmed = model.unseen(seen, 4, imagined)
+    assert torch.equal(warmed[..., : CONFIG.state], imagined[..., : CONFIG.state])
+    assert torch.equal(warmed[..., CONFIG.state :], later[..., CONFIG.state :])
 
 
 def test_the_number_of_objects_chooses_the_first_states(model):

@@ -68,7 +68,7 @@ def test_interpolation_is_the_smoother_with_the_middle_missing(model):
     tracks = interpolate(model, before, after, OBJECTS, 2)
     first = model.infer(before, OBJECTS)
     between = model.infer(generate(model, before, OBJECTS, 2).frames, OBJECTS, first.state)
-    last = model.infer(after, OBJECTS, between.state)
+    last = model.infer(after, OBJECTS, model.unseen(first.state, 2, between.state))
     means = torch.cat([first.means, between.means, last.means], dim=2)
     # What was inferred in the middle must not matter.
     means[:, :, 2:4] = torch.nan

@@ -72,11 +72,13 @@ seen.
 
 ## Deviations from the paper
 The inference network is not given the picture but a glimpse: the softmax mean of a filtered picture within a
-Gaussian window. The window is where the state-space model expects the object (a Kalman filter on the inferred
-means so far; no gradient passes), shifted and scaled by the network's states; what earlier objects claimed is
-taken out of the picture. The gates of eq. 8 are given the glimpse's place, spread and mass, and the mean of
-eq. 9 is the glimpse's place in the latent plane plus a learned correction from the state. So the latent plane
-starts as the picture plane; the state-space model and the renderer are not told.
+window, settled by two closer looks. The window is where the state-space model expects the object (a Kalman
+filter on the inferred means so far; no gradient passes), shifted and scaled by the network's states; what
+earlier objects claimed is taken out of the picture, and places where later ones are expected count less. The
+gates of eq. 8 are given the glimpse's place, spread and mass, and the mean of eq. 9 is the glimpse's place in
+the latent plane plus a learned correction from the state. So the latent plane starts as the picture plane;
+the state-space model and the renderer are not told.
+Videos of one object are learned first, with the state-space model frozen and then not; then all.
 Masks and contributions of the renderer start as soft half-planes with edges all over the picture. The
 state-space model starts from a wider mixture than the paper's example and less observation noise; its first
 force is zero and its period 0.1, as there. State sizes, weights of the KL, batches and steps are those above,

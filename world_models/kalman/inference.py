@@ -12,8 +12,6 @@ from world_models.kalman.mixture import GaussianMixture
 from world_models.kalman.reading import Glimpse, Reader
 
 AXES = 2
-FAR = 1e-3
-"""Attention that is left far outside a window, before training."""
 GLIMPSE = 9
 """Numbers that describe a glimpse."""
 
@@ -47,7 +45,7 @@ class InferenceNetwork(nn.Module):
         self.config = config
         self.reader = Reader(config.image_size, config.filter_size)
         self.first = nn.Parameter(torch.randn(most, most, size))  # [number of objects, object, S]
-        self.query = nn.Linear(2 * size, 2 * AXES + 1)
+        self.query = nn.Linear(2 * size, 2 * AXES)
         self.gates = nn.Linear(2 * size + GLIMPSE, 2 * size)
         self.correction = nn.Linear(size, AXES)
         self.log_variance = nn.Linear(size, AXES)
@@ -90,10 +88,10 @@ class InferenceNetwork(nn.Module):
         means = []
         for n in range(len(memory)):
             own = torch.cat([memory[n], before], dim=-1)
-            shift, stretch, far = self.query(own).split([AXES, AXES, 1], dim=-1)
+            shift, stretch = self.query(own).chunk(2, dim=-1)
             centre = (expected[:, n] + deviation[:, n] * shift) / scale
-            width = deviation[:, n] / scale * stretch.clamp(-2.0, 2.0).exp()
-            glimpse = self.reader.look(left * shares[:, n], centre, width, FAR * far.clamp(-4.0, 4.0).exp())
+            width = deviation[:, n] / scale * stretch.clamp(-1.0, 1.5).exp()
+            glimpse = self.reader.look(left * shares[:, n], centre, width)
             left = self.reader.without(left, glimpse.place)
             seen = self._describe(glimpse, expected[:, n] / scale, deviation[:, n] / scale)
             gate, content = self.gates(torch.cat([own, seen], dim=-1)).chunk(2, dim=-1)
@@ -111,6 +109,12 @@ class InferenceNetwork(nn.Module):
         mass = glimpse.mass[:, None] / 4.0
         parts = [glimpse.place, surprise, spread, deviation.log() + 2.0, mass]
         return torch.cat(parts, dim=-1)
+
+    def unseen(self, state: Float[Tensor, "B N S"], model: LGSSM, steps: int) -> Float[Tensor, "B N S"]:
+        """The state after so many more frames of which none was seen: the expectation moves on and widens."""
+        memory, packed = state.split([self.config.state, state.shape[-1] - self.config.state], dim=-1)
+        belief = predict(model, self._unpack(packed, model), steps).at(-1)
+        return torch.cat([memory, self._pack(belief)], dim=-1)
 
     @staticmethod
     def _pack(belief: GaussianMixture) -> Float[Tensor, "B N P"]:

@@ -75,6 +75,21 @@ class Kalman(nn.Module):
             fixed = LGSSM(**{field.name: getattr(known, field.name).detach() for field in fields(known)})
             return self.inference(evidence, fixed, objects, state)
 
+    def unseen(self, state: Tensor, steps: int, imagined: Tensor | None = None) -> Tensor:
+        """The state to go on from after so many frames that were not seen.
+
+        Args:
+            state: ``Inferred.state`` of the frames before them.
+            steps: how many were not seen; at least 1.
+            imagined: ``Inferred.state`` after pictures of what was expected instead. It warms up the
+                network's part of the state (section 3.5); what is expected is as uncertain as without.
+        """
+        later = self.inference.unseen(state, self.dynamics(), steps)
+        if imagined is None:
+            return later
+        size = self.config.state
+        return torch.cat([imagined[..., :size], later[..., size:]], dim=-1)
+
     def to_pixels(self, places: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
         """Latent positions as places in the picture, x right and y down."""
         return places @ self.pixel_matrix.mT + self.pixel_offset

@@ -87,7 +87,9 @@ def interpolate(
     """The ``steps`` frames between two runs of frames (section 3.5).
 
     Frames are first generated from those before; inference sees these and goes on with the frames after, so
-    that objects keep their identity. Then all that was inferred is smoothed, with the steps between missing.
+    that objects keep their identity. Unlike the network, the filter that says where objects are expected does
+    not take what was generated for observed. Then all that was inferred is smoothed, with the steps between
+    missing.
 
     Raises:
         ValueError: if there are no steps.
@@ -96,7 +98,7 @@ def interpolate(
     first = model.infer(before, objects)
     forecast = predict(known, _likeliest(kalman_filter(known, first.means).filtered.at(-1)), steps)
     between = model.infer(_tracks(model, forecast).frames, objects, first.state)
-    last = model.infer(after, objects, between.state)
+    last = model.infer(after, objects, model.unseen(first.state, steps, between.state))
     observed = torch.ones(before.shape[1] + steps + after.shape[1], dtype=torch.bool, device=before.device)
     observed[before.shape[1] : before.shape[1] + steps] = False
     run = kalman_filter(known, torch.cat([first.means, between.means, last.means], dim=2), observed)

@@ -7,13 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+TAIL = 3.0
+"""How light a window's tails are: it falls with this power of the squared distance."""
 CLOSER = 2
 """Looks after the first."""
 NOWHERE = 1e-9
 """Density of expected objects, far from where they are expected."""
 RANK = 3
 """Separable parts of the filter."""
-BRIGHT = 14.0
+BRIGHT = 18.0
 """Logit of a white area against a black one, before training."""
 NARROWEST = 0.02
 """Least half width of a window, in half pictures."""
@@ -34,7 +36,7 @@ class Reader(nn.Module):
     """Evidence for objects in all places, and attention to a part of it.
 
     A filter, the sum of a few separable ones, gives every pixel a logit of how much it looks like an object's
-    middle. Attention is the softmax of the logits within a Gaussian window; the place is the mean under the
+    middle. Attention is the softmax of the logits within a window; the place is the mean under the
     attention. Further looks, with a narrower window round the last place, settle on one object where the
     first has found two. What an object has claimed is taken out of the evidence, before the next one looks
     (explaining away).
@@ -69,22 +71,20 @@ class Reader(nn.Module):
         return torch.where(offset.abs() <= reach, taken, 0.0)
 
     def look(
-        self,
-        evidence: Float[Tensor, "B H W"],
-        centre: Float[Tensor, "B 2"],
-        width: Float[Tensor, "B 2"],
-        far: Float[Tensor, "B 1"],
+        self, evidence: Float[Tensor, "B H W"], centre: Float[Tensor, "B 2"], width: Float[Tensor, "B 2"]
     ) -> Glimpse:
         """Look through a window, then closer and closer.
 
-        Outside, ``far`` of the attention is left per axis: an object that was lost can be found again.
+        The window is Student's, whose tails are heavy: an object that was lost can be found again, and a
+        window outside the picture prefers what is on its side, but hardly ever black to white.
         """
-        window = self._window(centre, width.clamp(min=NARROWEST))
-        rest = far[..., None]
-        glimpse = self._attend(evidence, window + rest)
+        distance = self._distance(centre, width.clamp(min=NARROWEST))
+        window = -TAIL * (1.0 + distance.square() / (2.0 * TAIL)).log()
+        glimpse = self._attend(evidence, window)
         narrow = self.log_narrow.exp().expand_as(glimpse.place)
         for _ in range(CLOSER):
-            glimpse = self._attend(evidence, window * self._window(glimpse.place, narrow) + rest)
+            closer = -0.5 * self._distance(glimpse.place, narrow).square()
+            glimpse = self._attend(evidence, window + closer)
         return glimpse
 
     def shares(
@@ -94,7 +94,7 @@ class Reader(nn.Module):
 
         Objects are expected as Gaussians; far from all of them nothing speaks for any.
         """
-        x, y = (self._window(centres, widths) / widths[..., None]).unbind(-2)
+        x, y = (self._gaussian(centres, widths) / widths[..., None]).unbind(-2)
         density = y[..., :, None] * x[..., None, :] + NOWHERE
         return density / density.flip(1).cumsum(dim=1).flip(1)
 
@@ -102,17 +102,22 @@ class Reader(nn.Module):
         self, evidence: Float[Tensor, "B H W"], place: Float[Tensor, "B 2"]
     ) -> Float[Tensor, "B H W"]:
         """The evidence that an object at ``place`` does not explain."""
-        claimed = self._window(place, self.log_claimed.exp().expand_as(place))
+        claimed = self._gaussian(place, self.log_claimed.exp().expand_as(place))
         x, y = claimed.unbind(-2)
         return evidence * (1.0 - self.claim.sigmoid() * y[:, :, None] * x[:, None, :])
 
-    def _window(self, centre: Tensor, width: Tensor) -> Float[Tensor, "B 2 P"]:
-        """Gaussians along x and y."""
-        distance = (self.axis - centre[..., None]) / width[..., None]
-        return (-0.5 * distance.square().clamp(max=60.0)).exp()
+    def _distance(self, centre: Tensor, width: Tensor) -> Float[Tensor, "*B 2 P"]:
+        """Of every pixel along x and y, in widths."""
+        return (self.axis - centre[..., None]) / width[..., None]
 
-    def _attend(self, evidence: Tensor, window: Float[Tensor, "B 2 P"]) -> Glimpse:
+    def _gaussian(self, centre: Tensor, width: Tensor) -> Float[Tensor, "*B 2 P"]:
+        """Along x and y."""
+        return (-0.5 * self._distance(centre, width).square().clamp(max=60.0)).exp()
+
+    def _attend(self, evidence: Tensor, log_window: Float[Tensor, "B 2 P"]) -> Glimpse:
         """Mean and variance of the place, under evidence times window."""
+        # Only differences within the picture count: the largest weight is 1.
+        window = (log_window - log_window.detach().amax(dim=-1, keepdim=True)).clamp(min=-40.0).exp()
         powers = torch.stack([torch.ones_like(self.axis), self.axis, self.axis.square()])
         along_x, along_y = window.unbind(-2)
         columns = evidence @ (along_x[:, None] * powers).mT  # [B, H, 3]: sums over each row

@@ -90,9 +90,9 @@ KALMAN_PRESETS: dict[str, tuple[str, KalmanRecipe]] = {
     "kalman-cannonballs": (
         "Kalman model of one to three cannonballs",
         KalmanRecipe(
-            frozen=Stage(steps=300, batch=32, most_objects=1, learning_rate=4e-3),
-            single=Stage(steps=900, batch=32, most_objects=1, learning_rate=4e-3),
-            joint=Stage(steps=8000, batch=32, drawn=15, learning_rate=4e-3),
+            frozen=Stage(steps=200, batch=32, most_objects=1, learning_rate=4e-3),
+            single=Stage(steps=600, batch=32, most_objects=1, learning_rate=4e-3),
+            joint=Stage(steps=5800, batch=32, drawn=15, learning_rate=4e-3),
         ),
     ),
     "kalman-debug": (
