@@ -69,8 +69,8 @@ def markdown_tables(content: Mapping[str, Any]) -> str:
         ratio, quiet = (_range(found["shared_path"][kind]) for kind in ("ratio", "ratio_to_quiet"))
         lines += [
             "",
-            f"{name}: the prior's standard deviation at frames that first show a new velocity is {ratio} times "
-            f"that at all other frames, and {quiet} times that at frames far from any new velocity.",
+            f"{name}: the prior's standard deviation at frames that first show a new velocity is {ratio} "
+            f"times that at all other frames, and {quiet} times that at frames far from any new velocity.",
         ]
     return "\n".join(lines)
 

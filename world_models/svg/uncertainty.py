@@ -53,16 +53,17 @@ def compare_spreads(spreads: Spreads, generator: np.random.Generator) -> dict[st
     ``ratio_to_quiet`` compares with the frames that have no new velocity within :data:`NEAR` frames.
     """
     values, fresh = spreads.values, spreads.fresh.any(-1)
-    late = np.arange(1, values.shape[1] + 1) >= KNOWN
+    late = np.broadcast_to(np.arange(1, values.shape[1] + 1) >= KNOWN, values.shape)
     padded = np.pad(fresh, ((0, 0), (NEAR, NEAR)))
     near = sliding_window_view(padded, 2 * NEAR + 1, axis=1).any(-1)
+    at, elsewhere, quiet = (np.logical_and(kind, late) for kind in (fresh, ~fresh, ~near))
     return {
         "videos": len(values),
         "frames": values.shape[1] + 1,
-        "at_new_velocity": float(values[fresh & late].mean()),
-        "elsewhere": float(values[~fresh & late].mean()),
-        "ratio": _ratio(values, fresh & late, ~fresh & late, generator),
-        "ratio_to_quiet": _ratio(values, fresh & late, ~near & late, generator),
+        "at_new_velocity": float(values[at].mean()),
+        "elsewhere": float(values[elsewhere].mean()),
+        "ratio": _ratio(values, at, elsewhere, generator),
+        "ratio_to_quiet": _ratio(values, at, quiet, generator),
         "ratio_with_first_frame": _ratio(values, fresh, ~fresh, generator),
     }
 
