@@ -52,7 +52,7 @@ def compare_spreads(spreads: Spreads, generator: np.random.Generator) -> dict[st
     The first predicted frame counts in ``ratio_with_first_frame`` only: nobody can know the velocity there.
     ``ratio_to_quiet`` compares with the frames that have no new velocity within :data:`NEAR` frames.
     """
-    values, fresh = spreads.values, spreads.fresh.any(-1)
+    values, fresh = spreads.values, np.logical_or.reduce(spreads.fresh, axis=-1)
     late = np.broadcast_to(np.arange(1, values.shape[1] + 1) >= KNOWN, values.shape)
     padded = np.pad(fresh, ((0, 0), (NEAR, NEAR)))
     near = sliding_window_view(padded, 2 * NEAR + 1, axis=1).any(-1)
