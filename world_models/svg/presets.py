@@ -14,7 +14,7 @@ def _digits(prior: Prior) -> SVGRecipe:
         held_out=500,
         vision=VisionStage(steps=25000, batch=16, save_every=1000),
         dynamics=SVGStage(steps=5500, batch=64, beta=0.2),
-        roll_out=RollOutStage(steps=4000, batch=64, beta=0.2, learning_rate=1e-3),
+        roll_out=RollOutStage(steps=0, batch=64, beta=0.2, learning_rate=1e-3),
     )
 
 
