@@ -97,8 +97,12 @@ def _slide(
 
 
 def _smooth(maps: Float[Tensor, "*B H W"]) -> Float[Tensor, "*B h w"]:
-    """Means under the window. As products with band matrices they take a fraction of a convolution's time."""
-    return _band(maps.shape[-2], maps.device) @ maps @ _band(maps.shape[-1], maps.device).T
+    """Means under the window. As products with band matrices they take a fraction of a convolution's time.
+
+    Always in single precision: a variance, the small difference of two such means, would be lost in bfloat16.
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        return _band(maps.shape[-2], maps.device) @ maps.float() @ _band(maps.shape[-1], maps.device).T
 
 
 @cache

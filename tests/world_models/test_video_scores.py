@@ -62,6 +62,18 @@ def test_one_truth_for_many_pictures_gives_the_same(size):
     assert float(SSIMTo(truth)(truth[None])) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_bfloat16_elsewhere_does_not_change_the_score():
+    """Bright plains: their variance is far smaller than bfloat16 tells squared means apart."""
+    rng = torch.Generator().manual_seed(0)
+    truth = torch.full((1, 32, 32), 0.98)
+    truth[:, :, 20:] = torch.rand(1, 32, 12, generator=rng)
+    pictures = (truth + 0.02 * torch.randn(3, 1, 32, 32, generator=rng)).clamp(0.0, 1.0)
+    expected = ssim(pictures, truth)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(ssim(pictures, truth), expected)
+        torch.testing.assert_close(SSIMTo(truth)(pictures), expected)
+
+
 def test_psnr_is_logarithmic():
     truth = torch.full((3, 12, 12), 0.5)
     assert float(psnr(truth + 0.1, truth)) == pytest.approx(20.0, abs=1e-4)
