@@ -23,7 +23,7 @@ from world_models.svg.directions import SAMPLES, VIDEOS, measure_example, summar
 from world_models.svg.figures import draw_curves, draw_directions, draw_prior_spread, draw_strips
 from world_models.svg.model import SVG
 from world_models.svg.score_table import summarise
-from world_models.svg.scores import COPY, Protocol, draw_noise, futures, score_videos
+from world_models.svg.scores import COPY, Protocol, draw_noise, futures, read_actions, score_videos
 from world_models.svg.uncertainty import compare_spreads, measure_spreads
 from world_models.trainer import Positive
 from world_models.video_scores import ssim
@@ -151,7 +151,7 @@ def _draw_samples(models: Mapping[str, SVG], job: SVGEvaluation) -> None:
         seen, truth = frames.split([job.seen, job.generated])
         shown = {"truth": to_bytes(frames)}
         for name, model in models.items():
-            actions = torch.from_numpy(video.actions[0, : len(frames) - 1]).to(device)
+            actions = read_actions(model, video.actions[0, : len(frames) - 1])
             with autocast(device):
                 noise = draw_noise(model, job, index)
                 sampled = torch.stack(list(futures(model, seen, noise, actions)), 1)
@@ -173,7 +173,7 @@ def _protocol(
         "data": read_attributes(SequenceDataset(job.data).paths[0]),
         **job.model_dump(include={"videos", "seen", "generated", "seed"}),
         "samples": {name: 1 if name in single else job.samples for name in [*models, COPY]},
-        "models": {name: read_model(folder).digest for name, folder in folders.items()},
+        "models": {name: read_model(folder).weights_digest for name, folder in folders.items()},
         "intervals": "normal, 95 %, over videos",
         "ssim": "Gaussian window of 11 pixels, sigma 1.5, where it fits; pixels in 0..1, data range 1",
         "best": "of the samples of a video, the one of the highest SSIM averaged over its generated frames; "

@@ -120,6 +120,11 @@ def futures(
         yield torch.cat(parts).float()
 
 
+def read_actions(model: SVG, actions: Float32[np.ndarray, "S A"]) -> Float[Tensor, "S A"]:
+    """Recorded actions for a model; none for one that nobody drives."""
+    return torch.from_numpy(actions[:, : model.config.actions]).to(next(model.parameters()).device)
+
+
 def draw_noise(
     model: SVG, protocol: Protocol, video: int, samples: int | None = None
 ) -> Float[Tensor, "N L Z"]:
@@ -158,7 +163,7 @@ def score_chunk(chunk: Chunk) -> Chunk:
         if model is None:
             rows.append(score_video(iter(seen[None, -1:].expand(len(truth), -1, -1, -1, -1)), truth))
             continue
-        actions = torch.from_numpy(videos.actions[index, : len(frames) - 1]).to(device)
+        actions = read_actions(model, videos.actions[index, : len(frames) - 1])
         noise = draw_noise(model, protocol, chunk.first + index)
         with autocast(device):
             rows.append(score_video(futures(model, seen, noise, actions), truth))
@@ -194,16 +199,16 @@ def _chunks(protocol: Protocol, name: str, model: Path | None, folder: Path) -> 
 
 
 def _fitting(folder: Path, data: SequenceDataset) -> str:
-    """Digest of a model that takes these videos."""
+    """Digest of the weights of a model that takes these videos."""
     config = SVG.load(folder).config
-    wanted = (config.image_size, config.image_size, config.channels), config.actions
-    found = data.shapes["frames"][1:], data.shapes["actions"][-1]
-    if found != wanted:
+    pictures, found = (config.image_size, config.image_size, config.channels), data.shapes["frames"][1:]
+    if found != pictures:
+        raise ValueError(f"{folder} is for pictures {pictures}, but those of {data.folder} are {found}")
+    if config.actions not in (0, acted := data.shapes["actions"][-1]):
         raise ValueError(
-            f"{folder} is for pictures {wanted[0]} and actions of size {wanted[1]}, "
-            f"but {data.folder} has pictures {found[0]} and actions of size {found[1]}"
+            f"{folder} is driven by actions of size {config.actions}, but those of {data.folder} have {acted}"
         )
-    return read_model(folder).digest
+    return read_model(folder).weights_digest
 
 
 def _scored(chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
