@@ -28,6 +28,7 @@ def lower_bound(
     objects: int,
     noise: Float[Tensor, "B N T 2"],
     drawn: Int[Tensor, "R"] | None = None,
+    careful: bool = True,
 ) -> Bound:
     """The bound with one sample of the positions.
 
@@ -37,8 +38,9 @@ def lower_bound(
         objects: how many objects there are.
         noise: standard normal.
         drawn: steps whose pictures are compared; their mean stands for that of all. None compares all.
+        careful: as in :meth:`Kalman.infer`.
     """
-    inferred = model.infer(frames, objects)
+    inferred = model.infer(frames, objects, careful=careful)
     with torch.autocast(frames.device.type, enabled=False):
         places = inferred.means + (0.5 * inferred.log_variances).exp() * noise
         entropy = 0.5 * (inferred.log_variances + math.log(2.0 * math.pi * math.e)).sum(dim=(1, 2, 3))

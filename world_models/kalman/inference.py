@@ -12,6 +12,10 @@ from world_models.kalman.mixture import GaussianMixture
 from world_models.kalman.reading import Glimpse, Reader
 
 AXES = 2
+SWEEPS = 4
+"""How often all objects look at a picture, where care is taken."""
+DOUBT = 4.0
+"""How much of the attention's variance counts as noise of the place that was read, where care is taken."""
 GLIMPSE = 9
 """Numbers that describe a glimpse."""
 
@@ -55,7 +59,12 @@ class InferenceNetwork(nn.Module):
         nn.init.constant_(self.log_variance.bias, -3.0)
 
     def forward(
-        self, evidence: Float[Tensor, "B T H W"], model: LGSSM, objects: int, state: Tensor | None
+        self,
+        evidence: Float[Tensor, "B T H W"],
+        model: LGSSM,
+        objects: int,
+        state: Tensor | None,
+        careful: bool,
     ) -> Inferred:
         """The Gaussians of ``objects`` objects, from the reader's evidence; ``model`` without gradients."""
         if state is None:
@@ -67,40 +76,61 @@ class InferenceNetwork(nn.Module):
             memory = list(state[..., : self.config.state].unbind(1))
             belief = self._unpack(state[..., self.config.state :], model)
         means, log_variances = [], []
-        for left in evidence.unbind(1):
+        for picture in evidence.unbind(1):
             expected, covariance = emit(model, belief).moments()
             deviation = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-            mean, log_variance = self._step(left, memory, expected, deviation)
-            filtered, _ = update(model, belief, mean.detach())
+            memory, glimpses = self._look(picture, memory, expected, deviation, careful)
+            mean, log_variance = self._gaussians(memory, glimpses)
+            spread = torch.stack([glimpse.spread for glimpse in glimpses], dim=1) * self.config.scale**2
+            doubt = (DOUBT * spread).diag_embed() if careful else None
+            filtered, _ = update(model, belief, mean.detach(), doubt)
             belief = predict(model, filtered, 1).at(0)
             means.append(mean)
             log_variances.append(log_variance)
         last = torch.cat([torch.stack(memory, dim=1), self._pack(belief)], dim=-1)
         return Inferred(torch.stack(means, dim=2), torch.stack(log_variances, dim=2), last)
 
-    def _step(
-        self, left: Tensor, memory: list[Tensor], expected: Tensor, deviation: Tensor
-    ) -> tuple[Float[Tensor, "B N 2"], Float[Tensor, "B N 2"]]:
-        """All objects in one picture; replaces their ``memory``."""
+    def _look(
+        self, picture: Tensor, memory: list[Tensor], expected: Tensor, deviation: Tensor, careful: bool
+    ) -> tuple[list[Tensor], list[Glimpse]]:
+        """All objects look at one picture; their new memory, and what they have seen last.
+
+        An object does without what others have claimed, and leaves places to those that are expected there
+        more: to later ones while these have claimed nothing, then to all.
+        """
         scale = self.config.scale
-        shares = self.reader.shares(expected / scale, deviation / scale)
-        before = torch.zeros_like(memory[0])
-        means = []
-        for n in range(len(memory)):
-            own = torch.cat([memory[n], before], dim=-1)
-            shift, stretch = self.query(own).chunk(2, dim=-1)
-            centre = (expected[:, n] + deviation[:, n] * shift) / scale
-            width = deviation[:, n] / scale * stretch.clamp(-1.0, 1.5).exp()
-            glimpse = self.reader.look(left * shares[:, n], centre, width)
-            left = self.reader.without(left, glimpse.place)
-            seen = self._describe(glimpse, expected[:, n] / scale, deviation[:, n] / scale)
-            gate, content = self.gates(torch.cat([own, seen], dim=-1)).chunk(2, dim=-1)
-            gate = gate.sigmoid()
-            before = (1.0 - gate) * before + gate * content.tanh()
-            memory[n] = before
-            means.append(scale * glimpse.place + self.correction(before))
-        log_variances = self.log_variance(torch.stack(memory, dim=1)).clamp(-9.0, 4.0)
-        return torch.stack(means, dim=1), log_variances
+        expected, deviation = expected / scale, deviation / scale
+        density = self.reader.expectation(expected, deviation)
+        count, states = len(memory), list[Tensor]()
+        glimpses: list[Glimpse] = []
+        for sweep in range(SWEEPS if careful else 1):
+            states, before = [], torch.zeros_like(memory[0])
+            for n in range(count):
+                rivals = density if sweep else density[:, n:]
+                left = picture * density[:, n] / rivals.sum(dim=1)
+                for other, glimpse in enumerate(glimpses):
+                    if other != n:
+                        left = self.reader.without(left, glimpse.place, tight=careful)
+                own = torch.cat([memory[n], before], dim=-1)
+                shift, stretch = self.query(own).chunk(2, dim=-1)
+                centre = expected[:, n] + deviation[:, n] * shift
+                width = deviation[:, n] * stretch.clamp(-1.0, 1.5).exp()
+                glimpse = self.reader.look(left, centre, width)
+                glimpses[n : n + 1] = [glimpse]
+                seen = self._describe(glimpse, expected[:, n], deviation[:, n])
+                gate, content = self.gates(torch.cat([own, seen], dim=-1)).chunk(2, dim=-1)
+                before = (1.0 - gate.sigmoid()) * before + gate.sigmoid() * content.tanh()
+                states.append(before)
+        return states, glimpses
+
+    def _gaussians(
+        self, memory: list[Tensor], glimpses: list[Glimpse]
+    ) -> tuple[Float[Tensor, "B N 2"], Float[Tensor, "B N 2"]]:
+        """Means and log variances of all objects at one step (eq. 9)."""
+        states = torch.stack(memory, dim=1)
+        places = torch.stack([glimpse.place for glimpse in glimpses], dim=1)
+        mean = self.config.scale * places + self.correction(states)
+        return mean, self.log_variance(states).clamp(-9.0, 4.0)
 
     def _describe(self, glimpse: Glimpse, expected: Tensor, deviation: Tensor) -> Float[Tensor, "B G"]:
         """A glimpse as numbers of about size 1."""

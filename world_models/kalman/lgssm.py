@@ -185,24 +185,29 @@ def emit(model: LGSSM, states: GaussianMixture) -> GaussianMixture:
 
 
 def update(
-    model: LGSSM, predicted: GaussianMixture, observation: Float[Tensor, "*B V"]
+    model: LGSSM,
+    predicted: GaussianMixture,
+    observation: Float[Tensor, "*B V"],
+    doubt: Float[Tensor, "*B V V"] | None = None,
 ) -> tuple[GaussianMixture, Float[Tensor, "*B"]]:
     """One step of the filter: the belief about a state after its observation, and that one's log-likelihood.
 
     With :func:`predict` this filters as observations come; :func:`kalman_filter` is for whole sequences.
+    Every row may add ``doubt`` to the covariance of the observation noise.
 
     Raises:
         torch.linalg.LinAlgError: if the covariance of the observation is not positive definite.
     """
     seen = emit(model, predicted)
-    root = torch.linalg.cholesky(seen.covariances)
+    more = 0.0 if doubt is None else doubt[..., None, :, :]
+    root = torch.linalg.cholesky(seen.covariances + more)
     gain = torch.cholesky_solve(model.emission @ predicted.covariances, root).mT
     residual = observation[..., None, :] - seen.means
     white = torch.linalg.solve_triangular(root, residual[..., None], upper=False).squeeze(-1)
     size = white.square().sum(dim=-1) + white.shape[-1] * math.log(2.0 * math.pi)
     joint = predicted.log_weights - 0.5 * size - root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
     mean = predicted.means + _apply(gain, residual)
-    covariance = _corrected(predicted.covariances, model.emission, gain, model.observation_noise)
+    covariance = _corrected(predicted.covariances, model.emission, gain, model.observation_noise + more)
     return GaussianMixture(joint.log_softmax(dim=-1), mean, covariance), joint.logsumexp(dim=-1)
 
 

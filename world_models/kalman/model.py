@@ -56,7 +56,11 @@ class Kalman(nn.Module):
         return self.renderer(places)
 
     def infer(
-        self, frames: Float[Tensor, "B T 1 H W"], objects: int, state: Tensor | None = None
+        self,
+        frames: Float[Tensor, "B T 1 H W"],
+        objects: int,
+        state: Tensor | None = None,
+        careful: bool = True,
     ) -> Inferred:
         """Where the objects are seen to be (eq. 8, 9), without knowledge of later frames.
 
@@ -64,6 +68,8 @@ class Kalman(nn.Module):
             frames: pictures in [0, 1].
             objects: how many objects there are, N.
             state: ``Inferred.state`` of the frames before these; None if these are the first.
+            careful: objects take turns until they agree on who is where, and places that are read with doubt
+                move the expectation less. Training goes without, which is faster.
 
         Raises:
             ValueError: if the model does not know so many objects, or pictures have another size.
@@ -73,7 +79,7 @@ class Kalman(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):
             known = self.dynamics()
             fixed = LGSSM(**{field.name: getattr(known, field.name).detach() for field in fields(known)})
-            return self.inference(evidence, fixed, objects, state)
+            return self.inference(evidence, fixed, objects, state, careful)
 
     def unseen(self, state: Tensor, steps: int, imagined: Tensor | None = None) -> Tensor:
         """The state to go on from after so many frames that were not seen.

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 TAIL = 3.0
 """How light a window's tails are: it falls with this power of the squared distance."""
+TIGHT, LEFT = 0.5, 3e-4
+"""A tight claim: its radius in learned ones, and what is left of the evidence in its middle."""
 CLOSER = 2
 """Looks after the first."""
 NOWHERE = 1e-9
@@ -87,24 +89,28 @@ class Reader(nn.Module):
             glimpse = self._attend(evidence, window + closer)
         return glimpse
 
-    def shares(
+    def expectation(
         self, centres: Float[Tensor, "B N 2"], widths: Float[Tensor, "B N 2"]
     ) -> Float[Tensor, "B N H W"]:
-        """How likely what is seen in a place is the n-th object and none of those after it.
+        """Density of every object in all places: Gaussians, and a little everywhere.
 
-        Objects are expected as Gaussians; far from all of them nothing speaks for any.
+        Far from all of them nothing speaks for any.
         """
         x, y = (self._gaussian(centres, widths) / widths[..., None]).unbind(-2)
-        density = y[..., :, None] * x[..., None, :] + NOWHERE
-        return density / density.flip(1).cumsum(dim=1).flip(1)
+        return y[..., :, None] * x[..., None, :] + NOWHERE
 
     def without(
-        self, evidence: Float[Tensor, "B H W"], place: Float[Tensor, "B 2"]
+        self, evidence: Float[Tensor, "B H W"], place: Float[Tensor, "B 2"], tight: bool = False
     ) -> Float[Tensor, "B H W"]:
-        """The evidence that an object at ``place`` does not explain."""
-        claimed = self._gaussian(place, self.log_claimed.exp().expand_as(place))
-        x, y = claimed.unbind(-2)
-        return evidence * (1.0 - self.claim.sigmoid() * y[:, :, None] * x[:, None, :])
+        """The evidence that an object at ``place`` does not explain.
+
+        A ``tight`` claim leaves nothing close by, and more around: what a second object beside it shows.
+        """
+        claim, radius = self.claim.sigmoid(), self.log_claimed.exp()
+        if tight:
+            claim, radius = torch.ones_like(claim) - LEFT, TIGHT * radius
+        x, y = self._gaussian(place, radius.expand_as(place)).unbind(-2)
+        return evidence * (1.0 - claim * y[:, :, None] * x[:, None, :])
 
     def _distance(self, centre: Tensor, width: Tensor) -> Float[Tensor, "*B 2 P"]:
         """Of every pixel along x and y, in widths."""
