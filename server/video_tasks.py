@@ -9,11 +9,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from planner.ready import ReadyKalman, ReadySVG
+from planner.rollout import RollOut
 from server.tasks import Work, go_on
 from server.world_tasks import ModelTask, Positions, PredictionOutcome, Seen
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.kalman.queries import Tracks, filtered, generate, interpolate
+
+CHUNK = 8
+"""Futures imagined at once, always: matrix products may round differently for another number of rows."""
 
 # Thousandths (ITU-R BT.601): what is grey keeps its value.
 _RED, _GREEN, _BLUE = 299, 587, 114
@@ -37,16 +41,19 @@ class VideoTask(ModelTask):
         return len(self.seen.frames) + self.samples * len(self.actions)
 
     def work(self, device: str) -> Work[PredictionOutcome]:
-        """See, then imagine one future at a time. Raises Interrupted."""
+        """See, imagine, then draw one future at a time. Raises Interrupted."""
         world = self.model.world
         frames = _pictures(self.seen.frames, world.config.channels, device)
         past, actions = (torch.from_numpy(part).to(device) for part in (self.seen.actions, self.actions))
         state = world.encode(Context(frames[None], past[None]))
+        start = state.repeat(CHUNK)
+        decisions = torch.cat([self._noise(device), actions.expand(self.samples, -1, -1)], dim=-1)
+        # No kind: others' futures start from other states.
+        features = yield RollOut(None, lambda rows: world.imagine(start, rows).features, (decisions,), CHUNK)
         futures = []
-        for noise in self._noise(device):
+        for future in features:
             yield from go_on()
-            features = world.imagine(state, torch.cat([noise, actions], dim=-1)[None]).features[0]
-            futures.append(_coloured(world.decode(features, state.skips)))
+            futures.append(_coloured(world.decode(future, state.skips)))
         keypoints = np.zeros((self.samples, len(self.actions), 0, 3), np.float32)
         seen = np.zeros((len(frames), 0, 3), np.float32)
         return PredictionOutcome(seen, keypoints, np.stack(futures))

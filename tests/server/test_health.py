@@ -90,6 +90,18 @@ def test_open_inference_protocol_of_world_models(world_http: TestClient) -> None
     assert [tensor["name"] for tensor in still["outputs"]] == ["keypoints", "images"]
 
 
+def test_open_inference_protocol_of_models_of_videos(video_http: TestClient) -> None:
+    names = {}
+    for model in ("tiny-lp", "tiny-fp", "tiny-kalman"):
+        told = video_http.get(f"/v2/models/{model}").json()
+        names[model] = [[tensor["name"] for tensor in told[side]] for side in ("inputs", "outputs")]
+    assert names == {
+        "tiny-lp": [["frames"], ["images"]],
+        "tiny-fp": [["frames", "past_actions", "actions"], ["images"]],
+        "tiny-kalman": [["frames"], ["images", "means", "covariances"]],
+    }
+
+
 def test_health_is_described(http: TestClient) -> None:
     paths: dict[str, Any] = http.get("/openapi.json").json()["paths"]
     assert set(paths["/readyz"]["get"]["responses"]) >= {"200", "500", "503"}
