@@ -152,7 +152,9 @@ def score_video(
 
 @torch.no_grad()
 def score_chunk(chunk: Chunk) -> Chunk:
-    """Score some videos and write the file."""
+    """Score some videos and write the file, unless another process has done so."""
+    if chunk.path.exists():
+        return chunk
     protocol, device = chunk.protocol, torch.device(chunk.protocol.device)
     model = None if chunk.model is None else _model(chunk.model, chunk.protocol.device)
     videos = SequenceDataset(protocol.data)[chunk.first : chunk.first + chunk.count]
