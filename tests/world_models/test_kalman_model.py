@@ -191,6 +191,16 @@ def test_gradients_reach_every_parameter_and_are_finite():
         assert parameter.grad.abs().sum() > 0, name
 
 
+def test_a_place_is_left_to_the_object_that_is_expected_there(model):
+    centres = torch.tensor([[[-0.5, 0.0], [0.5, 0.0]]])
+    density = model.inference.reader.expectation(centres, torch.full((1, 2, 2), 0.2))
+    share = density / density.sum(dim=1, keepdim=True)
+    assert share[0, 0, 5, 2] > 0.99 and share[0, 1, 5, 9] > 0.99
+    near = torch.full((1, 2, 2), -0.9), torch.full((1, 2, 2), 0.03)
+    far = model.inference.reader.expectation(*near)[0, :, -1, -1]
+    torch.testing.assert_close(far[0] / far.sum(), torch.tensor(0.5))
+
+
 def test_care_is_for_several_objects():
     """One alone sees the same with and without; of two that touch, one must not take both."""
     straight = Kalman(CONFIG)
