@@ -75,7 +75,7 @@ ED_LSTM_PRESETS: dict[str, tuple[str, EDLSTMRecipe]] = {
         "ED-LSTM on cannonballs: the Kalman model's baseline",
         EDLSTMRecipe(
             teacher_forced=FitConfig(steps=1000, batch=32, learning_rate=1e-3, save_every=100),
-            free_running=FitConfig(steps=1000, batch=32, learning_rate=1e-3, save_every=100),
+            free_running=FitConfig(steps=400, batch=32, learning_rate=1e-3, save_every=100),
         ),
     ),
     "ed-lstm-debug": (
