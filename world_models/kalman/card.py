@@ -92,7 +92,7 @@ in a step. Numbers of objects take turns. Weights are rounded to half precision.
 ## Where it falls short
 Two objects that stay closer to each other than their width look like one: most swapped tracks are theirs. A
 third object between two others is drawn smudged, since a half-plane that holds it holds one of them.
-Pictures of the mean forecast are sharp and too sure; averaged over the forecast they are calibrated.
+Pictures of the mean forecast are sharp and too sure; averaged over the forecast they are far less so.
 """
 
 
