@@ -34,7 +34,7 @@ from world_models.video_scores import SSIMTo, psnr
 CHUNK = 50
 """Videos of one file of scores."""
 TOGETHER = 25
-"""Samples that are decoded and scored together: what they need fits into a core's cache."""
+"""Samples that are scored together: what they need fits into a core's cache."""
 COPY = "copy-last"
 """The method that repeats the last seen frame."""
 MEASURES = ("ssim_best", "psnr_best", "ssim_mean", "psnr_mean")
@@ -116,8 +116,7 @@ def futures(
     driven = actions[seen:].expand(len(noise), -1, -1)
     imagined = model.imagine(state.repeat(len(noise)), torch.cat([noise, driven], dim=-1))
     for features in imagined.features.unbind(1):
-        parts = [model.decode(part, state.skips) for part in features.split(TOGETHER)]
-        yield torch.cat(parts).float()
+        yield model.decode(features, state.skips).float()
 
 
 def read_actions(model: SVG, actions: Float32[np.ndarray, "S A"]) -> Float[Tensor, "S A"]:
