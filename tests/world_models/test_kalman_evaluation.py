@@ -61,7 +61,6 @@ def job(folder, out, **changes):
         out=out,
         sequences=changes.pop("sequences", 12),
         seen=changes.pop("seen", SEEN),
-        samples=2,
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from world_models.kalman.averaging import Averaging
 from world_models.kalman.ed_lstm import EDLSTM
 from world_models.kalman.model import Kalman
 from world_models.kalman.queries import Tracks, filtered, generate, interpolate
@@ -19,19 +20,6 @@ CHUNK = 100
 """Sequences answered together."""
 BLUR = 2.0
 """Standard deviation in pixels of the blur that makes a held picture a prediction."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """How the models are asked.
-
-    Attributes:
-        seen: frames given before what is generated; as many are given after what is interpolated.
-        samples: futures over which the pictures of the uncertain forecast are averaged.
-    """
-
-    seen: int
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -51,8 +39,7 @@ def ask(
     baseline: EDLSTM | None,
     mean: Float[Tensor, "T 1 H W"] | None,
     videos: TestVideos,
-    question: Question,
-    rng: torch.Generator,
+    seen: int,
 ) -> Answers:
     """Ask about all videos.
 
@@ -61,10 +48,10 @@ def ask(
         baseline: generates.
         mean: share of white at every pixel of every frame: a prediction.
         videos: the truth.
-        question: what is given.
-        rng: of the samples.
+        seen: frames given before what is generated; as many are given after what is interpolated.
     """
-    balls, seen, device = videos.positions.shape[1], question.seen, rng.device
+    balls, device = videos.positions.shape[1], model.pixel_offset.device
+    averaging = Averaging(model)
     steps = videos.frames.shape[1] - seen
     inferred, tracks, losses = list[Tensor](), dict[str, list[Tracks]](), dict[str, list[Tensor]]()
     for part in tqdm(videos.frames.split(CHUNK), desc=f"{balls} balls"):
@@ -78,7 +65,7 @@ def ask(
         }
         pictures = {
             "kalman-mean": made["generated"].frames,
-            "kalman-averaged": generate(model, before, balls, steps, question.samples, rng).frames,
+            "kalman-averaged": averaging(made["generated"]),
             "held-picture": held_picture(before),
         }
         if baseline is not None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import read_model, write_bytes
 from world_models.data import read_attributes, shard_path
-from world_models.kalman.answers import Question, ask
+from world_models.kalman.answers import ask
 from world_models.kalman.ed_lstm import EDLSTM
 from world_models.kalman.figures import Pictured, draw_figures
 from world_models.kalman.measures import LOST, MARGIN, RUN, measure
@@ -40,8 +40,6 @@ class KalmanEvaluation(BaseModel):
         out: JSON file to write; the figures lie beside it.
         sequences: how many videos of every number of balls: the first ones.
         seen: frames given before what is generated; as many are given after what is interpolated.
-        samples: futures over which the pictures of the uncertain forecast are averaged.
-        seed: seed of the samples.
         device: ``cpu``, ``cuda``, ...
         threads: CPU threads; one per process is fastest when cores are shared.
     """
@@ -55,8 +53,6 @@ class KalmanEvaluation(BaseModel):
     out: Path = Path("kalman.json")
     sequences: Positive = 1000
     seen: Positive = 5
-    samples: Positive = 50
-    seed: int = 0
     device: str = "cpu"
     threads: Positive = 1
 
@@ -73,7 +69,6 @@ def evaluate_kalman(job: KalmanEvaluation, command: str) -> dict[str, Any]:
     device = torch.device(job.device)
     model = Kalman.load(job.model, device)
     baseline = EDLSTM.load(job.baseline, device) if job.baseline.exists() else None
-    rng = torch.Generator(device).manual_seed(job.seed)
     results, pictured = dict[str, Any](), list[Pictured]()
     for balls in COUNTS:
         videos = read_test_videos(job.data, balls, job.sequences)
@@ -81,7 +76,7 @@ def evaluate_kalman(job: KalmanEvaluation, command: str) -> dict[str, Any]:
             raise ValueError(f"videos of {frames} frames are too short for seen = {job.seen}")
         known = (job.learned / str(balls)).is_dir()
         mean = mean_pictures(job.learned, balls, AVERAGED) if known else None
-        answers = ask(model, baseline, mean, videos, Question(job.seen, job.samples), rng)
+        answers = ask(model, baseline, mean, videos, job.seen)
         results[str(balls)], fitted = measure(model, answers, videos, job.seen)
         pictured.append(Pictured(videos, fitted))
     content = {"protocol": _protocol(job, command, baseline is not None), "results": results}
@@ -95,18 +90,17 @@ def _protocol(job: KalmanEvaluation, command: str, compared: bool) -> dict[str, 
     shards = {str(balls): shard_path(job.data / str(balls), 0) for balls in COUNTS}
     return {
         "command": command,
-        "model": read_model(job.model).digest,
-        "baseline": read_model(job.baseline).digest if compared else None,
+        "model": read_model(job.model).weights_digest,
+        "baseline": read_model(job.baseline).weights_digest if compared else None,
         "sequences": job.sequences,
         "seen": job.seen,
-        "samples": job.samples,
-        "seed": job.seed,
         "data": {balls: read_attributes(path) for balls, path in shards.items()},
         "loss": "Bernoulli negative log-likelihood of the frames after those seen, given these alone; nats "
         "per pixel, mean over pixels and frames; predicted shares within 1e-7 of 0 and 1 count as that. "
-        "kalman-mean renders the likeliest component's mean positions (the paper), kalman-averaged the mean "
-        "picture of samples of the forecast, ed-lstm is fed its own pictures, mean-picture is the share of "
-        "training videos white at pixel and frame, held-picture the last frame seen, blurred",
+        "kalman-mean renders the likeliest component's mean positions (the paper), kalman-averaged is how "
+        "likely each pixel is white under the same forecast (world_models/kalman/averaging.py), ed-lstm is "
+        "fed its own pictures, mean-picture is the share of training videos white at pixel and frame, "
+        "held-picture the last frame seen, blurred",
         "position": "distance in pixels to the true position (not the noisy one that is drawn), after one "
         "affine map per number of balls, fitted by least squares to the filtered tracks of all frames; a "
         f"track belongs to a ball by the best permutation over the first {job.seen} frames. without_fit: "
