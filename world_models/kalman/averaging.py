@@ -1,8 +1,8 @@
 """How likely every pixel is white, averaged over where a forecast says that the objects are.
 
 The picture of the mean position, as in section 3.4 of the paper, is one sharp guess among many. The forecast
-is a density: each object is drawn alone at every place of a grid, the drawings are averaged with the density's
-weights, and a pixel stays black if none of the objects covers it.
+is a density: each object is drawn alone at every place of a grid, its drawings are averaged with the weights
+of the density, and a pixel stays black if none of the objects covers it.
 """
 
 import torch
