@@ -5,20 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from world_models import trainer
 from world_models.checkpoint import read_model
 from world_models.data import DataError, SequenceDataset, Sequences, shard_path, write_shard
-from world_models.losses import gaussian_kl
 from world_models.svg import SVG
 from world_models.svg.latent_training import SVGStage
 from world_models.svg.presets import DEBUG
 from world_models.svg.run import SVGRun, train_svg_model
-from world_models.svg.training import picture_error, roll_out, roll_out_loss
+from world_models.svg.training import picture_error
 from world_models.svg.videos import open_videos, read_held_out, read_known
 
-STAGES = ["vision", "svg", "roll_out"]
+STAGES = ["vision", "svg"]
 DETERMINISTIC = DEBUG.model.recurrent.model_copy(update={"prior": "none", "latent": 0})
 
 
@@ -140,7 +138,7 @@ def test_data_that_does_not_fit_is_refused(data, tmp_path):
         open_videos(tmp_path, DEBUG.model, 2)
     with pytest.raises(DataError, match="no data folder"):
         open_videos(tmp_path / "missing", DEBUG.model, 2)
-    run = SVGRun(data=data, out=tmp_path / "run", recipe=change(DEBUG, roll_out={"predicted": 6}))
+    run = SVGRun(data=data, out=tmp_path / "run", recipe=change(DEBUG, vision={"targets": 7}))
     with pytest.raises(ValueError, match="videos of 7 frames, the recipe needs 8"):
         train_svg_model(run, "command")
 
@@ -151,45 +149,6 @@ def test_the_picture_error_counts_coarse_scales_half():
     # A single wrong pixel: its share of a block of s x s pixels is 1 / s^2, made fine again s^2 times.
     expected = 1.0 + 0.5 * sum(1.0 / scale**2 for scale in (2, 4, 8))
     assert float(picture_error(one, torch.zeros_like(one))) == pytest.approx(expected)
-
-
-def build(seed=0):
-    model = SVG(DEBUG.model)
-    rng = torch.Generator().manual_seed(seed)
-    for parameter in model.parameters():
-        parameter.data = 0.4 * torch.randn(parameter.shape, generator=rng)
-    return model
-
-
-def test_a_roll_out_is_given_true_frames_first_and_its_own_ones_then():
-    dynamics = build().eval().requires_grad_(False).dynamics
-    rng = torch.Generator().manual_seed(1)
-    frames = functional.layer_norm(torch.randn(2, 6, 8, generator=rng), (8,))
-    latents, still = torch.randn(2, 5, 2, generator=rng), torch.zeros(2, 5, 0)
-    predicted = roll_out(dynamics, frames, latents, still, 2)
-    inputs = torch.cat([frames[:, :2], predicted[:, 1:-1]], dim=1)
-    torch.testing.assert_close(predicted, dynamics.predict(inputs, latents, still)[0])
-
-
-def test_the_prior_of_a_roll_out_sees_what_the_predictor_sees():
-    dynamics = build().eval().dynamics
-    rng = torch.Generator().manual_seed(1)
-    embeddings = functional.layer_norm(torch.randn(1, 5, 8, generator=rng), (8,))
-    stage = DEBUG.roll_out.model_copy(update={"batch": 1, "beta": 0.7})
-    still, device = torch.zeros(1, 4, 0), torch.device("cpu")
-    loss = roll_out_loss(dynamics, embeddings, still, stage, device, 0, torch.Generator().manual_seed(3))
-    replay = torch.Generator().manual_seed(3)
-    torch.randint(1, (1,), generator=replay)
-    torch.randint(1, (), generator=replay)
-    posterior = dynamics.posterior(embeddings)
-    latents = posterior[0] + torch.exp(0.5 * posterior[1]) * torch.randn(1, 4, 2, generator=replay)
-    predicted = roll_out(dynamics, embeddings, latents, still, 2)
-    prior, _ = dynamics.prior(torch.cat([embeddings[:, :2], predicted[:, 1:3]], dim=1), still)
-    error = (predicted - embeddings[:, 1:]).square().sum() / 4
-    torch.testing.assert_close(loss.total, error + 0.7 * gaussian_kl(posterior, prior).mean())
-    loss.total.backward()
-    for name, parameter in dynamics.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
 def test_the_optimal_variance_is_the_one_of_the_highest_likelihood():

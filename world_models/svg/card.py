@@ -30,8 +30,6 @@ def card_text(
         figures: what was measured on held-out videos.
     """
     model, stages = recipe.model, {"vision": recipe.vision, "dynamics": recipe.dynamics}
-    if recipe.roll_out.steps:
-        stages["roll_out"] = recipe.roll_out
     steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
     origins = "\n".join(
         f"- {data.folder.name}: {min(len(data) - recipe.held_out, recipe.videos)} videos of "
@@ -63,7 +61,7 @@ Best of 20 samples. How each is computed: `world_models/svg/validation.py`.
 
 ## Deviations from the paper
 Encoder and decoder are trained first, on single frames with the skips of another frame of the same video;
-then the recurrent networks on cached embeddings, with true frames as input.{_longer(recipe)}
+then the recurrent networks on cached embeddings, with true frames as input.
 Errors are those of embeddings; pictures do not come into it again.
 The predicted embedding is what goes in next; the paper decodes it and encodes the picture again. Predicted
 embeddings are changes of the embedding before, normalised to mean 0 and variance 1. Skips are added, not
@@ -79,12 +77,3 @@ def _decision(recipe: SVGRecipe) -> str:
     parts = [f"{model.latent} standard normal numbers"] if model.latent else []
     parts += [f"{model.actions} numbers of the action"] if model.actions else []
     return f"a decision is {' and '.join(parts)} per frame" if parts else "there is nothing to decide"
-
-
-def _longer(recipe: SVGRecipe) -> str:
-    stage = recipe.roll_out
-    if not stage.steps:
-        return ""
-    return f"""
-At last {stage.seen} true frames are followed by {stage.predicted} that are predicted from predicted ones;
-the paper predicts 10 from true ones. The prior sees predicted frames too."""

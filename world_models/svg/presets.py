@@ -4,7 +4,7 @@ from pathlib import Path
 
 from world_models.svg.config import LatentSVGConfig, Prior, SVGConfig
 from world_models.svg.latent_training import SVGStage
-from world_models.svg.recipe import RollOutStage, SVGRecipe, VisionStage
+from world_models.svg.recipe import SVGRecipe, VisionStage
 
 
 def _digits(prior: Prior) -> SVGRecipe:
@@ -14,7 +14,6 @@ def _digits(prior: Prior) -> SVGRecipe:
         held_out=500,
         vision=VisionStage(steps=25000, batch=16, save_every=1000),
         dynamics=SVGStage(steps=5500, batch=64, beta=0.2),
-        roll_out=RollOutStage(steps=0, batch=64, beta=0.2, learning_rate=1e-3),
     )
 
 
@@ -30,7 +29,6 @@ BROWNIAN = SVGRecipe(
     held_out=1000,
     vision=VisionStage(steps=3000, batch=16),
     dynamics=SVGStage(steps=2000, batch=64, beta=0.02),
-    roll_out=RollOutStage(steps=0, batch=32),
 )
 
 DEBUG = SVGRecipe(
@@ -45,7 +43,6 @@ DEBUG = SVGRecipe(
     held_out=2,
     vision=VisionStage(steps=2, batch=2, save_every=1),
     dynamics=SVGStage(steps=2, batch=4, save_every=1),
-    roll_out=RollOutStage(steps=2, batch=4, seen=2, predicted=3, save_every=1),
 )
 
 SVG_PRESETS: dict[str, tuple[str, Path, SVGRecipe]] = {

@@ -26,13 +26,6 @@ class VisionStage(FitConfig):
     blank: Share = 0.05
 
 
-class RollOutStage(SVGStage):
-    """Longer predictions: ``predicted`` frames after ``seen`` true ones, each from predicted ones."""
-
-    seen: Positive = 5
-    predicted: Positive = 20
-
-
 class SVGRecipe(BaseModel):
     """All stages, in order. The last ``held_out`` videos of each data set are never trained on.
 
@@ -47,4 +40,3 @@ class SVGRecipe(BaseModel):
     videos: Positive = 20000
     vision: VisionStage
     dynamics: SVGStage
-    roll_out: RollOutStage

@@ -12,13 +12,15 @@ from world_models.data import SequenceDataset, read_attributes
 from world_models.svg.card import card_text
 from world_models.svg.model import SVG
 from world_models.svg.recipe import SVGRecipe
-from world_models.svg.training import cache_embeddings, train_dynamics, train_roll_outs, train_vision
+from world_models.svg.training import cache_embeddings, train_dynamics, train_vision
 from world_models.svg.validation import measure
 from world_models.svg.videos import open_videos, read_held_out, read_known
 from world_models.trainer import Session
 
 VISION, EMBEDDINGS = "vision.safetensors", "embeddings.npy"
 
+SEEN = 5
+"""Frames that are given where predictions are measured (section 4.2)."""
 MEASURED = 100
 """Held-out videos of each data set that the card's figures are measured on, at most."""
 
@@ -71,25 +73,20 @@ def train_svg_model(run: SVGRun, command: str) -> Path:
     train_vision(model, videos, recipe.vision, session)
     embeddings = cache_embeddings(model, videos, (run.base or run.out) / EMBEDDINGS, session)
     train_dynamics(model, embeddings, videos, recipe, session)
-    if recipe.roll_out.steps:
-        train_roll_outs(model, embeddings, videos, recipe.roll_out, session)
     folder = run.out / "model"
     write_model(folder, recipe.model, model, "")
     held_out = read_held_out(sets, recipe.model, recipe.held_out, MEASURED)
     generator = torch.Generator().manual_seed(run.seed)
-    figures = measure(SVG.load(folder, session.device), held_out, recipe.roll_out.seen, generator)
+    figures = measure(SVG.load(folder, session.device), held_out, SEEN, generator)
     write_bytes(run.out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
     write_card(folder, card_text(recipe, run.seed, sets, command, figures))
     return folder
 
 
 def _check_length(sets: Sequence[SequenceDataset], recipe: SVGRecipe) -> None:
-    """Videos must be long enough for every stage."""
+    """Videos must be long enough to learn from and to measure."""
     length = sets[0].shapes["frames"][0]
-    needed = recipe.vision.targets + 1
-    if recipe.roll_out.steps:
-        needed = max(needed, recipe.roll_out.seen + recipe.roll_out.predicted)
-    if length < needed:
+    if length < (needed := max(recipe.vision.targets, SEEN) + 1):
         raise ValueError(f"{sets[0].folder} has videos of {length} frames, the recipe needs {needed}")
 
 

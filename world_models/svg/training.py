@@ -13,12 +13,11 @@ from tqdm import tqdm
 from world_models.checkpoint import save_array
 from world_models.data import DataError
 from world_models.frames import to_tensor
-from world_models.losses import Loss, gaussian_kl
+from world_models.losses import Loss
 from world_models.precision import autocast
-from world_models.svg.latent import LatentSVG
-from world_models.svg.latent_training import draw, train_svg
+from world_models.svg.latent_training import train_svg
 from world_models.svg.model import SVG
-from world_models.svg.recipe import RollOutStage, SVGRecipe, VisionStage
+from world_models.svg.recipe import SVGRecipe, VisionStage
 from world_models.svg.videos import Videos
 from world_models.trainer import Session, fit
 
@@ -96,55 +95,3 @@ def train_dynamics(
 ) -> None:
     """Learn to predict the next embedding from true ones."""
     train_svg(model.dynamics, embeddings, recipe.dynamics, session, videos.actions)
-
-
-def train_roll_outs(
-    model: SVG, embeddings: Float[Tensor, "n T F"], videos: Videos, stage: RollOutStage, session: Session
-) -> None:
-    """Learn to predict from predicted embeddings."""
-    loss = partial(roll_out_loss, model.dynamics, embeddings, videos.actions, stage, session.device)
-    fit("roll_out", model.dynamics, loss, stage, session)
-
-
-def roll_out_loss(
-    dynamics: LatentSVG,
-    embeddings: Float[Tensor, "n T F"],
-    actions: Float[Tensor, "n T-1 A"],
-    stage: RollOutStage,
-    device: torch.device,
-    _step: int,
-    generator: torch.Generator,
-) -> Loss:
-    """Squared error of embeddings and beta KL of roll-outs from random places of random videos, per step.
-
-    Latents are the posterior's, which sees the true frames; predictor and prior see the first of them and go
-    on with predicted ones.
-    """
-    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
-    length = stage.seen + stage.predicted
-    first = int(torch.randint(embeddings.shape[1] - length + 1, (), generator=generator))
-    frames = embeddings[rows, first : first + length].float().to(device)
-    acted = actions[rows, first : first + length - 1].to(device)
-    posterior = dynamics.posterior(frames)
-    predicted = roll_out(dynamics, frames, draw(posterior, generator), acted, stage.seen)
-    error = (predicted - frames[:, 1:]).square().sum(-1).mean()
-    fed = torch.cat([frames[:, : stage.seen], predicted[:, stage.seen - 1 : -1]], dim=1)
-    kl = gaussian_kl(posterior, dynamics.prior(fed, acted)[0]).mean()
-    return Loss(stage.weigh(error, kl, frames.shape[-1]), {"frame": error, "kl": kl})
-
-
-def roll_out(
-    dynamics: LatentSVG,
-    frames: Float[Tensor, "B T F"],
-    latents: Float[Tensor, "B T-1 Z"],
-    actions: Float[Tensor, "B T-1 A"],
-    seen: int,
-) -> Float[Tensor, "B T-1 F"]:
-    """Frames 1..T-1, predicted from ``seen`` true frames and then from predicted ones."""
-    predicted, memory = dynamics.predict(frames[:, :seen], latents[:, :seen], actions[:, :seen])
-    found = [predicted]
-    for step in range(seen, latents.shape[1]):
-        now, frame = slice(step, step + 1), found[-1][:, -1:]
-        predicted, memory = dynamics.predict(frame, latents[:, now], actions[:, now], memory)
-        found.append(predicted)
-    return torch.cat(found, dim=1)
