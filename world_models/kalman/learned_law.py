@@ -13,8 +13,8 @@ from world_models.kalman.scores import Affine
 def learned_law(model: LGSSM, to_pixels: Affine) -> dict[str, Any]:
     """The parameters in pixels and frames; ``to_pixels`` maps latent positions.
 
-    One step adds ``period`` times the velocity to the position: a latent velocity is worth ``period`` times
-    itself in latent units per frame.
+    Velocities are what the first step adds to a position: ``period`` times the latent velocity, and the force
+    on the position.
     """
     period = model.transition[0, 2]
     linear = to_pixels.matrix
@@ -25,7 +25,7 @@ def learned_law(model: LGSSM, to_pixels: Affine) -> dict[str, Any]:
         {
             "weight": float(weight),
             "position": to_pixels(mean[:2]).tolist(),
-            "velocity": (linear @ (period * mean[2:])).tolist(),
+            "velocity": (linear @ (period * mean[2:] + model.force[:2])).tolist(),
             "position_sd": _deviations(to_pixels.spread(covariance[:2, :2])),
             "velocity_sd": _deviations(to_pixels.spread(period**2 * covariance[2:, 2:])),
         }
