@@ -1,6 +1,6 @@
 """Figures 3, 6 and 9 of the paper, from the first test videos. Balls are in pixels, x right and y down."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from world_models.checkpoint import write_bytes
+from world_models.kalman.averaging import Averaging
 from world_models.kalman.ed_lstm import EDLSTM
 from world_models.kalman.model import Kalman
 from world_models.kalman.queries import generate, interpolate
@@ -24,6 +25,8 @@ PAIRS = 2
 """Videos of every number of balls in figure 6."""
 FAINTEST = 0.25
 """Brightness of the earliest picture where pictures are overlaid; the latest has 1."""
+Generator = Callable[[Tensor, int, int], Tensor]
+"""Pictures ``[B L 1 H W]`` from frames, number of balls and number of steps."""
 TRUE, INFERRED, GENERATED, INTERPOLATED = "black", "tab:blue", "tab:red", "tab:cyan"
 
 
@@ -48,7 +51,7 @@ def draw_figures(
 
     Args:
         model: the Kalman model.
-        baseline: drawn under it in Fig. 6.
+        baseline: drawn under its pictures, of the mean and averaged over the forecast, in Fig. 6.
         pictured: videos to choose from, one entry per number of balls.
         seen: frames given before what is generated, and after what is interpolated.
         beside: results that the figures belong to; they are named after them.
@@ -81,10 +84,13 @@ def _draw_generated(
     model: Kalman, baseline: EDLSTM | None, pictured: Sequence[Pictured], seen: int, path: Path
 ) -> None:
     """Pairs of generated and true pictures, overlaid in time."""
-    pyplot = _pyplot()
-    rows: dict[str, Kalman | EDLSTM] = {"Kalman model": model}
+    pyplot, averaging = _pyplot(), Averaging(model)
+    rows: dict[str, Generator] = {
+        "Kalman, mean": lambda frames, balls, steps: generate(model, frames, balls, steps).frames,
+        "Kalman, averaged": lambda frames, balls, steps: averaging(generate(model, frames, balls, steps)),
+    }
     if baseline is not None:
-        rows["ED-LSTM"] = baseline
+        rows["ED-LSTM"] = lambda frames, _, steps: baseline.generate(frames, steps)
     columns = 2 * PAIRS * len(pictured)
     size = (1.6 * columns, 1.9 * len(rows))
     figure, axes = pyplot.subplots(len(rows), columns, figsize=size, squeeze=False)
@@ -93,11 +99,7 @@ def _draw_generated(
         for some in pictured:
             frames = some.videos.frames[:PAIRS].to(_device(model))
             steps = frames.shape[1] - seen
-            if isinstance(generator, Kalman):
-                pictures = generate(generator, frames[:, :seen], some.balls, steps).frames
-            else:
-                pictures = generator.generate(frames[:, :seen], steps)
-            made += [*pictures.cpu()]
+            made += [*generator(frames[:, :seen], some.balls, steps).cpu()]
             true += [*frames[:, seen:].cpu()]
         for index, (left, right) in enumerate(zip(made, true, strict=True)):
             _picture(row[2 * index], left, "generated")
