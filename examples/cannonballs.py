@@ -19,6 +19,7 @@ import httpx2
 import matplotlib
 import numpy as np
 import tyro
+from matplotlib.axes import Axes
 
 from envs.cannonballs import Videos, draw_sequences
 from server.client import Client, Positions, ServerProblem
@@ -34,7 +35,7 @@ def error(found: Positions, truth: np.ndarray) -> float:
     return min(float(np.linalg.norm(found.means[list(order)] - truth, axis=-1).mean()) for order in orders)
 
 
-def draw(axis: matplotlib.axes.Axes, found: Positions, truth: np.ndarray, title: str) -> None:
+def draw(axis: Axes, found: Positions, truth: np.ndarray, title: str) -> None:
     """Paths found over true ones, in pixels."""
     turn = np.linspace(0, 2 * np.pi, 40)
     circle = 2 * np.stack([np.cos(turn), np.sin(turn)])

@@ -16,6 +16,7 @@ from server.local import running_server
 from server.service import ModelService
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+MODELS = "keyin-push,struct-vrnn-push,struct-vrnn-dmc,kalman-cannonballs"
 
 
 def plan(url: str, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -80,7 +81,7 @@ def test_cannonballs_are_followed(
 
 @pytest.mark.slow
 def test_examples_work_with_the_models_that_ship(tmp_path: Path) -> None:
-    with running_server("keyin-push,struct-vrnn-push,struct-vrnn-dmc", threads=1) as url:
+    with running_server(MODELS, threads=1) as url:
         assert plan(url, tmp_path).returncode == 0
         told = example("closed_loop.py", url, "--seed", 1, "--out", tmp_path / "film.mp4")
         assert "success" in told and told.count("subgoal 0,") <= 10
@@ -88,4 +89,6 @@ def test_examples_work_with_the_models_that_ship(tmp_path: Path) -> None:
         assert frames == told.count("step ") + 1
         errors = example("rewards.py", url, "--out", tmp_path / "plot.png")
         assert float(errors.split("error ")[1].split(",")[0]) < 0.4
+        places = example("cannonballs.py", url, "--out", tmp_path / "balls.png")
+        assert float(places.split("filled in: mean distance to the true places ")[1].split()[0]) < 1
     assert size(tmp_path / "plot.png") > (300, 300)
