@@ -19,7 +19,7 @@ from world_models.checkpoint import load_model, write_bytes, write_card, write_m
 from world_models.data import DataError
 from world_models.labelled_features import Labelled, read_labelled
 from world_models.losses import Loss
-from world_models.trainer import FitConfig, Positive, Session, fit
+from world_models.trainer import FitConfig, Positive, Session, TrainingRun, fit
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -164,25 +164,16 @@ def accuracy(model: ActionClassifier, labelled: Labelled) -> float:
     return float((predict(model, labelled.features) == labelled.labels).mean())
 
 
-class ActionRun(BaseModel):
-    """One training run.
+class ActionRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         features: npz file of a labelled set.
-        out: folder of this run; give the same one to resume.
-        seed: seed of split, weights, batches and dropout.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the settings.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     features: Path = Path("data/action-features.npz")
     out: Path = Path("runs/action-recognition")
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: ActionRecipe = ActionRecipe()
 
 

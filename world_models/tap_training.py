@@ -18,7 +18,7 @@ from world_models.keyin.recipe import KeyInRecipe, ObjectColor
 from world_models.keyin.training import READ, cache_embeddings
 from world_models.precision import autocast
 from world_models.tap import Tap, TapConfig, TapStage, goal_pictures, train_tap
-from world_models.trainer import Session
+from world_models.trainer import Session, TrainingRun
 
 
 class TapRecipe(BaseModel):
@@ -35,27 +35,18 @@ class TapRecipe(BaseModel):
     object: ObjectColor = ObjectColor()
 
 
-class TapRun(BaseModel):
-    """One training run.
+class TapRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         data: folder of demonstrations.
         base: a finished KeyIn run on the same data, whose autoencoder and embeddings are used.
-        out: folder of this run; give the same one to resume.
-        seed: seed of weights, batches and noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the preset's settings, each of which can be changed.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/push")
     base: Path = Path("runs/keyin-push")
     out: Path = Path("runs/tap-push")
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: TapRecipe
 
 

@@ -35,6 +35,24 @@ class FitConfig(BaseModel):
     save_every: Positive = 200
 
 
+class TrainingRun(BaseModel):
+    """What every training run is told.
+
+    Attributes:
+        out: folder of this run; give the same one to resume.
+        seed: seed of all that is random: weights, batches, noise.
+        device: ``cpu``, ``cuda``, ...
+        threads: CPU threads; one per process is fastest when cores are shared.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+
+
 @dataclass(frozen=True)
 class Session:
     """Where a training run lives and what it runs on."""

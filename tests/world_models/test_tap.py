@@ -6,7 +6,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from world_models import trainer
 from world_models.checkpoint import CheckpointError, write_model
-from world_models.svg import SVG, SVGConfig
+from world_models.svg import LatentSVG, LatentSVGConfig
 from world_models.tap import (
     DEPTH,
     MARGIN,
@@ -218,8 +218,8 @@ def test_a_model_survives_the_disk_and_others_are_refused(tmp_path):
     write_model(tmp_path / "tap", CONFIG, tap, "# TAP\n")
     loaded = Tap.load(tmp_path / "tap")
     assert torch.equal(loaded.subgoals(start, goal, noise), tap.subgoals(start, goal, noise))
-    config = SVGConfig(embedding=8, latent=2, hidden=8)
-    write_model(tmp_path / "svg", config, SVG(config), "# SVG\n")
+    config = LatentSVGConfig(embedding=8, latent=2, hidden=8)
+    write_model(tmp_path / "svg", config, LatentSVG(config), "# SVG\n")
     with pytest.raises(CheckpointError, match="is no TapConfig"):
         Tap.load(tmp_path / "svg")
 

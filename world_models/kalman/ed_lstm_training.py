@@ -19,7 +19,7 @@ from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.ed_lstm import EDLSTM, EDLSTMConfig
 from world_models.losses import Loss
 from world_models.precision import autocast
-from world_models.trainer import FitConfig, Positive, Session, fit
+from world_models.trainer import FitConfig, Positive, Session, TrainingRun, fit
 
 COUNTS = (1, 2, 3)
 """Numbers of balls, all learned by one model; each has its own folder of videos."""
@@ -48,25 +48,16 @@ class EDLSTMRecipe(BaseModel):
     free_running: FitConfig
 
 
-class EDLSTMRun(BaseModel):
-    """One training run.
+class EDLSTMRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         data: folder of the videos, with one folder per number of balls.
-        out: folder of this run; give the same one to resume.
-        seed: seed of weights and batches.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the preset's settings, each of which can be changed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     data: Path = Path("data/cannonballs")
     out: Path = Path("runs/ed-lstm-cannonballs")
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: EDLSTMRecipe
 
 

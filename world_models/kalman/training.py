@@ -17,7 +17,7 @@ from world_models.kalman.config import KalmanConfig
 from world_models.kalman.ed_lstm_training import Videos
 from world_models.kalman.model import Kalman
 from world_models.losses import Loss
-from world_models.trainer import FitConfig, Positive, Session, fit
+from world_models.trainer import FitConfig, Positive, Session, TrainingRun, fit
 
 STAGES = ("frozen", "single", "joint")
 Weight = Annotated[float, Field(gt=0)]
@@ -64,25 +64,16 @@ class KalmanRecipe(BaseModel):
     joint: Stage
 
 
-class KalmanRun(BaseModel):
-    """One training run.
+class KalmanRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         data: folder of the videos, with one folder per number of objects.
-        out: folder of this run; give the same one to resume.
-        seed: seed of weights, batches and noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the preset's settings, each of which can be changed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     data: Path = Path("data/cannonballs")
     out: Path = Path("runs/kalman-cannonballs")
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: KalmanRecipe
 
 

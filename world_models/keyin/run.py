@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import write_bytes, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
@@ -16,7 +15,7 @@ from world_models.keyin.figures import measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
 from world_models.keyin.teaching import teach
-from world_models.trainer import Session
+from world_models.trainer import Session, TrainingRun
 
 RESULTS = {
     "autoencoder": ("autoencoder.safetensors", "embeddings"),
@@ -39,28 +38,19 @@ MEASURED = 300
 """Held-out sequences that the card's figures are measured on, at most."""
 
 
-class KeyInRun(BaseModel):
-    """One training run.
+class KeyInRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         data: folder of demonstrations (``python -m envs.collect`` makes one).
-        out: folder of this run; give the same one to resume.
         base: a finished run on the same data whose autoencoder, embeddings and interpolator are used instead
             of training new ones: how models that are compared get the same pictures.
-        seed: seed of weights, batches and noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the preset's settings, each of which can be changed.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/push")
     out: Path = Path("runs/keyin-push")
     base: Path | None = None
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: KeyInRecipe
 
 

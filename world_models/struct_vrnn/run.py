@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import write_bytes, write_card, write_model
 from world_models.data import read_attributes
@@ -23,34 +22,25 @@ from world_models.struct_vrnn.training import (
     train_jointly,
     train_vision,
 )
-from world_models.trainer import Session
+from world_models.trainer import Session, TrainingRun
 
 VISION = "vision.safetensors"
 FEATURES = "features"
 
 
-class StructVRNNRun(BaseModel):
-    """One training run.
+class StructVRNNRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         data: folder of the sequences, with one folder per task where the model has tasks.
-        out: folder of this run; give the same one to resume.
         base: a finished run with the same pictures whose detector, generator and cached features are used
             instead of training new ones: for arms that differ in their dynamics only.
-        seed: seed of weights, batches and noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the preset's settings, each of which can be changed.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/dmc")
     out: Path = Path("runs/struct-vrnn-dmc")
     base: Path | None = None
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: StructVRNNRecipe
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import write_bytes, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
@@ -15,7 +14,7 @@ from world_models.svg.recipe import SVGRecipe
 from world_models.svg.training import cache_embeddings, train_dynamics, train_vision
 from world_models.svg.validation import measure
 from world_models.svg.videos import open_videos, read_held_out, read_known
-from world_models.trainer import Session
+from world_models.trainer import Session, TrainingRun
 
 VISION, EMBEDDINGS = "vision.safetensors", "embeddings.npy"
 
@@ -25,28 +24,19 @@ MEASURED = 100
 """Held-out videos of each data set that the card's figures are measured on, at most."""
 
 
-class SVGRun(BaseModel):
-    """One training run.
+class SVGRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
 
     Attributes:
         data: folder of videos (``python -m envs.collect`` makes them), or of several such folders.
-        out: folder of this run; give the same one to resume.
         base: a finished run on the same data whose encoder, decoder and embeddings are used instead of
             training new ones: how models that are compared see the same.
-        seed: seed of weights, batches and noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
         recipe: the preset's settings, each of which can be changed.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/digits")
     out: Path = Path("runs/svg-lp-digits")
     base: Path | None = None
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
     recipe: SVGRecipe
 
 
