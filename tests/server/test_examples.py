@@ -4,7 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,24 +56,29 @@ def test_the_shell_shows_problems(
     assert refused.returncode == 1 and "urn:waymark:problem:unauthorized" in refused.stderr
 
 
-def test_rewards_are_plotted(
-    worlds: ModelService, serve: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+# Servers are started before anything is captured: that they set up logging may close what is.
+@pytest.fixture
+def world_url(worlds: ModelService, serve: Callable[..., Any]) -> Iterator[str]:
+    with serve(ModelService(worlds.settings, lambda name, device: worlds.models[name])) as url:
+        yield url
+
+
+@pytest.fixture
+def video_url(videos: ModelService, serve: Callable[..., Any]) -> Iterator[str]:
+    with serve(ModelService(videos.settings, lambda name, device: videos.models[name])) as url:
+        yield url
+
+
+def test_rewards_are_plotted(world_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(EXAMPLES / "rewards.py"))["main"]
-    service = ModelService(worlds.settings, lambda name, device: worlds.models[name])
-    with serve(service) as url:
-        main(url, ("cartpole-balance",), out=tmp_path / "plot.png")
+    main(world_url, ("cartpole-balance",), out=tmp_path / "plot.png")
     assert "cartpole-balance: mean absolute error" in capsys.readouterr().out
     assert size(tmp_path / "plot.png") > (300, 300)
 
 
-def test_cannonballs_are_followed(
-    videos: ModelService, serve: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cannonballs_are_followed(video_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = runpy.run_path(str(EXAMPLES / "cannonballs.py"))["main"]
-    service = ModelService(videos.settings, lambda name, device: videos.models[name])
-    with serve(service) as url:
-        main(url, balls=2, out=tmp_path / "plot.png")
+    main(video_url, balls=2, out=tmp_path / "plot.png")
     told = capsys.readouterr().out
     assert "foreseen: mean distance" in told and "filled in: mean distance" in told
     assert size(tmp_path / "plot.png") > (300, 300)
