@@ -95,5 +95,5 @@ def test_examples_work_with_the_models_that_ship(tmp_path: Path) -> None:
         errors = example("rewards.py", url, "--out", tmp_path / "plot.png")
         assert float(errors.split("error ")[1].split(",")[0]) < 0.4
         places = example("cannonballs.py", url, "--out", tmp_path / "balls.png")
-        assert float(places.split("filled in: mean distance to the true places ")[1].split()[0]) < 1
+        assert float(places.split("filled in: mean distance to the true places ")[1].split()[0]) < 2
     assert size(tmp_path / "plot.png") > (300, 300)
