@@ -2,19 +2,19 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from tqdm import tqdm
 
-from world_models.checkpoint import load_training, save_training
+from world_models.checkpoint import load_training, save_training, write_bytes
 from world_models.losses import Loss
 from world_models.precision import autocast
 
@@ -51,6 +51,19 @@ class TrainingRun(BaseModel):
     seed: int = 0
     device: str = "cpu"
     threads: int = 1
+
+
+def claim(run: TrainingRun, origin: Mapping[str, Any]) -> None:
+    """Note in ``run.json`` what a folder is for: its seed, its recipe and where its data is from.
+
+    Raises:
+        ValueError: the folder holds another run.
+    """
+    settings = json.loads(json.dumps(run.model_dump(mode="json", include={"seed", "recipe"}) | dict(origin)))
+    path = run.out / "run.json"
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise ValueError(f"{run.out} holds a run with other settings or data; choose another --out")
+    write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
 
 
 @dataclass(frozen=True)

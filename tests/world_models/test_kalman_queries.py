@@ -45,23 +45,6 @@ def test_generation_rolls_the_likeliest_component_on(model, run):
         torch.testing.assert_close(tracks.frames[:, step], model.render(mean[..., :2]).sigmoid())
 
 
-def test_averaged_pictures_keep_the_positions_and_follow_the_seed(model):
-    frames = squares(steps=4)
-
-    def ask(samples, seed=0):
-        return generate(model, frames, OBJECTS, 3, samples, torch.Generator().manual_seed(seed))
-
-    sharp, averaged = generate(model, frames, OBJECTS, 3), ask(2)
-    assert torch.equal(sharp.means, averaged.means)
-    assert torch.equal(averaged.frames, ask(2).frames)
-    assert (averaged.frames != ask(2, seed=1).frames).any()
-    assert (averaged.frames != sharp.frames).any()
-    many, other = ask(300).frames, ask(300, seed=1).frames
-    assert (many - other).abs().mean() < 0.3 * (ask(1).frames - ask(1, seed=1).frames).abs().mean()
-    with pytest.raises(ValueError, match="generator"):
-        generate(model, frames, OBJECTS, 3, samples=2)
-
-
 def test_interpolation_is_the_smoother_with_the_middle_missing(model):
     frames = squares(steps=6)
     before, after = frames[:, :2], frames[:, 4:]

@@ -152,3 +152,11 @@ def test_data_must_fit(data, tmp_path):
     greedy = DEBUG.model_copy(update={"held_out": 5})
     with pytest.raises(ValueError, match="5 are to be held out"):
         train_kalman(KalmanRun(data=data, out=tmp_path / "run", recipe=greedy), "command")
+
+
+def test_data_of_the_same_length_but_other_origin_is_refused(tmp_path):
+    run = KalmanRun(out=tmp_path, recipe=KALMAN_PRESETS["kalman-debug"][1])
+    for _ in range(2):
+        trainer.claim(run, {"data": [[5, {"seed": 0}]]})
+    with pytest.raises(ValueError, match="other settings or data; choose another --out"):
+        trainer.claim(run, {"data": [[5, {"seed": 1}]]})

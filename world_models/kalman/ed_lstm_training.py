@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from world_models.checkpoint import load_weights, write_bytes, write_card, write_model
+from world_models.checkpoint import load_weights, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.ed_lstm import EDLSTM, EDLSTMConfig
 from world_models.losses import Loss
 from world_models.precision import autocast
-from world_models.trainer import FitConfig, Positive, Session, TrainingRun, fit
+from world_models.trainer import FitConfig, Positive, Session, TrainingRun, claim, fit
 
 COUNTS = (1, 2, 3)
 """Numbers of balls, all learned by one model; each has its own folder of videos."""
@@ -117,7 +117,7 @@ def train_ed_lstm(run: EDLSTMRun, command: str) -> Path:
     """
     recipe = run.recipe
     data = open_videos(run.data, recipe)
-    _claim(run, data)
+    claim(run, {"data": [[len(part), read_attributes(part.paths[0])] for part in data]})
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
     known = [Videos.read(part, 0, len(part) - recipe.held_out) for part in data]
@@ -199,16 +199,6 @@ def generation_loss(model: EDLSTM, videos: Videos, seen: int, device: torch.devi
         each = functional.binary_cross_entropy(made, frames[:, seen:], reduction="none")
         total, count = total + float(each.sum()), count + each.numel()
     return total / count
-
-
-def _claim(run: EDLSTMRun, data: list[SequenceDataset]) -> None:
-    """The folder must be new or hold this very run."""
-    origin = {"data": [[len(part), read_attributes(part.paths[0])] for part in data]}
-    settings = json.dumps(run.model_dump(mode="json", include={"seed", "recipe"}) | origin, sort_keys=True)
-    path = run.out / "run.json"
-    if path.exists() and path.read_text() != settings:
-        raise ValueError(f"{run.out} holds a run with other settings or data; choose another --out")
-    write_bytes(path, settings.encode())
 
 
 def _card(

@@ -3,14 +3,14 @@
 Pure functions. Positions and their covariances are in pixels, x right and y down; nothing needs gradients.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from world_models.kalman.lgssm import emit, kalman_filter, predict, rts_smoother
-from world_models.kalman.mixture import GaussianMixture, draw
+from world_models.kalman.lgssm import kalman_filter, predict, rts_smoother
+from world_models.kalman.mixture import GaussianMixture
 from world_models.kalman.model import Kalman
 
 
@@ -43,37 +43,24 @@ def generate(
     frames: Float[Tensor, "B T 1 H W"],
     objects: int,
     steps: int,
-    samples: int = 0,
-    generator: torch.Generator | None = None,
 ) -> Tracks:
     """The ``steps`` frames after the given ones (section 3.4).
 
-    The most likely component is rolled on from the last filtered state.
+    The most likely component is rolled on from the last filtered state. Pictures are of the mean positions:
+    one possible future, and sharp. How likely each pixel is white, ``averaging.Averaging`` says.
 
     Args:
         model: the model.
         frames: what was seen.
         objects: how many objects there are.
         steps: how far to go on.
-        samples: 0 renders the mean positions, as the paper does: sharp pictures of one possible future. More
-            average the pictures of so many futures drawn from the forecast: how likely each pixel is white.
-        generator: of the samples.
 
     Raises:
         ValueError: if there are no steps.
     """
     run = kalman_filter(model.dynamics(), model.infer(frames, objects).means)
     forecast = predict(model.dynamics(), _likeliest(run.filtered.at(-1)), steps)
-    tracks = _tracks(model, forecast)
-    if not samples:
-        return tracks
-    if generator is None:
-        raise ValueError("samples need a generator")
-    seen = emit(model.dynamics(), forecast)
-    total = torch.zeros_like(tracks.frames)
-    for _ in range(samples):
-        total += model.render(draw(seen, generator).movedim(1, 2)).sigmoid()
-    return replace(tracks, frames=total / samples)
+    return _tracks(model, forecast)
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """Training a Kalman model in stages (Chiappa and Paquet 2019, section 3.2), for all numbers of objects."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,15 +8,15 @@ from typing import Annotated
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from world_models.checkpoint import write_bytes, write_card, write_model
-from world_models.data import SequenceDataset
+from world_models.checkpoint import write_card, write_model
+from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.bound import lower_bound
 from world_models.kalman.card import describe, measure
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.ed_lstm_training import Videos
 from world_models.kalman.model import Kalman
 from world_models.losses import Loss
-from world_models.trainer import FitConfig, Positive, Session, TrainingRun, fit
+from world_models.trainer import FitConfig, Positive, Session, TrainingRun, claim, fit
 
 STAGES = ("frozen", "single", "joint")
 Weight = Annotated[float, Field(gt=0)]
@@ -112,7 +111,7 @@ def train_kalman(run: KalmanRun, command: str) -> Path:
     """
     recipe = run.recipe
     data = open_videos(run.data, recipe)
-    _claim(run, data)
+    claim(run, {"data": [[len(part), read_attributes(part.paths[0])] for part in data]})
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
     with session.initial_weights():
@@ -174,14 +173,3 @@ def bound_loss(
     weight = stage.kl_weight(step)
     logs = {f"pictures_{objects}": pictures.detach(), f"kl_{objects}": kl.detach()}
     return Loss(pictures + weight * kl, logs)
-
-
-def _claim(run: KalmanRun, data: Sequence[SequenceDataset]) -> None:
-    """The folder must be new or hold this very run."""
-    settings = json.dumps(
-        run.model_dump(mode="json", include={"seed", "recipe"}) | {"sequences": [len(part) for part in data]}
-    )
-    path = run.out / "run.json"
-    if path.exists() and path.read_text() != settings:
-        raise ValueError(f"{run.out} holds a run with other settings or data; choose another --out")
-    write_bytes(path, settings.encode())

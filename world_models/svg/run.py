@@ -14,7 +14,7 @@ from world_models.svg.recipe import SVGRecipe
 from world_models.svg.training import cache_embeddings, train_dynamics, train_vision
 from world_models.svg.validation import measure
 from world_models.svg.videos import open_videos, read_held_out, read_known
-from world_models.trainer import Session, TrainingRun
+from world_models.trainer import Session, TrainingRun, claim
 
 VISION, EMBEDDINGS = "vision.safetensors", "embeddings.npy"
 
@@ -83,14 +83,12 @@ def _check_length(sets: Sequence[SequenceDataset], recipe: SVGRecipe) -> None:
 def _claim(run: SVGRun, sets: Sequence[SequenceDataset]) -> None:
     """The folder must be new or hold this very run; what the base has is taken over."""
     origin = {data.folder.name: [len(data), read_attributes(data.paths[0])] for data in sets}
-    settings = run.model_dump(mode="json", include={"seed", "recipe"}) | {"data": origin}
-    path = run.out / "run.json"
-    if path.exists() and json.loads(path.read_text()) != json.loads(json.dumps(settings)):
-        raise ValueError(f"{run.out} holds a run with other settings or data; choose another --out")
-    if run.base is not None and not (run.out / VISION).exists():
-        _check_base(run.base, settings)
+    takes_over = run.base is not None and not (run.out / VISION).exists()
+    if run.base is not None and takes_over:
+        _check_base(run.base, run.model_dump(mode="json", include={"recipe"}) | {"data": origin})
+    claim(run, {"data": origin})
+    if run.base is not None and takes_over:
         write_bytes(run.out / VISION, (run.base / VISION).read_bytes())
-    write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
 
 
 def _check_base(base: Path, settings: dict[str, object]) -> None:
