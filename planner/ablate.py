@@ -19,7 +19,7 @@ from tqdm import tqdm
 from planner.evaluate import Push, evaluate
 from planner.results import count_or_dash
 from planner.settings import PAPER, PAPER_SERVO, Settings
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 SHIPPED = Settings()
 NO_GRADIENT = ("simulator",)

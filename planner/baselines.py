@@ -15,7 +15,7 @@ from planner.servo import Servo, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.keyin.model import KeyIn
-from world_models.tap import Tap
+from world_models.tap.model import Tap
 
 PLANNERS = {
     "keyin": "subgoals from a search over KeyIn's latents",

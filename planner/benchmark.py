@@ -32,7 +32,7 @@ from planner.rollout_benchmark import rollouts
 from planner.serving_benchmark import concurrency, plan_over_http
 from planner.servo import Servo
 from planner.suite_learned import MEMORY, reward_controller
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 from world_models.frames import to_tensor
 from world_models.interface import Context, Dynamics, Future
 

@@ -1,13 +1,11 @@
 """The composition root: names and settings in, ready planners, world models and servos out."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import world_models
 from envs.push import PUCK_PIXELS, PushEnv
 from envs.simulator import PushSimulator
-from planner.costs import Approach, ColorSegmenter, ObjectDistance
+from planner.costs import Approach, ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
 from planner.learned import PlaceController, PlaceModel
 from planner.ready import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
@@ -15,13 +13,14 @@ from planner.servo import Servo, ServoConfig
 from world_models.checkpoint import StoredModel, read_model
 from world_models.kalman.model import Kalman
 from world_models.keyin.model import KeyIn
+from world_models.segmenter import ColorSegmenter
+from world_models.shipped import find_folder, heads_folder, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.rewards import load_heads
+from world_models.struct_vrnn.rewards.head import load_heads
 from world_models.svg import SVG
-from world_models.tap import Tap
+from world_models.tap.model import Tap
 
-PRETRAINED = Path(world_models.__file__).with_name("pretrained")
 PUCK_SEGMENTER = ColorSegmenter(color=PUCK_PIXELS, tolerance=0.4, min_mass=10, max_mass=40, max_radius=2.9)
 """Finds the puck; the limits hold for every picture the environment renders, half-hidden pucks included."""
 APPROACH_WEIGHT = 0.1
@@ -38,49 +37,25 @@ def available_ready() -> tuple[str, ...]:
 
 def available_models() -> tuple[str, ...]:
     """Names of the shipped models that plan pushing by a search over keyframes, KeyIn first."""
-    return tuple(sorted((name for name in _shipped() if _plans(name)), key=lambda name: name != "keyin-push"))
+    return tuple(
+        sorted((name for name in shipped_models() if _plans(name)), key=lambda name: name != "keyin-push")
+    )
 
 
 def available_world_models() -> tuple[str, ...]:
     """Names of the shipped Struct-VRNNs, those that predict rewards first."""
-    names = (name for name in _shipped() if _shipped_kind(name) == "struct-vrnn")
-    return tuple(sorted(names, key=lambda name: not _heads_folder(PRETRAINED / name).is_dir()))
+    names = (name for name in shipped_models() if shipped_kind(name) == "struct-vrnn")
+    return tuple(sorted(names, key=lambda name: not heads_folder(find_folder(name)).is_dir()))
 
 
 def available_video_models() -> tuple[str, ...]:
     """Names of the shipped SVG and Kalman models, SVG first."""
-    kinds = {name: _shipped_kind(name) for name in _shipped()}
+    kinds = {name: shipped_kind(name) for name in shipped_models()}
     return tuple(name for kind in ("svg", "kalman") for name in kinds if kinds[name] == kind)
 
 
-def _shipped() -> list[str]:
-    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
-
-
-def _shipped_kind(name: str) -> str:
-    return str(json.loads((PRETRAINED / name / "config.json").read_text())["kind"])
-
-
 def _plans(name: str) -> bool:
-    return _shipped_kind(name) == "keyin" and name.endswith("-push")
-
-
-def _find(name: str) -> Path:
-    """The folder of a shipped model, or the model folder of that path."""
-    folder = PRETRAINED / name if name in _shipped() else Path(name)
-    if not (folder / "config.json").is_file():
-        shipped = ", ".join(_shipped()) or "none"
-        raise ValueError(f"no model {name!r}; shipped: {shipped}; or give the path of a model folder")
-    return folder
-
-
-def weights_digest(name: str) -> str:
-    """SHA-256 of the weights of a shipped model or model folder.
-
-    Raises:
-        ValueError: there is no such model.
-    """
-    return read_model(_find(name)).weights_digest
+    return shipped_kind(name) == "keyin" and name.endswith("-push")
 
 
 def load_tap(name: str = "tap-push", device: str = "cpu") -> Tap:
@@ -90,7 +65,7 @@ def load_tap(name: str = "tap-push", device: str = "cpu") -> Tap:
         ValueError: there is no such model.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    return Tap.load(_find(name), device)
+    return Tap.load(find_folder(name), device)
 
 
 def load_keyin(name: str = "keyin-push", device: str = "cpu") -> KeyIn:
@@ -100,7 +75,7 @@ def load_keyin(name: str = "keyin-push", device: str = "cpu") -> KeyIn:
         ValueError: there is no such model.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    return KeyIn.load(_find(name), device)
+    return KeyIn.load(find_folder(name), device)
 
 
 def load_ready(name: str, device: str = "cpu") -> Ready:
@@ -110,7 +85,7 @@ def load_ready(name: str, device: str = "cpu") -> Ready:
         ValueError: there is no such model, or it is of a kind that is not offered.
         CheckpointError: its files are incomplete or differ from their manifest, or its heads are not its own.
     """
-    kind = str(read_model(_find(name)).config.get("kind"))
+    kind = str(read_model(find_folder(name)).config.get("kind"))
     if kind not in _LOADERS:
         offered = ", ".join(available_ready()) or "none"
         raise ValueError(f"{name} is none of {', '.join(_LOADERS)}; shipped ones that are: {offered}")
@@ -128,7 +103,7 @@ def load_planner(
         ValueError: there is no such model.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    folder = _find(name)
+    folder = find_folder(name)
     stored = read_model(folder)
     model = KeyIn.load(folder, device)
     segmenter = PUCK_SEGMENTER
@@ -152,12 +127,12 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         ValueError: there is no such model, or it has no keypoints.
         CheckpointError: its files are incomplete or differ from their manifest, or its heads are not its own.
     """
-    folder = _find(name)
+    folder = find_folder(name)
     stored = read_model(folder)
     config = stored.parse_config(StructVRNNConfig)
     if config.representation != "keypoints":
         raise ValueError(f"{name} is a CNN-VRNN, a baseline without keypoints; name a Struct-VRNN")
-    rewards = _heads_folder(folder)
+    rewards = heads_folder(folder)
     heads = load_heads(rewards, stored.weights_digest, device) if rewards.is_dir() else {}
     return ReadyWorldModel(
         **_identity(folder, stored),
@@ -174,14 +149,14 @@ def load_svg(name: str = "svg-lp-digits", device: str = "cpu") -> ReadySVG:
         ValueError: there is no such model.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    folder = _find(name)
+    folder = find_folder(name)
     world = SVG.load(folder, device)
     return ReadySVG(**_identity(folder, read_model(folder)), image_size=world.config.image_size, world=world)
 
 
 def load_kalman(name: str = "kalman-cannonballs", device: str = "cpu") -> ReadyKalman:
     """Load a Kalman model by its shipped name or the path of a model folder. Raises likewise."""
-    folder = _find(name)
+    folder = find_folder(name)
     world = Kalman.load(folder, device)
     return ReadyKalman(
         **_identity(folder, read_model(folder)), image_size=world.config.image_size, world=world
@@ -195,11 +170,6 @@ _LOADERS: Mapping[str, Callable[[str, str], Ready]] = {
     "kalman": load_kalman,
 }
 """By kind of model."""
-
-
-def _heads_folder(folder: Path) -> Path:
-    shipped = folder.with_name(f"{folder.name}-rewards")
-    return shipped if shipped.is_dir() else folder.with_name("rewards")
 
 
 def _identity(folder: Path, stored: StoredModel) -> dict[str, str]:

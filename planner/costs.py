@@ -5,18 +5,14 @@ object's centre in the imagined last frame and in the goal image, found by colou
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Annotated, Protocol
+from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from jaxtyping import Float
 from torch import Tensor
 
-from world_models.color_blobs import Blob, find_blob
 from world_models.interface import Future
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from world_models.segmenter import ColorSegmenter
 
 
 class Cost(Protocol):
@@ -31,40 +27,6 @@ class Cost(Protocol):
     ) -> Float[Tensor, "B"]:
         """Cost of each row; a non-finite value means infinitely bad."""
         ...
-
-
-class ColorSegmenter(BaseModel):
-    """Finds an object by its colour."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    color: tuple[Share, Share, Share]
-    """Red, green, blue in [0, 1]."""
-    tolerance: float = Field(gt=0, allow_inf_nan=False)
-    """A pixel matches within this Euclidean distance in RGB."""
-    min_mass: float = Field(ge=1)
-    """Fewest pixels of a whole object; with fewer there is no centre."""
-    max_mass: float
-    """Most pixels of a single object."""
-    max_radius: float = Field(gt=0)
-    """Largest root mean square radius of a single object, in pixels."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "ColorSegmenter":
-        if self.max_mass < self.min_mass:
-            raise ValueError(f"max_mass {self.max_mass} must be at least min_mass {self.min_mass}")
-        return self
-
-    def blob(self, frames: Float[Tensor, "B 3 H W"]) -> Blob:
-        """The object in each frame; its centre is NaN where fewer than ``min_mass`` pixels match."""
-        found = find_blob(frames, self.color, self.tolerance)
-        centre = torch.where((found.mass < self.min_mass)[:, None], torch.nan, found.centre)
-        return replace(found, centre=centre)
-
-    def whole(self, frames: Float[Tensor, "B C H W"]) -> Bool[Tensor, "B"]:
-        """Whether each frame shows exactly one whole object, by its mass and radius."""
-        blob = self.blob(frames)
-        return (blob.mass >= self.min_mass) & (blob.mass <= self.max_mass) & (blob.radius <= self.max_radius)
 
 
 class ObjectDistance:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from envs.push_tasks import TASKS
 from planner.baselines import PLANNERS
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 Entry = Mapping[str, Any]
 Series = tuple[str, int | None]

@@ -22,7 +22,7 @@ from planner import curve_figures
 from planner.journal import journal_path
 from planner.report import Measurement, read_measurement
 from planner.results import wilson_interval
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 DISTANCE_BIN = 0.25
 """Width of the bins of initial shortest-path distances, table units."""

@@ -15,11 +15,11 @@ from torch import Tensor
 from envs.push import PushEnv
 from envs.push_scene import Scene
 from planner.control import Controller, searching
-from planner.costs import ColorSegmenter
 from planner.rollout import Interrupted, Interruption, RollOut, drive
 from planner.route import Route
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
+from world_models.segmenter import ColorSegmenter
 
 Picture = NDArray[np.uint8]
 Subgoals = Callable[

@@ -19,7 +19,6 @@ from envs.push_scene import Variation
 from envs.push_tasks import find_task
 from planner import figures
 from planner.baselines import PLANNERS
-from planner.build import weights_digest
 from planner.journal import journal_path, resume, run_missing
 from planner.remote import check_settings, find_model
 from planner.results import markdown_table, summarise
@@ -28,7 +27,8 @@ from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import markdown_table as suite_table
 from planner.worker import LEARNED, NO_SERVO, SIMULATOR, Worker, film_stem
 from server.client import Client
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
+from world_models.shipped import weights_digest
 
 MANIFESTS = {
     "push": "push-400",

@@ -13,7 +13,7 @@ from typing import Any, TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 Record = dict[str, Any]
 Key = TypeVar("Key", bound=tuple[str | int, ...])

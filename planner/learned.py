@@ -15,7 +15,7 @@ from planner.servo import Acting, Servo, ServoStep
 from world_models.interface import Context, Dynamics, Future
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief
-from world_models.struct_vrnn.foresight import foresee
+from world_models.struct_vrnn.fast_roll_out import foresee
 from world_models.struct_vrnn.model import StructVRNN
 
 

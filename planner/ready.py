@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.costs import ColorSegmenter
 from planner.hierarchy import Planner
 from world_models.kalman.model import Kalman
+from world_models.segmenter import ColorSegmenter
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.rewards import RewardHead
+from world_models.struct_vrnn.rewards.head import RewardHead
 from world_models.svg import SVG
 
 

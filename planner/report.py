@@ -20,12 +20,13 @@ from planner.results import markdown_table as evaluation_table
 from planner.robustness import markdown as robustness_table
 from planner.suite_results import markdown_table as suite_table
 from server.load_report import markdown as load_table
-from world_models.checkpoint import read_model, write_bytes, write_card
-from world_models.kalman.evaluation_table import markdown_tables as track_tables
-from world_models.keyframe_results import markdown_table as keyframe_table
-from world_models.struct_vrnn.reward_table import markdown_table as reward_table
-from world_models.struct_vrnn.tracking_table import markdown_tables as tracking_tables
-from world_models.svg.score_table import markdown_tables as video_tables
+from world_models.checkpoint import read_model, write_card
+from world_models.files import write_bytes
+from world_models.kalman.evaluation.table import markdown_tables as track_tables
+from world_models.keyin.keyframes.results import markdown_table as keyframe_table
+from world_models.struct_vrnn.evaluation.table import markdown_tables as tracking_tables
+from world_models.struct_vrnn.rewards.table import markdown_table as reward_table
+from world_models.svg.evaluation.table import markdown_tables as video_tables
 
 CARD_TABLES = MappingProxyType(
     {

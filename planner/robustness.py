@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from envs.push_scene import Variation
 from planner.evaluate import Push, evaluate
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 STANDARD = "standard"
 VARIATIONS: dict[str, tuple[str, Variation]] = {

@@ -18,7 +18,7 @@ from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Dynamics
 from world_models.struct_vrnn.model import State, StructVRNN
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
-from world_models.trainer import Session
+from world_models.training.run import Session
 
 PRESET = "struct-vrnn-dmc"
 CANDIDATES = (50, 100, 200, 400, 800, 1600, 3200)

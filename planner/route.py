@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor, cat
 
-from planner.costs import ColorSegmenter
+from world_models.segmenter import ColorSegmenter
 
 
 class Route:

@@ -14,7 +14,7 @@ from planner.servo import ServoConfig
 from planner.suite_learned import SUITE_SERVO, find_head, model_for
 from planner.suite_results import summarise
 from planner.suite_worker import Objective, SuiteTrial, SuiteWorker
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 ARMS = {
     "simulator": "the search in the true dynamics, for true reward",

@@ -16,9 +16,9 @@ from planner.suite_costs import KeypointDistance, Return
 from world_models.interface import Context, Future
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief
-from world_models.struct_vrnn.foresight import foresee_rewards, foresee_states
+from world_models.struct_vrnn.fast_roll_out import foresee_rewards, foresee_states
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.rewards import RewardHead
+from world_models.struct_vrnn.rewards.head import RewardHead
 
 MEMORY = 8
 """Frames that are looked at, the last ones: as many as reward heads see in training."""

@@ -25,7 +25,7 @@ from planner.suite_episode import (
     run_suite_episode,
 )
 from planner.suite_learned import goal_controller, horizon_of, model_for, reward_controller
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 Objective = Literal["reward", "goal"]
 

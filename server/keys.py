@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 ANONYMOUS = "anonymous"
 """Name of all callers where no keys are asked for."""

@@ -31,7 +31,7 @@ from server.load_client import LoadClient, Reply, closed_loop, open_loop, poisso
 from server.load_report import Figures, bounds, markdown, overload, picture, throughput
 from server.local import running_server
 from server.model_schemas import PlannerInfo, WorldModelInfo
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 T = TypeVar("T")
 CLIENTS = (1, 2, 4, 8)

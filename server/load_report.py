@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from server.load_client import NO_REPLY, Reply
-from world_models.checkpoint import write_bytes
+from world_models.files import write_bytes
 
 Figures = dict[str, Any]
 REFUSALS = (429, 503)

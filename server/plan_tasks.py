@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.costs import ColorSegmenter
 from planner.hierarchy import Plan, Progress, StopReason
 from planner.ready import ReadyPlanner
 from server.plan_schemas import MAX_KEYFRAMES
 from server.tasks import Picture, TooMuchWork, Work, drawn
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
+from world_models.segmenter import ColorSegmenter
 
 Point = tuple[float, float]
 

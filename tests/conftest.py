@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.costs import ColorSegmenter, ObjectDistance
+from planner.costs import ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
 from world_models.interface import Context, Future
+from world_models.segmenter import ColorSegmenter
 
 MAGENTA = (0.80, 0.12, 0.75)
 BROWN = (0.45, 0.30, 0.18)

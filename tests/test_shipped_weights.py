@@ -11,13 +11,14 @@ from envs.episodes import load_manifest
 from envs.push import CAMERA, SUCCESS, PushEnv
 from envs.rendering import Projection
 from planner.baselines import SimulatorController, keyin_subgoals
-from planner.build import PRETRAINED, PUCK_SEGMENTER, available_models, load_planner, simulator_servo
+from planner.build import PUCK_SEGMENTER, available_models, load_planner, simulator_servo
 from planner.episode import EpisodeConfig, run_episode
 from server.client import Client
 from server.local import running_server
 from world_models.frames import to_tensor
 from world_models.interface import Context
-from world_models.presets import PRESETS
+from world_models.keyin.presets import PRESETS
+from world_models.shipped import PRETRAINED
 
 TASKS = 6
 

@@ -9,12 +9,13 @@ from envs.push import PushEnv
 from envs.push_play import draw_sequences as draw_play
 from envs.suite import SuiteEnv
 from envs.suite_data import draw_sequences
-from planner.build import PRETRAINED, available_world_models, load_world_model
+from planner.build import available_world_models, load_world_model
 from planner.evaluate import Push, evaluate
 from planner.suite_learned import reward_controller
 from world_models.checkpoint import read_model
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.shipped import PRETRAINED
 from world_models.struct_vrnn.presets import DMC_TASKS
 
 OBSERVED = 8

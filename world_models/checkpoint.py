@@ -6,22 +6,19 @@ SHA-256 of the other three, which is checked before any of them is parsed. A tra
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from world_models.exchange import exchange
+from world_models.files import exchange, write_bytes
 
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
 FILES = (CONFIG, WEIGHTS, CARD)
@@ -32,25 +29,6 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 class CheckpointError(ValueError):
     """A model folder or training checkpoint is missing, damaged or does not fit."""
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all (temporary file, fsync, rename), readable by all (0644)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.chmod(0o644)
-    temporary.replace(path)
-
-
-def save_array(path: Path, array: np.ndarray) -> None:
-    """Write a numpy file whole or not at all."""
-    buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    write_bytes(path, buffer.getvalue())
 
 
 @dataclass(frozen=True)

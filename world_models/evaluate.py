@@ -20,36 +20,28 @@ from typing import Any
 import tyro
 from pydantic import BaseModel
 
-from world_models import keyframe_results
-from world_models.kalman import evaluation_table
-from world_models.kalman.evaluation import KalmanEvaluation, evaluate_kalman
-from world_models.keyframe_evaluation import KeyframeEvaluation, evaluate_keyframes
+from world_models.kalman.evaluation.evaluation import KalmanEvaluation, evaluate_kalman
+from world_models.kalman.evaluation.table import markdown_tables as kalman_tables
 from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin, figure_lines
-from world_models.struct_vrnn import reward_table, tracking_table
-from world_models.struct_vrnn.evaluation import TrackingEvaluation, evaluate_tracking
-from world_models.struct_vrnn.reward_table import RewardEvaluation, evaluate_rewards
-from world_models.svg import score_table
-from world_models.svg.evaluation import SVGEvaluation, evaluate_svg
+from world_models.keyin.keyframes.evaluation import KeyframeEvaluation, evaluate_keyframes
+from world_models.keyin.keyframes.results import markdown_table as keyframe_table
+from world_models.struct_vrnn.evaluation.evaluation import TrackingEvaluation, evaluate_tracking
+from world_models.struct_vrnn.evaluation.table import markdown_tables as tracking_tables
+from world_models.struct_vrnn.rewards.table import RewardEvaluation, evaluate_rewards
+from world_models.struct_vrnn.rewards.table import markdown_table as reward_table
+from world_models.svg.evaluation.evaluation import SVGEvaluation, evaluate_svg
+from world_models.svg.evaluation.table import markdown_tables as video_tables
 
 EVALUATIONS: dict[str, tuple[type[BaseModel], Callable[[Any, str], str]]] = {
     "keyin-push": (KeyInEvaluation, lambda job, _: figure_lines(evaluate_keyin(job))),
-    "keyframes": (
-        KeyframeEvaluation,
-        lambda job, _: keyframe_results.markdown_table(evaluate_keyframes(job)),
-    ),
-    "rewards": (
-        RewardEvaluation,
-        lambda job, command: reward_table.markdown_table(evaluate_rewards(job, command)),
-    ),
+    "keyframes": (KeyframeEvaluation, lambda job, _: keyframe_table(evaluate_keyframes(job))),
+    "rewards": (RewardEvaluation, lambda job, command: reward_table(evaluate_rewards(job, command))),
     "struct-vrnn-dmc": (
         TrackingEvaluation,
-        lambda job, command: tracking_table.markdown_tables(evaluate_tracking(job, command)),
+        lambda job, command: tracking_tables(evaluate_tracking(job, command)),
     ),
-    "svg": (SVGEvaluation, lambda job, command: score_table.markdown_tables(evaluate_svg(job, command))),
-    "kalman": (
-        KalmanEvaluation,
-        lambda job, command: evaluation_table.markdown_tables(evaluate_kalman(job, command)),
-    ),
+    "svg": (SVGEvaluation, lambda job, command: video_tables(evaluate_svg(job, command))),
+    "kalman": (KalmanEvaluation, lambda job, command: kalman_tables(evaluate_kalman(job, command))),
 }
 """By name: the settings, and what measures. It is given the settings and the command that started it, writes
 its results, answers what to print, and raises ValueError or RuntimeError where something is wrong."""

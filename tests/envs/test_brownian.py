@@ -17,7 +17,7 @@ from envs.brownian import (
     draw_sequences,
 )
 from world_models.data import SequenceDataset
-from world_models.keyframe_scores import pattern_times, random_times, score
+from world_models.keyin.keyframes.scores import pattern_times, random_times, score
 
 
 @pytest.fixture(scope="module")

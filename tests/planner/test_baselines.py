@@ -4,8 +4,8 @@ import torch
 
 from planner.baselines import TAP_DRAWS, tap_subgoals
 from world_models.keyin import KeyIn
-from world_models.presets import KEYIN_DEBUG
-from world_models.tap import Tap, TapConfig
+from world_models.keyin.presets import KEYIN_DEBUG
+from world_models.tap.model import Tap, TapConfig
 
 
 def models() -> tuple[Tap, KeyIn]:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.costs import ColorSegmenter, ObjectDistance
+from planner.costs import ObjectDistance
 from world_models.interface import Future
+from world_models.segmenter import ColorSegmenter
 
 RED = ColorSegmenter(color=(1.0, 0.0, 0.0), tolerance=0.3, min_mass=3, max_mass=40, max_radius=4.0)
 

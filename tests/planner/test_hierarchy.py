@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from planner.cem import CemConfig, CemStep, cheapest
-from planner.costs import ColorSegmenter
 from planner.hierarchy import HierarchyConfig, Plan, Planner
 from world_models.interface import Context, Future
+from world_models.segmenter import ColorSegmenter
 
 Contexts = Callable[..., Context]
 Pictures = Callable[..., Tensor]

@@ -13,15 +13,9 @@ import torch
 from torch import nn
 
 from planner.journal import append, resume
-from world_models.checkpoint import (
-    load_training,
-    read_model,
-    save_training,
-    write_bytes,
-    write_card,
-    write_model,
-)
-from world_models.trainer import FitConfig
+from world_models.checkpoint import load_training, read_model, save_training, write_card, write_model
+from world_models.files import write_bytes
+from world_models.training.fit import FitConfig
 
 
 class Momentum:

@@ -8,8 +8,8 @@ from torch import nn
 from planner import benchmark, report
 from planner.report import KINDS, Report, read_measurement, replace_table
 from world_models.checkpoint import CheckpointError, read_model, write_model
-from world_models.keyframe_results import markdown_table as keyframe_table
 from world_models.keyin import KeyInConfig
+from world_models.keyin.keyframes.results import markdown_table as keyframe_table
 
 README = (
     "before\n<!-- push-400 -->\nold\n<!-- /push-400 -->\nbetween\n<!-- bench -->\n<!-- /bench -->\nafter\n"

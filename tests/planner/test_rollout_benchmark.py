@@ -6,7 +6,7 @@ from planner import benchmark, rollout_benchmark
 from planner.rollout_benchmark import flops_per_candidate, linearity
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, Dynamics
-from world_models.struct_vrnn.foresight import foresee
+from world_models.struct_vrnn.fast_roll_out import foresee
 
 
 def test_operations_are_those_that_torch_counts():

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from planner.cem import CemConfig, cem, cheapest
-from planner.costs import ColorSegmenter, ObjectDistance
+from planner.costs import ObjectDistance
 from planner.rollout import Pricing
 from planner.servo import Servo, ServoConfig, ServoStep
 from world_models.interface import Context, Future
+from world_models.segmenter import ColorSegmenter
 
 Contexts = Callable[..., Context]
 Pictures = Callable[..., Tensor]

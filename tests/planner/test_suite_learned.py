@@ -14,7 +14,7 @@ from planner.suite_learned import RewardModel, RewardState, goal_controller, rew
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import DEBUG
-from world_models.struct_vrnn.rewards import RewardHead, RewardHeadConfig
+from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 
 ROWS, SEEN, AHEAD, ACTIONS = 2, 4, 5, 2
 SEARCH = ServoConfig(horizon=3, cem=CemConfig(candidates=4, iterations=2, bound=1.0))

@@ -21,7 +21,6 @@ from tiny_models import ACTUATORS, TINY, VIDEOS, WORLDS, at_random
 from torch import Tensor
 
 from planner.build import load_ready
-from planner.costs import ColorSegmenter
 from planner.hierarchy import Planner, Planning, Progress
 from planner.ready import ReadyPlanner
 from server.app import create_app
@@ -31,8 +30,9 @@ from server.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import read_model, write_model
 from world_models.frames import to_bytes
+from world_models.segmenter import ColorSegmenter
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.rewards import RewardHead, RewardHeadConfig
+from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 
 Picture = UInt8[np.ndarray, "H W 3"]
 START, GOAL = (12.0, 50.0), (47.0, 16.0)

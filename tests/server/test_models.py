@@ -10,12 +10,12 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from planner import build
 from planner.build import load_ready
 from planner.ready import ReadyWorldModel
 from server.codecs import to_base64
 from server.service import ModelService
 from server.settings import Settings
+from world_models import shipped as shipped_models
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
@@ -27,7 +27,7 @@ def shipped(world_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.
     folder = shutil.copytree(world_folders["tiny-dmc"].parent, tmp_path / "pretrained")
     (folder / "other").mkdir()
     (folder / "other" / "config.json").write_text(json.dumps({"kind": "tap"}))
-    monkeypatch.setattr(build, "PRETRAINED", folder)
+    monkeypatch.setattr(shipped_models, "PRETRAINED", folder)
     return folder
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from planner import build
 from planner.build import available_ready, load_ready
 from planner.ready import ReadyKalman, ReadySVG
 from planner.rollout import Interrupted, drive
 from server.service import ModelService
 from server.settings import Settings
 from server.video_tasks import VideoTask, example_interpolation, example_track, example_video
+from world_models import shipped
 
 
 @pytest.mark.parametrize("reason", ["deadline", "cancelled"])
@@ -38,7 +38,7 @@ def test_models_of_videos_that_ship_are_loaded_too(
     video_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(video_folders["tiny-lp"].parent, tmp_path / "pretrained")
-    monkeypatch.setattr(build, "PRETRAINED", folder)
+    monkeypatch.setattr(shipped, "PRETRAINED", folder)
     assert available_ready() == ("tiny-det", "tiny-fp", "tiny-lp", "tiny-kalman")
     assert Settings().models == ("keyin-push", *available_ready())
     ready = [load_ready(name) for name in available_ready()]

@@ -7,8 +7,8 @@ from torch import nn
 
 from world_models.checkpoint import CheckpointError, load_training, read_model, save_training, write_model
 from world_models.keyin import KeyIn, KeyInConfig
-from world_models.presets import KEYIN_DEBUG
-from world_models.trainer import FitConfig
+from world_models.keyin.presets import KEYIN_DEBUG
+from world_models.training.fit import FitConfig
 
 
 @pytest.fixture

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from world_models import trainer
 from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin
+from world_models.keyin.presets import KEYIN_DEBUG
 from world_models.keyin.run import KeyInRun, train_keyin
-from world_models.presets import KEYIN_DEBUG, TAP_PRESETS
-from world_models.tap import Tap
-from world_models.tap_training import TapRun, train_on_pictures
+from world_models.tap.model import Tap
+from world_models.tap.presets import TAP_PRESETS
+from world_models.tap.run import TapRun, train_on_pictures
 from world_models.train import main
-from world_models.trainer import Session
+from world_models.training import fit
+from world_models.training.run import Session
 
 STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
 
@@ -60,7 +61,7 @@ def test_the_card_says_what_was_done(finished):
 
 def test_interrupted_run_ends_with_the_same_bytes(data, finished, tmp_path, monkeypatch):
     kills = 0
-    save = trainer.save_training
+    save = fit.save_training
 
     def save_and_die(path, step, *rest):
         nonlocal kills
@@ -69,7 +70,7 @@ def test_interrupted_run_ends_with_the_same_bytes(data, finished, tmp_path, monk
             kills += 1
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "save_training", save_and_die)
+    monkeypatch.setattr(fit, "save_training", save_and_die)
     run = KeyInRun(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG)
     for _ in STAGES:
         with pytest.raises(KeyboardInterrupt):
@@ -180,14 +181,14 @@ def test_tap_trains_on_the_pictures_of_a_finished_run_and_resumes(data, finished
     assert np.load(run.out / "goals.npy").shape == (8, KEYIN_DEBUG.model.embedding)
     assert "`command` (seed 0)" in read_model(run.out / "model").card
 
-    save = trainer.save_training
+    save = fit.save_training
 
     def save_and_die(path, step, *rest):
         save(path, step, *rest)
         if step == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "save_training", save_and_die)
+    monkeypatch.setattr(fit, "save_training", save_and_die)
     again = run.model_copy(update={"out": tmp_path / "again"})
     with pytest.raises(KeyboardInterrupt):
         train_on_pictures(again, "command")

@@ -21,9 +21,9 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor
 
-from world_models.checkpoint import write_bytes
-from world_models.kalman.lgssm import LGSSM, kalman_filter, newtonian, simulate
-from world_models.kalman.mixture import draw
+from world_models.files import write_bytes
+from world_models.kalman.lgssm.filter import LGSSM, kalman_filter, newtonian, simulate
+from world_models.kalman.lgssm.mixture import draw
 
 MISSING = 0.2
 """Share of the observations that are missing where some are."""

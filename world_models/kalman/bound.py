@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from world_models.kalman.lgssm import log_likelihood
+from world_models.kalman.lgssm.filter import log_likelihood
 from world_models.kalman.model import Kalman
 
 

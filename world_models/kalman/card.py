@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.bound import lower_bound
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.ed_lstm_training import Videos
 from world_models.kalman.model import Kalman
-from world_models.trainer import Session
+from world_models.kalman.videos import Videos
+from world_models.training.run import Session
 
 CHUNK = 50
 """Videos looked at together."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from world_models.trainer import Positive
+from world_models.training.fit import Positive
 
 
 class KalmanConfig(BaseModel):

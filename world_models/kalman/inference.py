@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.lgssm import LGSSM, emit, predict, update
-from world_models.kalman.mixture import GaussianMixture
-from world_models.kalman.reading import Glimpse, Reader
+from world_models.kalman.glimpse import Glimpse, Reader
+from world_models.kalman.lgssm.filter import LGSSM, emit, predict, update
+from world_models.kalman.lgssm.mixture import GaussianMixture
 
 AXES = 2
 SWEEPS = 4

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from world_models.kalman.lgssm import kalman_filter, predict, rts_smoother
-from world_models.kalman.mixture import GaussianMixture
+from world_models.kalman.lgssm.filter import kalman_filter, predict, rts_smoother
+from world_models.kalman.lgssm.mixture import GaussianMixture
 from world_models.kalman.model import Kalman
 
 

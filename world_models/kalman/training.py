@@ -13,10 +13,11 @@ from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.bound import lower_bound
 from world_models.kalman.card import describe, measure
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.ed_lstm_training import Videos
 from world_models.kalman.model import Kalman
+from world_models.kalman.videos import Videos
 from world_models.losses import Loss
-from world_models.trainer import FitConfig, Positive, Session, TrainingRun, claim, fit
+from world_models.training.fit import FitConfig, Positive, fit
+from world_models.training.run import Session, TrainingRun, claim
 
 STAGES = ("frozen", "single", "joint")
 Weight = Annotated[float, Field(gt=0)]

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from world_models.checkpoint import write_bytes
 from world_models.data import SequenceDataset
+from world_models.files import write_bytes
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor

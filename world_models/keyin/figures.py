@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from world_models.color_blobs import Blob, find_blob
 from world_models.data import SequenceDataset, Sequences
 from world_models.frames import to_tensor
 from world_models.interface import Context
-from world_models.keyframe_scores import score
+from world_models.keyin.keyframes.scores import score
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor
+from world_models.segmenter import Blob, find_blob
 
 Figures = dict[str, float | None]
 """By name; None where there is nothing to measure."""

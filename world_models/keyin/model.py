@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
-from world_models.keyin.coding import KeyframeCoder, coding_costs
 from world_models.keyin.config import KeyInConfig
+from world_models.keyin.discovery.coding import KeyframeCoder, coding_costs
+from world_models.keyin.discovery.segmentation import best_offsets, holding_costs, segment_costs
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
-from world_models.keyin.segmentation import best_offsets, holding_costs, segment_costs
 from world_models.precision import autocast
 
 DECODED = 25

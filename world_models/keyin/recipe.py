@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from world_models.keyin.config import KeyInConfig, Weight
 from world_models.svg.latent_training import SVGStage
-from world_models.trainer import FitConfig, Positive
+from world_models.training.fit import FitConfig, Positive
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
-from world_models.checkpoint import write_bytes, write_card, write_model
+from world_models.checkpoint import write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
+from world_models.files import write_bytes
 from world_models.keyin import training
 from world_models.keyin.card import card_text
+from world_models.keyin.discovery.teaching import teach
 from world_models.keyin.figures import measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRecipe
-from world_models.keyin.teaching import teach
-from world_models.trainer import Session, TrainingRun
+from world_models.training.run import Session, TrainingRun
 
 RESULTS = {
     "autoencoder": ("autoencoder.safetensors", "embeddings"),

@@ -1,7 +1,7 @@
 """The stages that train KeyIn: autoencoder, interpolator, keyframe predictor, Algorithm 2.
 
-Each function is one stage. Stages that learn go through :func:`world_models.trainer.fit`; stages that only
-compute write their result as numpy files and skip what is already there.
+Each function is one stage. Stages that learn go through :func:`world_models.training.fit.fit`; stages that
+only compute write their result as numpy files and skip what is already there.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,19 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from world_models.checkpoint import save_array
 from world_models.data import SequenceDataset
+from world_models.files import save_array
 from world_models.frames import to_tensor
-from world_models.keyin.coding import random_pairs
+from world_models.keyin.discovery.coding import random_pairs
+from world_models.keyin.discovery.soft_loss import soft_loss
 from world_models.keyin.model import KeyIn
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
-from world_models.keyin.soft_loss import soft_loss
 from world_models.losses import Loss, color_index, color_rarity, picture_loss
 from world_models.precision import autocast
-from world_models.trainer import Session, fit
+from world_models.training.fit import fit
+from world_models.training.run import Session
 
 READ = 50
 """Sequences read at a time: about 20 MB of pictures."""

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
-from world_models.struct_vrnn.bodies import BodyReader
+from world_models.struct_vrnn.body_reader import BodyReader
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
-from world_models.struct_vrnn.foresight import foresee
+from world_models.struct_vrnn.fast_roll_out import foresee
 from world_models.struct_vrnn.vision import Reference, Vision, to_pixels
 
 FAINT = 0.02

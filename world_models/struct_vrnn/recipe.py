@@ -1,11 +1,13 @@
 """How a Struct-VRNN is trained: the configuration of its stages."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from world_models.struct_vrnn.config import Count, StructVRNNConfig
-from world_models.trainer import FitConfig, Positive
+from world_models.training.fit import FitConfig, Positive
+from world_models.training.run import TrainingRun
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -86,3 +88,19 @@ class StructVRNNRecipe(BaseModel):
     bodies: BodiesStage = BodiesStage(steps=4000, batch=1024)
     dynamics: DynamicsStage
     joint: bool = False
+
+
+class StructVRNNRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`.
+
+    Attributes:
+        data: folder of the sequences, with one folder per task where the model has tasks.
+        base: a finished run with the same pictures whose detector, generator and cached features are used
+            instead of training new ones: for arms that differ in their dynamics only.
+        recipe: the preset's settings, each of which can be changed.
+    """
+
+    data: Path = Path("data/dmc")
+    out: Path = Path("runs/struct-vrnn-dmc")
+    base: Path | None = None
+    recipe: StructVRNNRecipe

@@ -1,18 +1,17 @@
 """Training a Struct-VRNN from data to model folder."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from world_models.checkpoint import write_bytes, write_card, write_model
-from world_models.data import read_attributes
-from world_models.struct_vrnn.body_figures import measure_bodies
-from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.checkpoint import write_card, write_model
+from world_models.files import write_bytes
+from world_models.struct_vrnn.body_errors import measure_bodies
+from world_models.struct_vrnn.card import _body_section, card
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.recipe import StructVRNNRecipe
+from world_models.struct_vrnn.recipe import StructVRNNRecipe, StructVRNNRun
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
 from world_models.struct_vrnn.training import (
     cache_features,
@@ -22,26 +21,10 @@ from world_models.struct_vrnn.training import (
     train_jointly,
     train_vision,
 )
-from world_models.trainer import Session, TrainingRun
+from world_models.training.run import Session
 
 VISION = "vision.safetensors"
 FEATURES = "features"
-
-
-class StructVRNNRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of the sequences, with one folder per task where the model has tasks.
-        base: a finished run with the same pictures whose detector, generator and cached features are used
-            instead of training new ones: for arms that differ in their dynamics only.
-        recipe: the preset's settings, each of which can be changed.
-    """
-
-    data: Path = Path("data/dmc")
-    out: Path = Path("runs/struct-vrnn-dmc")
-    base: Path | None = None
-    recipe: StructVRNNRecipe
 
 
 def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
@@ -110,102 +93,3 @@ def _check_base(base: Path, recipe: StructVRNNRecipe) -> None:
     different += [key for key in ("vision", "held_out") if mine[key] != other[key]]
     if different:
         raise ValueError(f"{base} was trained with other {', '.join(different)}; choose another --base")
-
-
-def card(run: StructVRNNRun, tasks: Sequence[TaskData], command: str) -> str:
-    """What it is, what it learned from and how; figures are added by the evaluation."""
-    recipe, model = run.recipe, run.recipe.model
-    origins = "\n".join(
-        f"- {task.name or run.data}: {task.known} sequences of {task.sequences.shapes['frames'][0]} frames, "
-        f"{len(task.sequences) - task.known} more held out; first shard "
-        f"`{json.dumps(read_attributes(task.sequences.paths[0]), sort_keys=True)}`"
-        f"{rounds(task.sequences.paths)}"
-        for task in tasks
-    )
-    return f"""# {_title(recipe)}
-
-Describes a frame by {model.features} numbers and predicts how they move{_driven(model.actions)}.
-Method: Minderer et al. 2019, *Unsupervised Learning of Object Structure and Dynamics from Videos*. Rewards
-are never seen.
-
-## Data
-{origins}
-
-## Training
-`{command}` (seed {run.seed})
-
-- model: {model.model_dump_json()}
-- vision: {recipe.vision.model_dump_json()}
-- dynamics: {recipe.dynamics.model_dump_json()}{_reading(recipe)}
-
-## Deviations from the paper
-The action that leads to a frame enters prior, posterior and decoder of that frame, not the recurrence alone.
-The decoder answers the change since the frame before, and is told that frame's features. The dynamics see
-a keypoint's coordinates multiplied by its scale.{_fed(model)}
-The generator is shown the pixels of the first frame at half size too. A share of
-{recipe.vision.foreign:g} of the training pictures is drawn over the first frame of another sequence, so that
-what differs between sequences but rests within one has keypoints too. Detector and generator are trained
-first, the dynamics on their cached features (no gradient flows back in the paper either). Scales are
-relative to the largest one, two coordinate channels are added to the inputs of detector and generator (as in
-the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
-sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}
-"""
-
-
-def rounds(paths: Sequence[Path]) -> str:
-    """Who acted in recorded episodes, and for how many steps of the environment; empty for other data."""
-    steps, episodes = Counter[str](), Counter[str]()
-    for path in paths:
-        attributes = read_attributes(path)
-        if "environment_steps" in attributes:
-            who = (
-                "random actions"
-                if attributes["model"] == "random"
-                else f"planning with {attributes['model']}"
-            )
-            steps[who] += int(attributes["environment_steps"])
-            episodes[who] += int(attributes["episodes"])
-    acted = [f"{who} in {episodes[who]} episodes ({steps[who]} environment steps)" for who in steps]
-    return f"; {', '.join(acted)}" if acted else ""
-
-
-def _body_section(table: str) -> str:
-    """Figures of the bodies; empty if there are none."""
-    if not table:
-        return ""
-    return f"""
-## Bodies
-A small network reads their places off the keypoints. It learned them from recordings; at run time it is
-given keypoints of pictures, seen or imagined, and nothing else. Errors in pixels, median / mean, on held-out
-sequences:
-
-{table}
-"""
-
-
-def _reading(recipe: StructVRNNRecipe) -> str:
-    return f"\n- bodies: {recipe.bodies.model_dump_json()}" if recipe.model.bodies else ""
-
-
-def _weighed(recipe: StructVRNNRecipe) -> str:
-    if not recipe.vision.rarity:
-        return ""
-    return (
-        "\nErrors of pictures are weighed by how rare the true colour is, so that small things get keypoints."
-    )
-
-
-def _fed(model: StructVRNNConfig) -> str:
-    if not model.sees_directly:
-        return ""
-    return " Of seen frames the recurrence is fed the detected features, not decoded ones."
-
-
-def _title(recipe: StructVRNNRecipe) -> str:
-    if recipe.model.representation == "vector":
-        return "CNN-VRNN (a baseline: no spatial structure)"
-    return "Struct-VRNN" if recipe.model.stochastic else "Struct-RNN (an ablation: deterministic)"
-
-
-def _driven(actions: int) -> str:
-    return f" under actions of up to {actions} actuators (padded, with a mask)" if actions else ""

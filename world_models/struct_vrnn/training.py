@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from world_models.checkpoint import save_array
 from world_models.data import DataError
+from world_models.files import save_array
 from world_models.frames import to_tensor
 from world_models.losses import Loss, color_index
 from world_models.precision import autocast
@@ -20,7 +20,8 @@ from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import BodiesStage, DynamicsStage, StructVRNNRecipe, VisionStage
 from world_models.struct_vrnn.sequences import READ, Known, TaskData, draw_rows, read_known
 from world_models.struct_vrnn.vision import Vision, from_pixels
-from world_models.trainer import Session, fit
+from world_models.training.fit import fit
+from world_models.training.run import Session
 
 CHUNK = 100
 """Frames that are looked at together: more do not fit a CPU's cache and take twice as long."""

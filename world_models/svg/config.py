@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from world_models.trainer import Positive
+from world_models.training.fit import Positive
 
 Count = Annotated[int, Field(ge=0)]
 Prior = Literal["learned", "fixed", "none"]

@@ -12,7 +12,8 @@ from torch import Tensor
 from world_models.layers import Gaussian, reparameterise
 from world_models.losses import Loss, gaussian_kl
 from world_models.svg.latent import LatentSVG
-from world_models.trainer import FitConfig, Session, fit
+from world_models.training.fit import FitConfig, fit
+from world_models.training.run import Session
 
 Weight = Annotated[float, Field(ge=0)]
 

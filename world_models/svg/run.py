@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 
-from world_models.checkpoint import write_bytes, write_card, write_model
+from world_models.checkpoint import write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
+from world_models.files import write_bytes
 from world_models.svg.card import card_text
 from world_models.svg.model import SVG
 from world_models.svg.recipe import SVGRecipe
 from world_models.svg.training import cache_embeddings, train_dynamics, train_vision
 from world_models.svg.validation import measure
 from world_models.svg.videos import open_videos, read_held_out, read_known
-from world_models.trainer import Session, TrainingRun, claim
+from world_models.training.run import Session, TrainingRun, claim
 
 VISION, EMBEDDINGS = "vision.safetensors", "embeddings.npy"
 

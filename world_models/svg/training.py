@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from world_models.checkpoint import save_array
 from world_models.data import DataError
+from world_models.files import save_array
 from world_models.frames import to_tensor
 from world_models.losses import Loss
 from world_models.precision import autocast
@@ -19,7 +19,8 @@ from world_models.svg.latent_training import train_svg
 from world_models.svg.model import SVG
 from world_models.svg.recipe import SVGRecipe, VisionStage
 from world_models.svg.videos import Videos
-from world_models.trainer import Session, fit
+from world_models.training.fit import fit
+from world_models.training.run import Session
 
 EMBEDDED = 50
 """Videos whose frames are embedded at a time."""

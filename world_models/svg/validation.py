@@ -6,9 +6,9 @@ from torch import Tensor
 
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.picture_scores import ssim
 from world_models.svg.model import SVG
 from world_models.svg.videos import Videos
-from world_models.video_scores import ssim
 
 SAMPLES = 20
 """Futures drawn of each video."""

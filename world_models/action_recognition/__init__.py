@@ -1,0 +1,1 @@
+"""Actions recognised from sequences of keypoints."""

@@ -1,0 +1,50 @@
+"""Files written whole or not at all, and paths that change places in one step."""
+
+import ctypes
+import errno
+import os
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS}
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Swap two files or folders at once; False, and nothing is done, where the system cannot.
+
+    It is ``renameat2(2)`` with ``RENAME_EXCHANGE``: Linux with glibc from 2.28 on, and most file systems.
+
+    Raises:
+        OSError: one of them does not exist or may not be moved.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    done = rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0
+    code = ctypes.get_errno()
+    if not done and code not in _UNSUPPORTED:
+        raise OSError(code, os.strerror(code), str(first), None, str(second))
+    return done
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all (temporary file, fsync, rename), readable by all (0644)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write a numpy file whole or not at all."""
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,1 @@
+"""The Kalman model against its baseline on cannonballs."""

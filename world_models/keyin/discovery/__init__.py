@@ -1,0 +1,1 @@
+"""Keyframes of known sequences: where they come from when nobody labels them."""

@@ -1,0 +1,1 @@
+"""How well recorded keyframes are found, by every method."""

@@ -1,0 +1,1 @@
+"""Tracking, diversity and pictures of the Struct-VRNN and its other arms."""

@@ -1,0 +1,1 @@
+"""Rewards read off a Struct-VRNN's states."""

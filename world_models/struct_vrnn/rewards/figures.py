@@ -1,0 +1,68 @@
+"""The picture of :mod:`world_models.struct_vrnn.rewards.table`: errors of predicted rewards over time."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from world_models.files import write_bytes
+from world_models.statistics import mean_and_interval
+
+COLUMNS = 3
+LEAST = 1.05
+"""The vertical axes reach at least this far, so that the null model at 1 is seen."""
+
+
+def curves(rows: Sequence[Mapping[str, Any]], observed: int, path: Path) -> None:
+    """Draw one panel per task: error over null at every frame, mean over seeds with its 95 % interval.
+
+    Args:
+        rows: rows of the table.
+        observed: how many frames are seen; a vertical line shows where imagination begins.
+        path: PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    tasks, arms = (list(dict.fromkeys(row[name] for row in rows)) for name in ("task", "arm"))
+    height = -(-len(tasks) // COLUMNS)
+    figure, axes = pyplot.subplots(
+        height, COLUMNS, figsize=(11.0, 0.8 + 3.2 * height), sharex=True, sharey=True, squeeze=False
+    )
+    for panel, task in zip(axes.flat, tasks, strict=False):
+        for index, arm in enumerate(arms):
+            steps = [row["per_step"] for row in rows if (row["arm"], row["task"]) == (arm, task)]
+            _line(panel, np.array(steps), arm, "grey" if arm == "null" else f"C{index}")
+        panel.axvline(observed - 0.5, color="grey", linestyle=":", linewidth=1)
+        panel.set(title=task)
+        panel.grid(alpha=0.3)
+    for panel in axes.flat[len(tasks) :]:
+        panel.set_axis_off()
+    for row in axes:
+        row[0].set(ylabel="MSE / null (95 % interval)")
+    for panel in axes[-1]:
+        panel.set(xlabel=f"frame (seen up to {observed - 1}, then imagined)")
+    axes[0][0].set_ylim(0.0, max(LEAST, axes[0][0].get_ylim()[1]))
+    figure.tight_layout(rect=(0, 0.25 / height / 3.2, 1, 1))
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(arms), fontsize=9)
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    pyplot.close(figure)
+    write_bytes(path, picture.getvalue())
+
+
+def _line(axes: Axes, steps: np.ndarray, name: str, colour: str) -> None:
+    """One arm: ``steps`` are errors ``[seeds, T]``."""
+    frames = np.arange(steps.shape[1])
+    intervals = [mean_and_interval(column.tolist()) for column in steps.T]
+    means = np.array([mean for mean, _ in intervals])
+    axes.plot(frames, means, "--" if name == "null" else "-", color=colour, marker=".", label=name)
+    if len(steps) > 1:
+        halves = np.array([half for _, half in intervals])
+        axes.fill_between(frames, means - halves, means + halves, color=colour, alpha=0.15, linewidth=0)

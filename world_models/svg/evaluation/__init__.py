@@ -1,0 +1,1 @@
+"""SVG on Stochastic Moving Digits."""
