@@ -1,7 +1,7 @@
 """Simulated worlds behind the gymnasium API.
 
 Importing this package registers ``waymark/Push-v0``, its harder variants and the six DM Control tasks of
-:data:`envs.suite_tasks.TASKS`; no simulator is imported before one of them is made. Where the environment
+:data:`envs.dmc.tasks.TASKS`; no simulator is imported before one of them is made. Where the environment
 says nothing else, it chooses off-screen rendering with one thread per process (MuJoCo reads these variables
 when it is first imported).
 """
@@ -10,34 +10,24 @@ import os
 
 from gymnasium.envs.registration import register, registry
 
-from envs import suite_tasks
+from envs.dmc import tasks
+from envs.push.ids import PUSH_IDS, PUSH_STEPS, TIGHT_PUSH_STEPS
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("LP_NUM_THREADS", "0")
 
-PUSH_STEPS = 60
-TIGHT_PUSH_STEPS = 36
-"""A demonstration's finger travels 2.9 table units: 29 steps at full speed."""
-
-PUSH_ID = "waymark/Push-v0"
-PUSH_IDS = {
-    "push": PUSH_ID,
-    "push-long": "waymark/PushLong-v0",
-    "push-two-walls": "waymark/PushTwoWalls-v0",
-    "push-tight": "waymark/PushTight-v0",
-}
-"""Environment ids by task; :mod:`envs.push_tasks` says what the tasks are."""
-
 for _task, _id in PUSH_IDS.items():
     if _id not in registry:
         _steps = TIGHT_PUSH_STEPS if _task == "push-tight" else PUSH_STEPS
-        register(id=_id, entry_point="envs.push:PushEnv", max_episode_steps=_steps, kwargs={"task": _task})
-
-for _suite_task in suite_tasks.TASKS.values():
-    if _suite_task.id not in registry:
         register(
-            id=_suite_task.id,
-            entry_point="envs.suite:SuiteEnv",
-            max_episode_steps=_suite_task.steps,
-            kwargs={"task": _suite_task.name},
+            id=_id, entry_point="envs.push.env:PushEnv", max_episode_steps=_steps, kwargs={"task": _task}
+        )
+
+for _dmc_task in tasks.TASKS.values():
+    if _dmc_task.id not in registry:
+        register(
+            id=_dmc_task.id,
+            entry_point="envs.dmc.env:DmcEnv",
+            max_episode_steps=_dmc_task.steps,
+            kwargs={"task": _dmc_task.name},
         )

@@ -4,7 +4,7 @@
 ``agents``, ``moving-digits`` and ``cannonballs`` need no simulator. They write shards
 as ``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
 the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball``,
-``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see :mod:`envs.external`).
+``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see :mod:`envs.owned.shards`).
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from envs import PUSH_ID, cannonballs, moving_digits, shards
+from envs import data_set
 from envs.data_sets import (
     ALL,
     Agents,
@@ -35,23 +35,25 @@ from envs.data_sets import (
     PushPlay,
     Shards,
 )
-from envs.suite_tasks import TASKS, find_task
+from envs.dmc.tasks import TASKS, find_task
+from envs.push.ids import PUSH_ID
+from envs.videos import cannonballs, moving_digits
 from world_models.data import DataError, Scalar, read_attributes, shard_path
 
 
 def collect_push(arguments: Push) -> None:
     """Make every shard of demonstrations that is not there yet."""
-    _collect(arguments, shards.push, PUSH_ID, shards.PUSH_VERSION)
+    _collect(arguments, data_set.push, PUSH_ID, data_set.PUSH_VERSION)
 
 
 def collect_push_play(arguments: PushPlay) -> None:
     """Make every shard of play that is not there yet."""
-    _collect(arguments, shards.push_play, PUSH_ID, shards.PLAY_VERSION)
+    _collect(arguments, data_set.push_play, PUSH_ID, data_set.PLAY_VERSION)
 
 
 def collect_brownian(arguments: Brownian) -> None:
     """Make every shard of Structured Brownian motion that is not there yet."""
-    _collect(arguments, shards.brownian, shards.BROWNIAN_ID, shards.BROWNIAN_VERSION)
+    _collect(arguments, data_set.brownian, data_set.BROWNIAN_ID, data_set.BROWNIAN_VERSION)
 
 
 def collect_dmc(arguments: Dmc) -> None:
@@ -62,12 +64,12 @@ def collect_dmc(arguments: Dmc) -> None:
         raise SystemExit(f"{error}; or {ALL}") from error
     for task in tasks:
         folder = replace(arguments, out=arguments.out / task.name)
-        _collect(folder, partial(shards.dmc, task.name), task.id, shards.SUITE_VERSION)
+        _collect(folder, partial(data_set.dmc, task.name), task.id, data_set.SUITE_VERSION)
 
 
 def collect_agents(arguments: Agents) -> None:
     """Make every shard of players and ball that is not there yet."""
-    _collect(arguments, shards.agents, shards.AGENTS_ID, shards.AGENTS_VERSION)
+    _collect(arguments, data_set.agents, data_set.AGENTS_ID, data_set.AGENTS_VERSION)
 
 
 def collect_digits(arguments: MovingDigits) -> None:
@@ -80,8 +82,8 @@ def collect_digits(arguments: MovingDigits) -> None:
     videos = moving_digits.Videos(
         arguments.split, arguments.digits, arguments.frames, arguments.shared, arguments.mnist
     )
-    write = partial(shards.digits, videos)
-    _collect(arguments, write, shards.DIGITS_ID, shards.DIGITS_VERSION, **videos.origin())
+    write = partial(data_set.digits, videos)
+    _collect(arguments, write, data_set.DIGITS_ID, data_set.DIGITS_VERSION, **videos.origin())
 
 
 def collect_cannonballs(arguments: Cannonballs) -> None:
@@ -92,8 +94,8 @@ def collect_cannonballs(arguments: Cannonballs) -> None:
     for count in arguments.balls:
         videos = cannonballs.Videos(count, arguments.frames, arguments.size)
         folder = replace(arguments, out=arguments.out / str(count))
-        write = partial(shards.balls, videos)
-        _collect(folder, write, shards.CANNONBALLS_ID, shards.CANNONBALLS_VERSION, **videos.origin())
+        write = partial(data_set.balls, videos)
+        _collect(folder, write, data_set.CANNONBALLS_ID, data_set.CANNONBALLS_VERSION, **videos.origin())
 
 
 def _check_frames(frames: int) -> None:
@@ -103,9 +105,10 @@ def _check_frames(frames: int) -> None:
 
 def collect_owned(arguments: Owned) -> None:
     """Write every shard that is not there yet, and say what there is."""
-    from envs.bair import collect_bair
-    from envs.external import collect_basketball, collect_human36m
-    from envs.kth import collect_kth
+    from envs.owned.bair import collect_bair
+    from envs.owned.basketball import collect_basketball
+    from envs.owned.human36m import collect_human36m
+    from envs.owned.kth import collect_kth
 
     source, out, frames = arguments.source, arguments.out, arguments.frames
     match arguments:
@@ -132,11 +135,11 @@ def _collect(
     """``write(folder, seed, index)`` for every missing shard, with a progress bar over sequences."""
     if arguments.sequences < 1 or arguments.workers < 1 or arguments.seed < 0:
         raise SystemExit("--sequences and --workers must be at least 1, --seed at least 0")
-    count = -(-arguments.sequences // shards.SIZE)
+    count = -(-arguments.sequences // data_set.SIZE)
     wanted: dict[str, Scalar] = {"environment": environment, "seed": arguments.seed, "version": version}
     wanted |= origin
     missing = [index for index in range(count) if not _is_done(shard_path(arguments.out, index), wanted)]
-    bar = tqdm(total=count * shards.SIZE, initial=(count - len(missing)) * shards.SIZE, unit="seq")
+    bar = tqdm(total=count * data_set.SIZE, initial=(count - len(missing)) * data_set.SIZE, unit="seq")
     bar.set_description(arguments.out.name)
     context = multiprocessing.get_context("spawn")
     with bar, ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
@@ -144,7 +147,7 @@ def _collect(
         try:
             for job in as_completed(jobs):
                 job.result()
-                bar.update(shards.SIZE)
+                bar.update(data_set.SIZE)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

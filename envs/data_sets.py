@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from envs.digits import Split
-from envs.moving_digits import Shared
+from envs.videos.digits import Split
+from envs.videos.moving_digits import Shared
 
 ALL = "all"
 

@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from matplotlib.axes import Axes
 
-from envs.cannonballs import Videos, draw_sequences
+from envs.videos.cannonballs import Videos, draw_sequences
 from server.client import Client, Positions, ServerProblem
 from server.model_schemas import TrackModelInfo
 

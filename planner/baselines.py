@@ -5,10 +5,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from envs.episodes import find_demonstration
-from envs.push import PushEnv
-from envs.push_scene import Scene
-from envs.simulator import PushSimulator
+from envs.push.env import PushEnv
+from envs.push.episodes import find_demonstration
+from envs.push.scene import Scene
+from envs.push.simulator import PushSimulator
 from planner.episode import Subgoals
 from planner.hierarchy import Planner, Plausible
 from planner.servo import Servo, ServoStep

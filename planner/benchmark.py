@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from envs import arm
-from envs.episodes import load_manifest
-from envs.push import PushEnv
-from envs.push_scene import JOINTS
-from envs.simulator import PushSimulator, SimulatorState
+from envs.push import arm
+from envs.push.env import PushEnv
+from envs.push.episodes import load_manifest
+from envs.push.scene import JOINTS
+from envs.push.simulator import PushSimulator, SimulatorState
 from planner.build import available_world_models, learned_servo, load_planner, simulator_servo
 from planner.learned import LearnedController
 from planner.rollout_benchmark import markdown as rollout_table

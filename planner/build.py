@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from envs.push import PUCK_PIXELS, PushEnv
-from envs.simulator import PushSimulator
+from envs.push.env import PUCK_PIXELS, PushEnv
+from envs.push.simulator import PushSimulator
 from planner.costs import Approach, ObjectDistance
 from planner.hierarchy import HierarchyConfig, Planner
 from planner.learned import PlaceController, PlaceModel

@@ -20,8 +20,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from envs.suite import SuiteEnv
-from envs.suite_tasks import find_task
+from envs.dmc.env import DmcEnv
+from envs.dmc.tasks import find_task
 from planner.build import load_world_model
 from planner.servo import ServoConfig
 from planner.suite_learned import SUITE_SERVO, find_head
@@ -165,7 +165,7 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
         DataError: another run has taken its place meanwhile.
     """
     torch.set_num_threads(1)
-    env = SuiteEnv(run.task)
+    env = DmcEnv(run.task)
     try:
         first = group * EPISODES
         policy = _policy(run)

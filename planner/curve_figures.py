@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from envs.push_tasks import TASKS
+from envs.push.tasks import TASKS
 from planner.baselines import PLANNERS
 from world_models.files import write_bytes
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import tyro
 
-from envs import PUSH_IDS
-from envs.episodes import Episodes, draw_episodes, load_manifest
-from envs.push import SUCCESS
+from envs.push.env import SUCCESS
+from envs.push.episodes import Episodes, draw_episodes, load_manifest
+from envs.push.ids import PUSH_IDS
 from planner import curve_figures
 from planner.journal import journal_path
 from planner.report import Measurement, read_measurement

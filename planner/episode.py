@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from envs.push import PushEnv
-from envs.push_scene import Scene
+from envs.push.env import PushEnv
+from envs.push.scene import Scene
 from planner.control import Controller, searching
 from planner.rollout import Interrupted, Interruption, RollOut, drive
 from planner.route import Route

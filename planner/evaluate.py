@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import tyro
 
-from envs import PUSH_IDS
-from envs.episodes import Episodes, draw_episodes, load_manifest
-from envs.push_scene import Variation
-from envs.push_tasks import find_task
+from envs.push.episodes import Episodes, draw_episodes, load_manifest
+from envs.push.ids import PUSH_IDS
+from envs.push.scene import Variation
+from envs.push.tasks import find_task
 from planner import figures
 from planner.baselines import PLANNERS
 from planner.journal import journal_path, resume, run_missing

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from envs.push import STRICT_SUCCESS, SUCCESS
+from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Outcome
 
 Picture = NDArray[np.uint8]

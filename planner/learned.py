@@ -100,7 +100,7 @@ class PlaceModel:
     """A Struct-VRNN that knows bodies; features are their pixels ``[x, y, ...]``.
 
     The costs of the pushing task are stated in these, in true dynamics
-    (:class:`envs.simulator.PushSimulator`) as in learned ones.
+    (:class:`envs.push.simulator.PushSimulator`) as in learned ones.
     """
 
     exact_rows = False

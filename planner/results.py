@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.push import STRICT_SUCCESS, SUCCESS
+from envs.push.env import STRICT_SUCCESS, SUCCESS
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:

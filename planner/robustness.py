@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from envs.push_scene import Variation
+from envs.push.scene import Variation
 from planner.evaluate import Push, evaluate
 from world_models.files import write_bytes
 

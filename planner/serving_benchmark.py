@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.episodes import load_manifest
-from envs.push import PushEnv
+from envs.push.env import PushEnv
+from envs.push.episodes import load_manifest
 from server.client import Client
 from server.local import running_server
 

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.suite import SuiteEnv
-from envs.suite_episodes import SuiteStart
-from envs.suite_simulator import SuiteSimulator
+from envs.dmc.env import DmcEnv
+from envs.dmc.episodes import DmcStart
+from envs.dmc.simulator import DmcSimulator
 from planner.control import Controller, searching
 from planner.rollout import Interrupted, Interruption, RollOut, drive
 from planner.servo import Servo, ServoConfig, ServoStep
@@ -68,9 +68,9 @@ SuiteEpisode = Generator[RollOut | SuiteMoment | None, Any, SuiteOutcome]
 class SuiteSimulatorController:
     """Searches for return in the true dynamics, starting from the true state; the subgoal says nothing."""
 
-    def __init__(self, env: SuiteEnv, config: ServoConfig) -> None:
+    def __init__(self, env: DmcEnv, config: ServoConfig) -> None:
         self._env = env
-        self._servo = Servo(SuiteSimulator(env, pool=config.cem.candidates), Return(), config)
+        self._servo = Servo(DmcSimulator(env, pool=config.cem.candidates), Return(), config)
 
     def act(
         self,
@@ -80,7 +80,7 @@ class SuiteSimulatorController:
         generator: torch.Generator,
     ) -> ServoStep:
         """The next action after a search."""
-        return self._servo.act(SuiteSimulator.observe(self._env), subgoal, warm_start, [generator])
+        return self._servo.act(DmcSimulator.observe(self._env), subgoal, warm_start, [generator])
 
 
 class UniformController:
@@ -102,8 +102,8 @@ class UniformController:
 
 
 def run_suite_episode(
-    env: SuiteEnv,
-    start: SuiteStart,
+    env: DmcEnv,
+    start: DmcStart,
     controller: Controller,
     goal: Picture | None,
     steps: int,
@@ -122,7 +122,7 @@ def run_suite_episode(
 
 
 def suite_episode(
-    env: SuiteEnv,
+    env: DmcEnv,
     controller: Controller,
     goal: Picture | None,
     steps: int,

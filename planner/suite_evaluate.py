@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs.suite_episodes import SuiteEpisodes, load_starts
-from envs.suite_tasks import TASKS, find_task
+from envs.dmc.episodes import DmcEpisodes, load_starts
+from envs.dmc.tasks import TASKS, find_task
 from planner.build import load_world_model
 from planner.journal import journal_path, resume, run_missing
 from planner.servo import ServoConfig
@@ -143,7 +143,7 @@ def evaluate_suite(run: Dmc) -> dict[str, Any]:
     return result
 
 
-def _check(run: Dmc, episodes: SuiteEpisodes) -> None:
+def _check(run: Dmc, episodes: DmcEpisodes) -> None:
     if run.episodes < 1 or run.workers < 1 or (run.steps is not None and run.steps < 1):
         raise ValueError("--episodes, --workers and --steps must be at least 1")
     if run.settings.horizon != SUITE_SERVO.horizon or (run.horizon is not None and run.horizon < 1):

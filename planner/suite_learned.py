@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from envs.suite_tasks import find_task
+from envs.dmc.tasks import find_task
 from planner.build import load_world_model
 from planner.cem import CemConfig
 from planner.learned import KeypointModel, LearnedController, imagined_times

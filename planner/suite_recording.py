@@ -9,8 +9,8 @@ import torch
 from dm_control.rl.control import PhysicsError
 from numpy.typing import NDArray
 
-from envs.suite import SEEDS, SuiteEnv
-from envs.suite_data import Recording, random_actions
+from envs.dmc.env import SEEDS, DmcEnv
+from envs.dmc.recordings import Recording, random_actions
 from planner.learned import LearnedController
 from planner.servo import ServoConfig
 from planner.suite_learned import reward_controller
@@ -21,11 +21,11 @@ ATTEMPTS = 10
 """An episode whose simulation diverges is drawn again, at most so many times."""
 Act = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """The next action ``[A]`` after the next picture ``[H, W, 3]`` of one episode."""
-Policy = Callable[[SuiteEnv, np.random.Generator], Act]
+Policy = Callable[[DmcEnv, np.random.Generator], Act]
 """What acts in a new episode. Of the environment it knows task and size of actions, not the state."""
 
 
-def random_policy(env: SuiteEnv, rng: np.random.Generator) -> Act:
+def random_policy(env: DmcEnv, rng: np.random.Generator) -> Act:
     """Random actions, each held for four steps on average."""
     drawn = iter(random_actions(rng, env.task.steps, env.action_size))
     return lambda picture: next(drawn)
@@ -40,7 +40,7 @@ def load_policy(model: str, task: str, servo: ServoConfig, noise: float, device:
     """
     controller = reward_controller(model, task, servo, device)
 
-    def policy(env: SuiteEnv, rng: np.random.Generator) -> Act:
+    def policy(env: DmcEnv, rng: np.random.Generator) -> Act:
         disturbance = noise * rng.standard_normal((env.task.steps, env.action_size), dtype=np.float32)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         return explore(controller, disturbance, generator, device)
@@ -73,9 +73,7 @@ def explore(
     return act
 
 
-def record_episode(
-    env: SuiteEnv, policy: Policy, seed: int, index: int, steps: int | None = None
-) -> Recording:
+def record_episode(env: DmcEnv, policy: Policy, seed: int, index: int, steps: int | None = None) -> Recording:
     """Episode ``index`` of the environment's task with this seed, from the first picture with a reward on.
 
     It ends after ``steps`` if that is less than the task's own length.
@@ -95,7 +93,7 @@ def record_episode(
     )
 
 
-def _record(env: SuiteEnv, act: Act, steps: int) -> Recording:
+def _record(env: DmcEnv, act: Act, steps: int) -> Recording:
     picture, over = env.render(), False
     frames, actions, states, rewards = [], [], [], list[float]()
     while not over and len(rewards) < steps:

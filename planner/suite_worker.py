@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from envs.suite import SuiteEnv
-from envs.suite_episodes import SuiteStart, load_starts
-from envs.suite_tasks import find_task
+from envs.dmc.env import DmcEnv
+from envs.dmc.episodes import DmcStart, load_starts
+from envs.dmc.tasks import find_task
 from planner import figures
 from planner.control import Controller
 from planner.servo import ServoConfig
@@ -60,7 +60,7 @@ class SuiteTrial:
         whole = find_task(task).steps
         return whole if self.steps is None else min(self.steps, whole)
 
-    def goal_path(self, task: str, index: int, start: SuiteStart) -> Path:
+    def goal_path(self, task: str, index: int, start: DmcStart) -> Path:
         """Where the goal picture of an episode is kept: named after all it depends on."""
         search = self.search_of("simulator", task).model_dump(mode="json")
         source = json.dumps([search, self.seed, self.length(task), start.digest])
@@ -78,7 +78,7 @@ class SuiteWorker:
         torch.set_num_threads(1)
         self._trial = trial
         self._starts = load_starts().starts
-        self._envs: dict[str, SuiteEnv] = {}
+        self._envs: dict[str, DmcEnv] = {}
         self._controllers: dict[tuple[str, str], Controller] = {}
 
     def episode(self, task: str, arm: str, index: int) -> dict[str, Any]:
@@ -131,9 +131,9 @@ class SuiteWorker:
         Image.fromarray(goal).save(content, format="PNG")
         write_bytes(self._trial.goal_path(task, index, self._starts[task][index]), content.getvalue())
 
-    def _env(self, task: str) -> SuiteEnv:
+    def _env(self, task: str) -> DmcEnv:
         if task not in self._envs:
-            self._envs[task] = SuiteEnv(task)
+            self._envs[task] = DmcEnv(task)
         return self._envs[task]
 
     def _controller(self, task: str, arm: str) -> Controller:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.episodes import Episodes
-from envs.push import CAMERA, PushEnv
-from envs.push_scene import Scene, Variation
+from envs.push.env import CAMERA, PushEnv
+from envs.push.episodes import Episodes
+from envs.push.scene import Scene, Variation
 from envs.rendering import Projection
 from planner import figures
 from planner.baselines import (

@@ -13,7 +13,7 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
-from envs.push import STRICT_SUCCESS, SUCCESS, PushEnv
+from envs.push.env import STRICT_SUCCESS, SUCCESS, PushEnv
 from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.episode import EpisodeConfig, run_episode

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from envs.push import STRICT_SUCCESS, SUCCESS
+from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Moment
 from planner.suite_episode import SuiteMoment
 from server import episode_schemas as schemas

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from envs.push import PushEnv
-from envs.push_reading import scene_reading
-from envs.push_scene import Scene
+from envs.push.env import PushEnv
+from envs.push.scene import Scene
+from envs.push.scene_from_pictures import scene_reading
 from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, push_controller, simulator_servo
 from planner.control import Controller

@@ -24,7 +24,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from envs.push import PushEnv
+from envs.push.env import PushEnv
 from server.client import Client, ServerProblem
 from server.codecs import to_base64
 from server.load_client import LoadClient, Reply, closed_loop, open_loop, poisson, poll

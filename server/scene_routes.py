@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from envs.suite_tasks import TASKS as SUITE_TASKS
+from envs.dmc.tasks import TASKS as SUITE_TASKS
 from planner.ready import ReadyModel
 from server import scene_schemas as schemas
 from server.codecs import to_base64

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from envs.push_scene import Scene
+from envs.push.scene import Scene
 from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Answer, Base64Picture, Options, Schema
 
 MAX_CLIP_STEPS = 200

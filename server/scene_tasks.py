@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 from dm_control.rl.control import PhysicsError
 
-from envs.push import PushEnv
-from envs.push_scene import Scene
-from envs.suite import SuiteEnv
+from envs.dmc.env import DmcEnv
+from envs.push.env import PushEnv
+from envs.push.scene import Scene
 from server.tasks import Picture, Work, go_on
 from server.worlds import KINDS, Worlds
 
@@ -88,7 +88,7 @@ class ClipTask:
         with pool.borrow(self.environment) as env:
             return (yield from self._record(env))
 
-    def _record(self, env: PushEnv | SuiteEnv) -> Work[ClipOutcome]:
+    def _record(self, env: PushEnv | DmcEnv) -> Work[ClipOutcome]:
         yield from go_on()
         first, _ = env.reset(seed=self.seed)
         clip = ClipOutcome([first])

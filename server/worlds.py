@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Literal, TypeVar
 
-from envs import push_tasks, suite_tasks
-from envs.push import PushEnv
-from envs.suite import SuiteEnv
+from envs.dmc import tasks as dmc_tasks
+from envs.dmc.env import DmcEnv
+from envs.push import tasks as push_tasks
+from envs.push.env import PushEnv
 from planner.rollout import Interrupted
 
 IMAGE_SIZE = 64
 """Side of all pictures, in pixels."""
 
 Kind = Literal["push", "dmc"]
-W = TypeVar("W", bound=PushEnv | SuiteEnv)
+W = TypeVar("W", bound=PushEnv | DmcEnv)
 
 
 class UnknownEnvironment(LookupError):
@@ -34,7 +35,7 @@ _HARMLESS = (GeneratorExit, Interrupted, UnreadableScene)
 
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(push_tasks.TASKS, "push"),
-    **dict.fromkeys(suite_tasks.TASKS, "dmc"),
+    **dict.fromkeys(dmc_tasks.TASKS, "dmc"),
 }
 """All environments: pushing, or tasks of DM Control."""
 
@@ -48,7 +49,7 @@ def kind_of(name: str) -> Kind:
 
 def most_steps(name: str) -> int:
     """Control steps of a whole episode."""
-    return push_tasks.TASKS[name].steps if KINDS[name] == "push" else suite_tasks.TASKS[name].steps
+    return push_tasks.TASKS[name].steps if KINDS[name] == "push" else dmc_tasks.TASKS[name].steps
 
 
 class Pool(Generic[W]):
@@ -92,7 +93,7 @@ class Worlds:
 
     def __init__(self) -> None:
         self.push: Pool[PushEnv] = Pool(lambda name: PushEnv(task=name, image_size=IMAGE_SIZE))
-        self.dmc: Pool[SuiteEnv] = Pool(lambda name: SuiteEnv(name, image_size=IMAGE_SIZE))
+        self.dmc: Pool[DmcEnv] = Pool(lambda name: DmcEnv(name, image_size=IMAGE_SIZE))
 
     def close(self) -> None:
         """Free all that are kept."""

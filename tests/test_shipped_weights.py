@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from envs.demonstrations import draw_demonstration, render_sequences
-from envs.episodes import load_manifest
-from envs.push import CAMERA, SUCCESS, PushEnv
+from envs.push.demonstrations import draw_demonstration, render_sequences
+from envs.push.env import CAMERA, SUCCESS, PushEnv
+from envs.push.episodes import load_manifest
 from envs.rendering import Projection
 from planner.baselines import SimulatorController, keyin_subgoals
 from planner.build import PUCK_SEGMENTER, available_models, load_planner, simulator_servo

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from envs.agents import draw_sequences as draw_agents
-from envs.push import PushEnv
-from envs.push_play import draw_sequences as draw_play
-from envs.suite import SuiteEnv
-from envs.suite_data import draw_sequences
+from envs.dmc.env import DmcEnv
+from envs.dmc.recordings import draw_sequences
+from envs.push.env import PushEnv
+from envs.push.play import draw_sequences as draw_play
+from envs.videos.agents import draw_sequences as draw_agents
 from planner.build import available_world_models, load_world_model
 from planner.evaluate import Push, evaluate
 from planner.suite_learned import reward_controller
@@ -40,7 +40,7 @@ def test_world_models_and_heads_say_where_they_come_from(dmc):
 @pytest.mark.parametrize(("task", "share"), [("cartpole-balance", 0.2), ("walker-stand", 0.6)])
 def test_rewards_of_new_episodes_are_predicted(dmc, task, share):
     """Twelve imagined frames: the error is well below that of always answering the mean."""
-    env = SuiteEnv(task)
+    env = DmcEnv(task)
     try:
         sequences = draw_sequences(env, UNSEEN, 0, 20)
     finally:

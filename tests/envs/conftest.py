@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from envs.push import PushEnv
+from envs.push.env import PushEnv
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push import PushEnv
-from envs.push_scene import Scene, Wall
+from envs.push.env import PushEnv
+from envs.push.scene import Scene, Wall
 from planner.ablate import VARIANTS, Ablate, ablate, markdown
 from planner.build import PUCK_SEGMENTER
 from planner.episode import run_episode

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from envs.push import PushEnv
+from envs.push.env import PushEnv
 from planner import benchmark
 from planner.benchmark import Benchmark, learned_step, suite_decision
 from planner.servo import ServoConfig

@@ -6,7 +6,7 @@ import pytest
 import torch
 from dm_control.rl.control import PhysicsError
 
-from envs.suite_tasks import TASKS, SuiteTask
+from envs.dmc.tasks import TASKS, DmcTask
 from planner import collect
 from planner.collect import Dmc
 from planner.servo import ServoStep
@@ -25,7 +25,7 @@ class CountingEnv:
     observation_size, action_size, image_size, bodies = 1, 1, 16, ("dot",)
 
     def __init__(self, task="walker-walk", diverging=0):
-        self.task: SuiteTask = dataclasses.replace(TASKS[task], action_repeat=1000 // STEPS)
+        self.task: DmcTask = dataclasses.replace(TASKS[task], action_repeat=1000 // STEPS)
         self.diverging = diverging
         self.steps = self.starts = 0
 
@@ -67,7 +67,7 @@ class Echo:
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr(collect, "SuiteEnv", CountingEnv)
+    monkeypatch.setattr(collect, "DmcEnv", CountingEnv)
     monkeypatch.setattr(
         collect, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(workers)
     )

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs import PUSH_IDS
-from envs.episodes import draw_episodes, load_manifest
-from envs.push_scene import path_length
+from envs.push.episodes import draw_episodes, load_manifest
+from envs.push.ids import PUSH_IDS
+from envs.push.scene import path_length
 from planner.curves import Curves, draw, gather, read_trials
 from planner.results import wilson_interval
 

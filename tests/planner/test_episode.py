@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push import PushEnv
-from envs.push_scene import Scene, Variation, Wall, path_length
+from envs.push.env import PushEnv
+from envs.push.scene import Scene, Variation, Wall, path_length
 from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
 from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.cem import CemConfig

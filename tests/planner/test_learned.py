@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push import PushEnv
-from envs.push_scene import Scene, Wall
+from envs.push.env import PushEnv
+from envs.push.scene import Scene, Wall
 from planner.baselines import SimulatorController, no_subgoals
 from planner.build import PUCK_SEGMENTER, learned_servo, simulator_servo
 from planner.cem import CemConfig

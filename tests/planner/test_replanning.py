@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from envs.push import PushEnv
-from envs.push_scene import Scene, Wall
+from envs.push.env import PushEnv
+from envs.push.scene import Scene, Wall
 from planner.build import PUCK_SEGMENTER
 from planner.episode import EpisodeConfig, run_episode
 from planner.learned import PlaceController, PlaceModel

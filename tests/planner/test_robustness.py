@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from envs.episodes import load_manifest
-from envs.push import PushEnv
-from envs.push_scene import Variation
+from envs.push.env import PushEnv
+from envs.push.episodes import load_manifest
+from envs.push.scene import Variation
 from planner.build import PUCK_SEGMENTER
 from planner.evaluate import Push
 from planner.robustness import VARIATIONS, Robustness, markdown, measure

@@ -6,9 +6,9 @@ import pytest
 import torch
 from dm_control.rl.control import PhysicsError
 
-from envs.suite import SuiteEnv
-from envs.suite_episodes import SuiteEpisodes, draw_starts, load_starts
-from envs.suite_tasks import TASKS
+from envs.dmc.env import DmcEnv
+from envs.dmc.episodes import DmcEpisodes, draw_starts, load_starts
+from envs.dmc.tasks import TASKS
 from planner.cem import CemConfig
 from planner.servo import ServoConfig, ServoStep
 from planner.suite_episode import (
@@ -29,7 +29,7 @@ SMALL = ServoConfig(
 
 @pytest.fixture(scope="module")
 def reacher():
-    env = SuiteEnv("reacher-easy")
+    env = DmcEnv("reacher-easy")
     yield env
     env.close()
 
@@ -98,7 +98,7 @@ def test_best_frame_is_the_start_if_the_first_step_diverges(reacher, monkeypatch
 
 @pytest.mark.parametrize("task", TASKS)
 def test_frozen_starts_are_reproducible(task):
-    frozen, env = load_starts(), SuiteEnv(task)
+    frozen, env = load_starts(), DmcEnv(task)
     assert len(frozen.starts[task]) == 20
     assert draw_starts(env, frozen.seed, 3) == frozen.starts[task][:3]
     with pytest.raises(ValueError, match="does not start where"):
@@ -109,7 +109,7 @@ def test_frozen_starts_are_reproducible(task):
 def test_altered_starts_are_refused(tmp_path):
     frozen = load_starts()
     path = tmp_path / "dmc-20.json"
-    path.write_text(SuiteEpisodes("dmc-20", frozen.seed, frozen.starts).to_json())
+    path.write_text(DmcEpisodes("dmc-20", frozen.seed, frozen.starts).to_json())
     assert load_starts(path) == frozen
     path.write_text(path.read_text().replace(str(frozen.starts["cheetah-run"][0].seed), "17"))
     with pytest.raises(ValueError, match="fingerprint"):

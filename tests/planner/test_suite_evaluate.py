@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from envs.suite_episodes import load_starts
+from envs.dmc.episodes import load_starts
 from planner.cem import CemConfig
 from planner.servo import ServoConfig
 from planner.suite_evaluate import Dmc, evaluate_suite

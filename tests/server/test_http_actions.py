@@ -9,7 +9,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from envs.push import PushEnv
+from envs.push.env import PushEnv
 from planner.build import PUCK_SEGMENTER, push_controller
 from planner.ready import ReadyPlanner
 from planner.rollout import Interrupted, drive

@@ -10,9 +10,9 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from envs.push import PushEnv
-from envs.push_scene import path_length
-from envs.suite import SuiteEnv
+from envs.dmc.env import DmcEnv
+from envs.push.env import PushEnv
+from envs.push.scene import path_length
 from planner.baselines import SimulatorController
 from planner.build import PUCK_SEGMENTER, push_controller, simulator_servo
 from planner.costs import ObjectDistance
@@ -161,7 +161,7 @@ def test_dm_control_is_that_of_the_planner_in_process(worlds: ModelService, worl
     reply = post(world_http, body)
 
     def directly() -> Any:
-        env = SuiteEnv("cartpole-balance")
+        env = DmcEnv("cartpole-balance")
         env.reset(seed=5)
         search = SUITE_SERVO.model_copy(update={"horizon": horizon_of("cartpole-balance")})
         controller = control_by_reward(worlds.models["tiny-dmc"], "cartpole-balance", search)

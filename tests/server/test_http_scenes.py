@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from envs.push import PushEnv
-from envs.suite import SuiteEnv
-from envs.suite_tasks import TASKS as SUITE_TASKS
+from envs.dmc.env import DmcEnv
+from envs.dmc.tasks import TASKS as SUITE_TASKS
+from envs.push.env import PushEnv
 from planner.rollout import Interrupted
 from server.codecs import from_base64
 from server.worlds import Pool, UnreadableScene
@@ -57,7 +57,7 @@ def test_a_scene_is_that_of_its_seed(world_http: TestClient) -> None:
 def test_a_clip_is_what_its_actions_do(world_http: TestClient) -> None:
     clip = post(world_http, "/v1/clips", environment="cartpole-balance", seed=4, steps=30)
     assert len(clip["frames"]) == 31 and len(clip["actions"]) == len(clip["rewards"]) == 30
-    env = SuiteEnv("cartpole-balance")
+    env = DmcEnv("cartpole-balance")
     frames = [env.reset(seed=4)[0]]
     rewards = []
     for action in clip["actions"]:

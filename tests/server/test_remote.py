@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from envs.episodes import draw_episodes
-from envs.push import PushEnv
-from envs.push_scene import Variation
+from envs.push.env import PushEnv
+from envs.push.episodes import draw_episodes
+from envs.push.scene import Variation
 from planner import remote
 from planner.baselines import keyin_subgoals
 from planner.build import PUCK_SEGMENTER, learned_servo

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from envs import cannonballs, moving_digits
+from envs.videos import cannonballs, moving_digits
 from planner.build import available_video_models, load_ready
 from server.app import create_app
 from server.codecs import from_base64, to_base64

@@ -1,0 +1,1 @@
+"""Six tasks of the DeepMind Control Suite, seen by one camera."""

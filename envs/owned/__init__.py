@@ -1,0 +1,1 @@
+"""Data that users bring: recordings, videos and records in the forms that others publish."""

@@ -1,0 +1,1 @@
+"""Pushing a puck round walls with a two-link arm, in MuJoCo."""

@@ -1,0 +1,119 @@
+"""Recording demonstrations of the pushing task: simulate, keep the successes, then render."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.push.demonstrator import PUSHES, Pusher, plan_pushes
+from envs.push.env import PushEnv
+from envs.push.ids import PUSH_STEPS
+from envs.push.scene import MOST_WALLS, Scene, path_length
+from envs.push.tasks import draw_sampler
+from world_models.data import Sequences
+
+STEPS = PUSH_STEPS
+STRIDE = 2
+FRAMES = STEPS // STRIDE + 1
+"""Every second state is saved, and the first: 31 frames for 60 steps."""
+FIRST_PUSH_FRAMES = (4, 8)
+"""The finger first has to come from the middle of the table, hence the longer bound."""
+PUSH_FRAMES = (4, 6)
+KEPT_DISTANCE = 0.1
+"""A demonstration that leaves the puck farther than this from the goal (table units) is dropped."""
+PLAN_DRAWS = 100
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A success, 31 frames T: physics states ``[T, S]``, mean actions ``[T-1, 2]``, flags ``[T]``."""
+
+    scene: Scene
+    states: Array
+    actions: Array
+    keyframes: Array
+
+
+def demonstrate(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Demonstration | None:
+    """One attempt at ``scene``; ``None`` without a plan, or if six pushes were not finished in time."""
+    plan = next((plan for _ in range(PLAN_DRAWS) if (plan := plan_pushes(scene, rng, STEPS))), None)
+    if plan is None:
+        return None
+    env.start(scene)
+    pusher = Pusher(plan, np.array(scene.puck))
+    states, actions, ends = [env.get_state()], [], []
+    for step in range(STEPS):
+        positions = env.positions()
+        action, reached = pusher.act(positions["puck"], positions["finger"])
+        if reached:
+            ends.append(step)
+        env.advance(action)
+        actions.append(action)
+        states.append(env.get_state())
+    if pusher.finished < PUSHES or path_length(scene, env.positions()["puck"]) > KEPT_DISTANCE:
+        return None
+    keyframes = np.zeros(FRAMES, dtype=bool)
+    keyframes[np.minimum(-(-np.array(ends) // STRIDE), FRAMES - 1)] = True
+    return Demonstration(
+        scene=scene,
+        states=np.stack(states[::STRIDE]),
+        actions=np.stack(actions).reshape(FRAMES - 1, STRIDE, 2).mean(axis=1),
+        keyframes=keyframes,
+    )
+
+
+def has_regular_pushes(demonstration: Demonstration) -> bool:
+    """Whether every push lasts as many frames as the data set allows (:data:`PUSH_FRAMES`)."""
+    lengths = np.diff(np.flatnonzero(demonstration.keyframes), prepend=0)
+    first, rest = lengths[0], lengths[1:]
+    return bool(
+        len(lengths) == PUSHES
+        and FIRST_PUSH_FRAMES[0] <= first <= FIRST_PUSH_FRAMES[1]
+        and PUSH_FRAMES[0] <= rest.min()
+        and rest.max() <= PUSH_FRAMES[1]
+    )
+
+
+def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
+    """Sequence ``index`` of the data set with this seed: the first attempt that qualifies.
+
+    Depends on nothing but its arguments, so any process may make any sequence.
+    """
+    rng = np.random.default_rng([seed, index])
+    sample = draw_sampler(rng)
+    while True:
+        demonstration = demonstrate(env, sample(rng), rng)
+        if demonstration is not None and has_regular_pushes(demonstration):
+            return demonstration
+
+
+def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Sequences:
+    """The pictures and true positions of demonstrations.
+
+    The states of the result are ``[puck, finger, goal]`` (x, y each), then x, y, angle and half-length of
+    both walls; NaN where there is no second one.
+    """
+    frames, positions = [], []
+    for demonstration in demonstrations:
+        scene = demonstration.scene
+        env.start(scene)
+        for state in demonstration.states:
+            env.set_state(state)
+            now = env.positions()
+            frames.append(env.render())
+            positions.append([*now["puck"], *now["finger"], *scene.goal, *_walls(scene)])
+    shape = (len(demonstrations), FRAMES)
+    return Sequences(
+        frames=np.stack(frames).reshape(*shape, *frames[0].shape),
+        actions=np.stack([d.actions for d in demonstrations]).astype(np.float32),
+        keyframes=np.stack([d.keyframes for d in demonstrations]),
+        states=np.array(positions, dtype=np.float32).reshape(*shape, -1),
+    )
+
+
+def _walls(scene: Scene) -> list[float]:
+    values = [value for wall in scene.walls for value in (*wall.middle, wall.angle, wall.half_length)]
+    return values + [np.nan] * (4 * MOST_WALLS - len(values))

@@ -1,0 +1,153 @@
+"""``waymark/Push-v0``: a two-link arm pushes a puck round a wall to where the goal picture shows it."""
+
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.push import arm
+from envs.push.scene import (
+    JOINTS,
+    PUCK,
+    Colour,
+    Scene,
+    Variation,
+    build_model,
+    path_length,
+    place,
+)
+from envs.push.tasks import find_task
+from envs.rendering import Renderer
+
+CAMERA = "table"
+SUCCESS = 0.30
+"""Shortest-path distance (table units) below which the puck counts as delivered."""
+STRICT_SUCCESS = 0.15
+PUCK_PIXELS: Colour = (0.93, 0.14, 0.87)
+"""The default puck as the camera sees it (its colour under the scene's light), RGB in [0, 1]."""
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+
+Info = dict[str, Any]
+
+
+class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
+    """Push the puck round the wall to the goal.
+
+    Action: finger displacement ``[2]`` in [-1, 1], times :data:`envs.push.arm.STEP` table units.
+    Observation: RGB picture ``[image_size, image_size, 3]`` uint8 from a fixed steep camera.
+    Reward: minus the shortest-path distance of the puck to the goal, in table units.
+
+    ``reset`` puts the goal picture into ``info["goal"]``; ``step`` puts ``info["success"]`` (distance below
+    0.30), ``info["strict_success"]`` (below 0.15) and ``info["distance"]``. ``info["state"]`` holds the true
+    positions and is meant for evaluation, never for a planner. The episode does not end by itself on
+    success: leaving the puck at the goal is part of the task. It is truncated after the
+    steps of its task.
+
+    ``task`` is one of :data:`envs.push.tasks.TASKS`; ``reset`` draws its scenes, and
+    ``reset(options={"scene": scene})`` starts a given :class:`~envs.push.scene.Scene`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        variation: Variation | None = None,
+        image_size: int = 64,
+        render_mode: str | None = "rgb_array",
+        task: str = "push",
+    ) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}")
+        self.render_mode = render_mode
+        self.task = find_task(task)
+        self.model = build_model(variation, image_size)
+        self.data = mujoco.MjData(self.model)
+        self.action_space = spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float64)
+        self.observation_space = spaces.Box(0, 255, shape=(image_size, image_size, 3), dtype=np.uint8)
+        self._renderer = Renderer(self.model, CAMERA, image_size)
+        self._scene: Scene | None = None
+
+    @property
+    def scene(self) -> Scene:
+        """The task of the running episode."""
+        if self._scene is None:
+            raise RuntimeError("call reset() before using the environment")
+        return self._scene
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], Info]:
+        """Start a new task drawn with ``seed``, or the one in ``options["scene"]``."""
+        super().reset(seed=seed)
+        unknown = set(options or {}) - {"scene"}
+        if unknown:
+            raise ValueError(f"unknown reset options {sorted(unknown)}; the only option is 'scene'")
+        scene = (options or {}).get("scene")
+        if scene is not None and not isinstance(scene, Scene):
+            raise TypeError(f"options['scene'] must be an envs.push.scene.Scene, not {type(scene).__name__}")
+        scene = self.task.draw(self.np_random) if scene is None else scene
+        place(self.model, self.data, scene, puck=scene.goal)
+        goal = self.render()
+        self.start(scene)
+        return self.render(), {"goal": goal, **self._info()}
+
+    def start(self, scene: Scene) -> None:
+        """The physics of :meth:`reset` alone, without pictures."""
+        self._scene = scene
+        place(self.model, self.data, scene)
+
+    def step(self, action: NDArray[np.float64]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
+        """Move the finger by ``action``; physics runs :data:`envs.push.arm.SUBSTEPS` steps."""
+        self.advance(action)
+        info = self._info()
+        return self.render(), -info["distance"], False, False, info
+
+    def advance(self, action: NDArray[np.float64]) -> None:
+        """The physics of :meth:`step` alone, without a picture (data collection renders afterwards)."""
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (2,) or not np.isfinite(action).all():
+            raise ValueError(f"an action is two finite numbers in [-1, 1], not {action!r}")
+        targets = arm.servo_targets(self.data.qpos[JOINTS], self.data.ctrl, np.clip(action, -1.0, 1.0))
+        for target in targets:
+            self.data.ctrl[:] = target
+            mujoco.mj_step(self.model, self.data)
+
+    def render(self) -> NDArray[np.uint8]:
+        """The current picture ``[H, W, 3]`` uint8."""
+        mujoco.mj_kinematics(self.model, self.data)
+        return self._renderer.render(self.data)
+
+    def get_state(self) -> NDArray[np.float64]:
+        """Everything the physics depends on, as one vector; :meth:`set_state` continues from it exactly."""
+        state = np.empty(mujoco.mj_stateSize(self.model, STATE))
+        mujoco.mj_getState(self.model, self.data, state, STATE)
+        return state
+
+    def set_state(self, state: NDArray[np.float64]) -> None:
+        """Return to a state of :meth:`get_state`."""
+        mujoco.mj_setState(self.model, self.data, state, STATE)
+
+    def positions(self) -> dict[str, NDArray[np.float64]]:
+        """True positions in table units: ``puck``, ``finger`` and ``goal``, each ``[2]``."""
+        return {
+            "puck": self.data.qpos[PUCK].copy(),
+            "finger": arm.forward(self.data.qpos[JOINTS]),
+            "goal": np.array(self.scene.goal),
+        }
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self._renderer.close()
+
+    def _info(self) -> Info:
+        positions = self.positions()
+        distance = path_length(self.scene, positions["puck"])
+        return {
+            "distance": distance,
+            "success": distance < SUCCESS,
+            "strict_success": distance < STRICT_SUCCESS,
+            "state": positions,
+        }

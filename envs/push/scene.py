@@ -1,0 +1,233 @@
+"""The pushing task without time: where things stand, how far the puck has to go, what it looks like.
+
+Units and distance follow the KeyIn authors' environment: table +-1.2, a wall of length 0.8, puck and goal on
+opposite sides of it. Which scenes are drawn is the matter of :mod:`envs.push.tasks`.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from envs.push import arm
+from envs.push.ids import PUSH_STEPS
+
+Array = NDArray[np.float64]
+
+TABLE = 1.2
+PUCK_RADIUS = 0.12
+WALL_HALF_LENGTH = 0.4
+LONGEST_HALF_LENGTH = 2 * WALL_HALF_LENGTH
+"""A longer wall is two standard pieces that overlap."""
+MOST_WALLS = 2
+
+Channel = Annotated[float, Field(ge=0, le=1)]
+Colour = tuple[Channel, Channel, Channel]
+FINGER_CLEARANCE = PUCK_RADIUS + 0.05 + 0.03
+"""Least distance of finger and puck centre at the start."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A wall: its middle (x, y), its direction in radians and half its length, in table units.
+
+    Raises:
+        ValueError: pieces of the standard length cannot make a wall of this length.
+    """
+
+    middle: tuple[float, float]
+    angle: float
+    half_length: float = WALL_HALF_LENGTH
+
+    def __post_init__(self) -> None:
+        if not WALL_HALF_LENGTH <= self.half_length <= LONGEST_HALF_LENGTH:
+            raise ValueError(
+                f"half_length must be {WALL_HALF_LENGTH} to {LONGEST_HALF_LENGTH}, got {self.half_length}"
+            )
+
+    @property
+    def along(self) -> Array:
+        """Unit vector along the wall."""
+        return np.array([np.cos(self.angle), np.sin(self.angle)])
+
+    def end_points(self, margin: float = PUCK_RADIUS) -> Array:
+        """The two points ``[2, 2]`` on the wall's axis, ``margin`` beyond its ends."""
+        return np.array(self.middle) + np.outer([-1.0, 1.0], self.along) * (self.half_length + margin)
+
+    def blocks(self, start: Array, end: Array, margin: float = PUCK_RADIUS) -> bool:
+        """Whether the straight line from ``start`` to ``end`` cuts the wall, lengthened by ``margin``."""
+        along = self.along
+        normal = np.array([-along[1], along[0]])
+        a, b = np.asarray(start) - self.middle, np.asarray(end) - self.middle
+        height_a, height_b = float(a @ normal), float(b @ normal)
+        if height_a * height_b >= 0:
+            return False
+        share = height_a / (height_a - height_b)
+        return bool(abs((a + share * (b - a)) @ along) < self.half_length + margin)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One task, in table units. ``puck``, ``goal`` and ``finger`` are (x, y).
+
+    ``walls`` are in the order in which the puck meets them; ``steps`` is the most control steps allowed.
+    """
+
+    walls: tuple[Wall, ...]
+    puck: tuple[float, float]
+    goal: tuple[float, float]
+    finger: tuple[float, float]
+    steps: int = PUSH_STEPS
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.walls) <= MOST_WALLS:
+            raise ValueError(f"a scene has 1 to {MOST_WALLS} walls, got {len(self.walls)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; the inverse of :meth:`from_json`.
+
+        A scene with one wall of the standard length and the usual steps is written as it was when there were
+        no others, so that the fingerprints of frozen episodes hold.
+        """
+        points = {"puck": self.puck, "goal": self.goal, "finger": self.finger}
+        wall = self.walls[0]
+        if (self.walls, self.steps) == ((Wall(wall.middle, wall.angle),), PUSH_STEPS):
+            return {"wall": wall.middle, "wall_angle": wall.angle, **points}
+        return {"walls": [asdict(wall) for wall in self.walls], "steps": self.steps, **points}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that names exactly this task."""
+        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Scene":
+        """Read what :meth:`to_json` wrote."""
+        puck, goal, finger = (tuple(values[name]) for name in ("puck", "goal", "finger"))
+        if "wall" in values:
+            return cls((Wall(tuple(values["wall"]), float(values["wall_angle"])),), puck, goal, finger)
+        walls = tuple(
+            Wall(tuple(wall["middle"]), float(wall["angle"]), float(wall["half_length"]))
+            for wall in values["walls"]
+        )
+        return cls(walls, puck, goal, finger, int(values["steps"]))
+
+
+class Variation(BaseModel):
+    """Factors of variation of the pushing environment; the defaults are the training distribution."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    puck_color: Colour = (0.80, 0.12, 0.75)
+    wall_color: Colour = (0.16, 0.33, 0.78)
+    table_color: Colour = (0.42, 0.30, 0.20)
+    light: float = Field(1.0, gt=0, le=2, description="factor on every light's intensity")
+    camera_pitch: float = Field(0.0, ge=-10, le=10, description="degrees added to the camera's pitch")
+    puck_radius: float = Field(1.0, ge=0.8, le=1.2, description="factor on the puck's radius")
+    friction: float = Field(1.0, gt=0, le=4, description="factor on the table's resistance to the puck")
+
+
+def blocked(scene: Scene, start: Array, end: Array, margin: float = PUCK_RADIUS) -> bool:
+    """Whether a wall, lengthened by ``margin``, cuts the straight line from ``start`` to ``end``."""
+    return any(wall.blocks(start, end, margin) for wall in scene.walls)
+
+
+def path_length(scene: Scene, position: Array) -> float:
+    """Shortest way of the puck's centre from ``position`` to the goal round the walls, in table units.
+
+    KeyIn's planning metric (section 4.2): a wall counts as a segment, longer than it is by the puck's radius
+    (half-length 0.52 for the standard wall). The way bends at wall ends only, and only at those where the
+    puck fits between wall and rim.
+    """
+    nodes = [np.asarray(position, dtype=float), np.asarray(scene.goal, dtype=float)]
+    ends = np.concatenate([wall.end_points() for wall in scene.walls])
+    nodes += [end for end in ends if np.abs(end).max() <= TABLE - PUCK_RADIUS]
+    remaining = np.full(len(nodes), np.inf)
+    remaining[1] = 0.0
+    legs = np.full((len(nodes), len(nodes)), np.inf)
+    for i, j in combinations(range(len(nodes)), 2):
+        # A hair less than the puck's radius, since a leg along a wall end must not count as cutting it.
+        if not blocked(scene, nodes[i], nodes[j], PUCK_RADIUS - 1e-9):
+            legs[i, j] = legs[j, i] = np.linalg.norm(nodes[i] - nodes[j])
+    for _ in nodes:  # Bellman-Ford on at most six nodes
+        remaining = np.minimum(remaining, (legs + remaining).min(axis=1))
+    return float(remaining[0])
+
+
+def free_finger(puck: Array) -> Array:
+    """The middle of the table, or the nearest point to it that does not touch the puck."""
+    distance = float(np.linalg.norm(puck))
+    if distance >= FINGER_CLEARANCE:
+        return np.zeros(2)
+    away = -puck / distance if distance > 1e-9 else np.array([0.0, -1.0])
+    return puck + FINGER_CLEARANCE * away
+
+
+def build_model(variation: Variation | None = None, image_size: int = 64) -> mujoco.MjModel:
+    """Compile the pushing scene with the given factors of variation."""
+    variation = variation or Variation()
+    spec = mujoco.MjSpec.from_file(str(Path(__file__).with_name("push.xml")))
+    spec.visual.global_.offwidth = spec.visual.global_.offheight = image_size
+    for name, colour in (
+        ("puck_visual", variation.puck_color),
+        *((piece, variation.wall_color) for piece in PIECES),
+        ("table", variation.table_color),
+    ):
+        spec.geom(name).rgba = [*colour, 1.0]
+    for name in ("puck", "puck_visual"):
+        spec.geom(name).size[0] *= variation.puck_radius
+    for name in ("puck_x", "puck_y"):
+        joint = spec.joint(name)
+        joint.damping = np.asarray(joint.damping) * variation.friction
+        joint.frictionloss *= variation.friction
+    model = spec.compile()
+    model.light_diffuse *= variation.light
+    model.vis.headlight.ambient[:] *= variation.light
+    model.vis.headlight.diffuse[:] *= variation.light
+    pitch = np.deg2rad(variation.camera_pitch) / 2
+    mujoco.mju_mulQuat(
+        model.cam_quat[0], model.cam_quat[0].copy(), np.array([np.cos(pitch), np.sin(pitch), 0.0, 0.0])
+    )
+    return model
+
+
+def place(
+    model: mujoco.MjModel, data: mujoco.MjData, scene: Scene, puck: tuple[float, float] | None = None
+) -> None:
+    """Reset ``data`` to the start of ``scene`` (with the puck elsewhere if ``puck`` is given), at rest."""
+    mujoco.mj_resetData(model, data)
+    angles = arm.inverse(np.array(scene.finger))
+    data.qpos[PUCK] = scene.puck if puck is None else puck
+    data.qpos[JOINTS] = angles
+    data.ctrl[:] = angles
+    pieces = [piece for wall in scene.walls for piece in _pieces(wall)]
+    for index, (x, y, angle) in enumerate(pieces):
+        data.mocap_pos[index] = [x, y, 0.0]
+        data.mocap_quat[index] = [np.cos(angle / 2), 0.0, 0.0, np.sin(angle / 2)]
+    data.mocap_pos[len(pieces) :] = OUT_OF_SIGHT
+    mujoco.mj_forward(model, data)
+
+
+def _pieces(wall: Wall) -> list[tuple[float, float, float]]:
+    """Middle and angle of the standard pieces that make up a wall: one, or two that overlap."""
+    shift = wall.half_length - WALL_HALF_LENGTH
+    middles = [np.array(wall.middle) + sign * shift * wall.along for sign in ((-1, 1) if shift > 0 else (0,))]
+    return [(float(x), float(y), wall.angle) for x, y in middles]
+
+
+PUCK = slice(0, 2)
+"""Puck x and y in ``qpos``."""
+JOINTS = slice(2, 4)
+"""Shoulder and elbow in ``qpos``."""
+PIECES = ("wall", "wall_1", "wall_2", "wall_3")
+"""Geoms of the pieces of wall, in the order of their mocap bodies."""
+OUT_OF_SIGHT = (0.0, -20.0, 0.0)
+"""Where pieces wait that a scene does not need."""
