@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 
 import envs  # noqa: F401  # registers waymark/Push-v0
-from planner.figures import Strip, video
+from planner.evaluation.films import Strip, video
 from server.client import ActionReply, Client, ServerProblem
 
 MEMORY = 4

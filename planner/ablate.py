@@ -17,7 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from planner.evaluate import Push, evaluate
-from planner.results import count_or_dash
+from planner.evaluation.results import count_or_dash
 from planner.settings import PAPER, PAPER_SERVO, Settings
 from world_models.files import write_bytes
 

@@ -25,12 +25,12 @@ from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
 from envs.push.scene import JOINTS
 from envs.push.simulator import PushSimulator, SimulatorState
-from planner.build import available_world_models, learned_servo, load_planner, simulator_servo
 from planner.learned import LearnedController
+from planner.loading import available_world_models, learned_servo, load_planner, simulator_servo
 from planner.rollout_benchmark import markdown as rollout_table
 from planner.rollout_benchmark import rollouts
+from planner.search.servo import Servo
 from planner.serving_benchmark import concurrency, plan_over_http
-from planner.servo import Servo
 from planner.suite_learned import MEMORY, reward_controller
 from world_models.files import write_bytes
 from world_models.frames import to_tensor

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from envs.dmc.env import DmcEnv
 from envs.dmc.tasks import find_task
-from planner.build import load_world_model
-from planner.servo import ServoConfig
+from planner.loading import load_world_model
+from planner.search.servo import ServoConfig
 from planner.suite_learned import SUITE_SERVO, find_head
 from planner.suite_recording import Policy, cut, load_policy, random_policy, record_episode
 from world_models.data import (

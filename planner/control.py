@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from planner.learned import LearnedController
-from planner.servo import Acting, ServoStep
+from planner.search.servo import Acting, ServoStep
 from world_models.interface import Context
 
 

@@ -18,10 +18,10 @@ import tyro
 from envs.push.env import SUCCESS
 from envs.push.episodes import Episodes, draw_episodes, load_manifest
 from envs.push.ids import PUSH_IDS
-from planner import curve_figures
-from planner.journal import journal_path
+from planner.evaluation import curve_figures
+from planner.evaluation.journal import journal_path
+from planner.evaluation.results import wilson_interval
 from planner.report import Measurement, read_measurement
-from planner.results import wilson_interval
 from world_models.files import write_bytes
 
 DISTANCE_BIN = 0.25

@@ -15,8 +15,8 @@ from torch import Tensor
 from envs.push.env import PushEnv
 from envs.push.scene import Scene
 from planner.control import Controller, searching
-from planner.rollout import Interrupted, Interruption, RollOut, drive
 from planner.route import Route
+from planner.search.rollout import Interrupted, Interruption, RollOut, drive
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.segmenter import ColorSegmenter

@@ -17,15 +17,15 @@ from envs.push.episodes import Episodes, draw_episodes, load_manifest
 from envs.push.ids import PUSH_IDS
 from envs.push.scene import Variation
 from envs.push.tasks import find_task
-from planner import figures
-from planner.baselines import PLANNERS
-from planner.journal import journal_path, resume, run_missing
+from planner.evaluation import films
+from planner.evaluation.journal import journal_path, resume, run_missing
+from planner.evaluation.results import markdown_table, summarise
+from planner.evaluation.worker import LEARNED, NO_SERVO, SIMULATOR, Worker, film_stem
 from planner.remote import check_settings, find_model
-from planner.results import markdown_table, summarise
 from planner.settings import Settings
+from planner.subgoals import PLANNERS
 from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import markdown_table as suite_table
-from planner.worker import LEARNED, NO_SERVO, SIMULATOR, Worker, film_stem
 from server.client import Client
 from world_models.files import write_bytes
 from world_models.shipped import weights_digest
@@ -181,7 +181,7 @@ def evaluate(run: Push) -> dict[str, Any]:
     result = {"env": PUSH_IDS[run.task], "manifest": manifest, "settings": named, "rows": rows}
     write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
     titles = {", ".join(trial): found for trial, found in by_trial.items()}
-    figures.final_positions(titles, run.out.with_suffix(".png"))
+    films.final_positions(titles, run.out.with_suffix(".png"))
     return result
 
 

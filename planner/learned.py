@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.rollout import drive
-from planner.servo import Acting, Servo, ServoStep
+from planner.search.rollout import drive
+from planner.search.servo import Acting, Servo, ServoStep
 from world_models.interface import Context, Dynamics, Future
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.build import PUSH_MEMORY
-from planner.cem import CemConfig
 from planner.episode import Subgoals
-from planner.hierarchy import HierarchyConfig
+from planner.loading import PUSH_MEMORY
+from planner.search.cem import CemConfig
+from planner.search.hierarchy import HierarchyConfig
+from planner.search.servo import ServoConfig, ServoStep
 from planner.service import Refusal, Service
-from planner.servo import ServoConfig, ServoStep
 from planner.settings import Settings
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context

@@ -16,7 +16,7 @@ import tyro
 
 from planner.ablate import markdown as ablation_table
 from planner.benchmark import markdown as bench_table
-from planner.results import markdown_table as evaluation_table
+from planner.evaluation.results import markdown_table as evaluation_table
 from planner.robustness import markdown as robustness_table
 from planner.suite_results import markdown_table as suite_table
 from server.load_report import markdown as load_table

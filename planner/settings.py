@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from planner.cem import CemConfig
 from planner.episode import EpisodeConfig
-from planner.hierarchy import HierarchyConfig
-from planner.servo import ServoConfig
+from planner.search.cem import CemConfig
+from planner.search.hierarchy import HierarchyConfig
+from planner.search.servo import ServoConfig
 
 
 class Settings(BaseModel):

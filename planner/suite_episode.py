@@ -16,9 +16,9 @@ from envs.dmc.env import DmcEnv
 from envs.dmc.episodes import DmcStart
 from envs.dmc.simulator import DmcSimulator
 from planner.control import Controller, searching
-from planner.rollout import Interrupted, Interruption, RollOut, drive
-from planner.servo import Servo, ServoConfig, ServoStep
-from planner.suite_costs import Return
+from planner.search.costs import Return
+from planner.search.rollout import Interrupted, Interruption, RollOut, drive
+from planner.search.servo import Servo, ServoConfig, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
 

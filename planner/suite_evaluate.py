@@ -8,9 +8,9 @@ from typing import Any
 
 from envs.dmc.episodes import DmcEpisodes, load_starts
 from envs.dmc.tasks import TASKS, find_task
-from planner.build import load_world_model
-from planner.journal import journal_path, resume, run_missing
-from planner.servo import ServoConfig
+from planner.evaluation.journal import journal_path, resume, run_missing
+from planner.loading import load_world_model
+from planner.search.servo import ServoConfig
 from planner.suite_learned import SUITE_SERVO, find_head, model_for
 from planner.suite_results import summarise
 from planner.suite_worker import Objective, SuiteTrial, SuiteWorker

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from envs.dmc.tasks import find_task
-from planner.build import load_world_model
-from planner.cem import CemConfig
 from planner.learned import KeypointModel, LearnedController, imagined_times
-from planner.ready import ReadyHead, ReadyWorldModel
-from planner.servo import Servo, ServoConfig
-from planner.suite_costs import KeypointDistance, Return
+from planner.loaded import ReadyHead, ReadyWorldModel
+from planner.loading import load_world_model
+from planner.search.cem import CemConfig
+from planner.search.costs import KeypointDistance, Return
+from planner.search.servo import Servo, ServoConfig
 from world_models.interface import Context, Future
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import Belief

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from envs.dmc.env import SEEDS, DmcEnv
 from envs.dmc.recordings import Recording, random_actions
 from planner.learned import LearnedController
-from planner.servo import ServoConfig
+from planner.search.servo import ServoConfig
 from planner.suite_learned import reward_controller
 from world_models.frames import to_tensor
 from world_models.interface import Context

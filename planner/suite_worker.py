@@ -14,9 +14,9 @@ from PIL import Image
 from envs.dmc.env import DmcEnv
 from envs.dmc.episodes import DmcStart, load_starts
 from envs.dmc.tasks import find_task
-from planner import figures
 from planner.control import Controller
-from planner.servo import ServoConfig
+from planner.evaluation import films
+from planner.search.servo import ServoConfig
 from planner.suite_episode import (
     Picture,
     SuiteOutcome,
@@ -89,9 +89,9 @@ class SuiteWorker:
         film = trial.film_path(task, arm)
         if film is not None and index == 0:
             shown = [self._goal(task, index)] if trial.objective == "goal" else []
-            strip = figures.Strip(shown, 0 if arm == "learned" else None)
+            strip = films.Strip(shown, 0 if arm == "learned" else None)
             strips = [strip] * len(outcome.frames)
-            figures.video(outcome.frames, strips, film, fps=self._env(task).metadata["render_fps"])
+            films.video(outcome.frames, strips, film, fps=self._env(task).metadata["render_fps"])
         imagined = 0 if arm == "random" else trial.search_of(arm, task).imagined_steps
         return {
             "task": task,

@@ -10,8 +10,8 @@ import torch
 import uvicorn
 from pydantic import ValidationError
 
-from planner.build import available_ready, load_ready
-from planner.ready import Ready
+from planner.loaded import Ready
+from planner.loading import available_ready, load_ready
 from server.app import create_app
 from server.keys import read_keys
 from server.metrics import Metrics

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from planner.ready import ReadyWorldModel
-from planner.servo import ServoConfig
+from planner.loaded import ReadyWorldModel
+from planner.search.servo import ServoConfig
 from planner.suite_learned import horizon_of
 from server.action_schemas import ActionRequest
 from server.action_tasks import SEARCHES, ActionTask

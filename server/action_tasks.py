@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.build import PUCK_SEGMENTER, PUSH_MEMORY, push_controller, pushes
 from planner.learned import KeypointModel, LearnedController
-from planner.ready import ReadyWorldModel
-from planner.servo import ServoConfig
+from planner.loaded import ReadyWorldModel
+from planner.loading import PUCK_SEGMENTER, PUSH_MEMORY, push_controller, pushes
+from planner.search.servo import ServoConfig
 from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
 from server.action_schemas import Objective
 from server.plan_tasks import NoObject, Point, square_picture

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS, PushEnv
-from planner.baselines import SimulatorController
-from planner.build import PUCK_SEGMENTER, simulator_servo
 from planner.episode import EpisodeConfig, run_episode
-from planner.figures import film, strip
+from planner.evaluation.films import film, strip
+from planner.loading import PUCK_SEGMENTER, simulator_servo
+from planner.subgoals import SimulatorController
 from server.client import Client, PlanReply, ServerProblem
 from server.local import running_server
 from world_models.frames import to_tensor

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from planner.rollout import Interrupted, Interruption, RollOut
+from planner.search.rollout import Interrupted, Interruption, RollOut
 from server.admission import admit, check_room, whole
 from server.forecast import Forecast
 from server.jobs import DeadlinePassed, Job, Listener, Refused, ShuttingDown, failure_of, outcome_of

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
 from server.codecs import decode_text
 from server.episode_schemas import DEFAULT_SUITE_STEPS, EpisodeRequest
 from server.episode_tasks import PlanInForce, PushEpisodeTask, SuiteEpisodeTask

@@ -10,11 +10,11 @@ from jaxtyping import UInt8
 from envs.push.env import PushEnv
 from envs.push.scene import Scene
 from envs.push.scene_from_pictures import scene_reading
-from planner.baselines import SimulatorController
-from planner.build import PUCK_SEGMENTER, push_controller, simulator_servo
 from planner.control import Controller
 from planner.episode import EpisodeConfig, Outcome, episode, search_seed
-from planner.ready import ReadyPlanner, ReadyWorldModel
+from planner.loaded import ReadyPlanner, ReadyWorldModel
+from planner.loading import PUCK_SEGMENTER, push_controller, simulator_servo
+from planner.subgoals import SimulatorController
 from planner.suite_episode import SuiteOutcome, suite_episode
 from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
 from server.episode_schemas import EpisodeStop

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from planner.ready import ReadyModel
+from planner.loaded import ReadyModel
 from server.codecs import InvalidRequest, parse
 from server.jobs import Job
 from server.problems import CLIENT_LEFT, UnsupportedMediaType

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from planner.ready import ReadyKalman, ReadyModel, ReadyPlanner, ReadySVG, ReadyWorldModel
+from planner.loaded import ReadyKalman, ReadyModel, ReadyPlanner, ReadySVG, ReadyWorldModel
 from server import health_schemas as schemas
 from server.exchange import Service, model_ref
 from server.health_schemas import TensorMetadata

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from planner.ready import ReadyKalman, ReadySVG
+from planner.loaded import ReadyKalman, ReadySVG
 from server import world_schemas as worlds
 from server.action_schemas import ActionRequest
 from server.action_tasks import example_action, objectives

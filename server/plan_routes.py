@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from planner.hierarchy import Progress
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
+from planner.search.hierarchy import Progress
 from server import plan_schemas as schemas
 from server.codecs import InvalidRequest, PlanUpload, decode_picture, read_form, read_json, to_base64
 from server.exchange import JSON, Exchange, Exchanging, model_ref

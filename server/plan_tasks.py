@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.hierarchy import Plan, Progress, StopReason
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
+from planner.search.hierarchy import Plan, Progress, StopReason
 from server.plan_schemas import MAX_KEYFRAMES
 from server.tasks import Picture, TooMuchWork, Work, drawn
 from world_models.frames import to_bytes, to_tensor

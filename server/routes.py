@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from planner.ready import Ready, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
+from planner.loaded import Ready, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
 from planner.suite_learned import horizon_of
 from server import (
     action_routes,

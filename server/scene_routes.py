@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from envs.dmc.tasks import TASKS as SUITE_TASKS
-from planner.ready import ReadyModel
+from planner.loaded import ReadyModel
 from server import scene_schemas as schemas
 from server.codecs import to_base64
 from server.exchange import Exchanging, Service

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import torch
 
-from planner.build import pushes
-from planner.ready import Predictor, Ready, ReadyKalman, ReadyModel, ReadyPlanner, ReadyWorldModel
+from planner.loaded import Predictor, Ready, ReadyKalman, ReadyModel, ReadyPlanner, ReadyWorldModel
+from planner.loading import pushes
 from server.engine import Engine
 from server.jobs import Job, Listener
 from server.keys import ANONYMOUS

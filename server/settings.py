@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from planner.build import available_video_models, available_world_models
+from planner.loading import available_video_models, available_world_models
 
 
 class Settings(BaseSettings):

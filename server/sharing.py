@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from planner.rollout import RollOut, call
+from planner.search.rollout import RollOut, call
 
 _WIDEST_CPU, _WIDEST_ACCELERATOR = 256, 4096
 """Rows of the widest batch: beyond, rows gain nothing from company and others wait longer."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
-from planner.rollout import Interrupted
+from planner.search.rollout import Interrupted
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
@@ -22,8 +22,8 @@ _DRAWN_SEEDS = 2**53
 Work = Generator[Any, Any, T]
 """Work in pieces, so that requests can share a device.
 
-A :class:`~planner.rollout.RollOut` is answered with its rows of output, perhaps computed together with those
-of others; or Interrupted is raised there. None lets others have their turn; whatever else is yielded is
+A :class:`~planner.search.rollout.RollOut` is answered with its rows of output, perhaps computed together with
+those of others; or Interrupted is raised there. None lets others have their turn; whatever else is yielded is
 passed on to who watches. Both are answered with None or with why the work is to end now. Something is due at
 least every tenth of a second. Work that nobody waits for any more is closed.
 """

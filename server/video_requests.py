@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel
 
-from planner.ready import ReadyKalman, ReadySVG
+from planner.loaded import ReadyKalman, ReadySVG
 from server import world_schemas as schemas
 from server.codecs import InvalidRequest, decode_frames
 from server.schemas import FieldError, Options

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.ready import ReadyKalman, ReadySVG
-from planner.rollout import RollOut
+from planner.loaded import ReadyKalman, ReadySVG
+from planner.search.rollout import RollOut
 from server.tasks import Work, go_on
 from server.world_tasks import ModelTask, Positions, PredictionOutcome, Seen
 from world_models.frames import to_bytes, to_tensor

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from planner.ready import Ready, ReadyKalman, ReadyPlanner, ReadySVG
+from planner.loaded import Ready, ReadyKalman, ReadyPlanner, ReadySVG
 from server.action_tasks import example_action, objectives
 from server.forecast import Forecast
 from server.plan_tasks import example_plan

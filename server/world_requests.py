@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from planner.ready import ReadyModel, ReadyWorldModel
+from planner.loaded import ReadyModel, ReadyWorldModel
 from server import world_schemas as schemas
 from server.codecs import InvalidRequest, decode_frames
 from server.schemas import FieldError

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from jaxtyping import Float
 from starlette.responses import Response
 
-from planner.ready import Predictor, ReadyKalman, ReadySVG
+from planner.loaded import Predictor, ReadyKalman, ReadySVG
 from server import world_schemas as schemas
 from server.codecs import to_base64
 from server.exchange import Exchanging, model_ref

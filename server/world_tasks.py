@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.ready import ReadyHead, ReadyModel, ReadyWorldModel
-from planner.rollout import RollOut
+from planner.loaded import ReadyHead, ReadyModel, ReadyWorldModel
+from planner.search.rollout import RollOut
 from server.tasks import Work, go_on
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context

@@ -8,7 +8,7 @@ from envs.dmc import tasks as dmc_tasks
 from envs.dmc.env import DmcEnv
 from envs.push import tasks as push_tasks
 from envs.push.env import PushEnv
-from planner.rollout import Interrupted
+from planner.search.rollout import Interrupted
 
 IMAGE_SIZE = 64
 """Side of all pictures, in pixels."""

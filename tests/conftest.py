@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.costs import ObjectDistance
-from planner.hierarchy import HierarchyConfig, Planner
+from planner.search.costs import ObjectDistance
+from planner.search.hierarchy import HierarchyConfig, Planner
 from world_models.interface import Context, Future
 from world_models.segmenter import ColorSegmenter
 

@@ -10,9 +10,9 @@ from envs.push.demonstrations import draw_demonstration, render_sequences
 from envs.push.env import CAMERA, SUCCESS, PushEnv
 from envs.push.episodes import load_manifest
 from envs.rendering import Projection
-from planner.baselines import SimulatorController, keyin_subgoals
-from planner.build import PUCK_SEGMENTER, available_models, load_planner, simulator_servo
 from planner.episode import EpisodeConfig, run_episode
+from planner.loading import PUCK_SEGMENTER, available_models, load_planner, simulator_servo
+from planner.subgoals import SimulatorController, keyin_subgoals
 from server.client import Client
 from server.local import running_server
 from world_models.frames import to_tensor

@@ -9,8 +9,8 @@ from envs.dmc.recordings import draw_sequences
 from envs.push.env import PushEnv
 from envs.push.play import draw_sequences as draw_play
 from envs.videos.agents import draw_sequences as draw_agents
-from planner.build import available_world_models, load_world_model
 from planner.evaluate import Push, evaluate
+from planner.loading import available_world_models, load_world_model
 from planner.suite_learned import reward_controller
 from world_models.checkpoint import read_model
 from world_models.frames import to_tensor

@@ -1,9 +1,9 @@
 """Basketball recordings and tracks (Minderer et al. 2019, section 5.1), for those who own the data.
 
 Understood are ``*.npz`` as the public Struct-VRNN code reads them (see :mod:`envs.owned.human36m`), and
-tracks: ``*.npy``, or ``*.npz`` with an array ``data``, of shape ``[n, T, 12]`` (x and y of five players and the
-ball, y up) or ``[n, T, 22]`` (as Zhan et al. 2019 published them: the ball, five attackers, and five defenders,
-who are not drawn).
+tracks: ``*.npy``, or ``*.npz`` with an array ``data``, of shape ``[n, T, 12]`` (x and y of five players and
+the ball, y up) or ``[n, T, 22]`` (as Zhan et al. 2019 published them: the ball, five attackers, and five
+defenders, who are not drawn).
 """
 
 from functools import partial

@@ -4,7 +4,7 @@ import torch
 from envs.push.env import PushEnv
 from planner import benchmark
 from planner.benchmark import Benchmark, learned_step, suite_decision
-from planner.servo import ServoConfig
+from planner.search.servo import ServoConfig
 from planner.suite_learned import SUITE_SERVO
 from world_models.checkpoint import write_model
 from world_models.struct_vrnn.model import StructVRNN

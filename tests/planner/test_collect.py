@@ -9,7 +9,7 @@ from dm_control.rl.control import PhysicsError
 from envs.dmc.tasks import TASKS, DmcTask
 from planner import collect
 from planner.collect import Dmc
-from planner.servo import ServoStep
+from planner.search.servo import ServoStep
 from planner.suite_recording import cut, explore, random_policy, record_episode
 from world_models.data import DataError, read_attributes
 from world_models.interface import Context

@@ -6,14 +6,14 @@ import torch
 
 from envs.push.env import PushEnv
 from envs.push.scene import Scene, Variation, Wall, path_length
-from planner.baselines import RandomController, SimulatorController, no_subgoals, oracle_subgoals
-from planner.build import PUCK_SEGMENTER, simulator_servo
-from planner.cem import CemConfig
-from planner.costs import ObjectDistance
 from planner.episode import EpisodeConfig, Moment, episode, run_episode, search_seed
 from planner.learned import PlaceController, PlaceModel
-from planner.rollout import Interrupted, RollOut
-from planner.servo import Servo, ServoConfig, ServoStep
+from planner.loading import PUCK_SEGMENTER, simulator_servo
+from planner.search.cem import CemConfig
+from planner.search.costs import ObjectDistance
+from planner.search.rollout import Interrupted, RollOut
+from planner.search.servo import Servo, ServoConfig, ServoStep
+from planner.subgoals import RandomController, SimulatorController, no_subgoals, oracle_subgoals
 from world_models.frames import to_bytes, to_tensor
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN

@@ -6,11 +6,11 @@ import torch
 
 from envs.push.env import PushEnv
 from envs.push.scene import Scene, Wall
-from planner.baselines import SimulatorController, no_subgoals
-from planner.build import PUCK_SEGMENTER, learned_servo, simulator_servo
-from planner.cem import CemConfig
 from planner.episode import EpisodeConfig, run_episode
-from planner.servo import ServoConfig
+from planner.loading import PUCK_SEGMENTER, learned_servo, simulator_servo
+from planner.search.cem import CemConfig
+from planner.search.servo import ServoConfig
+from planner.subgoals import SimulatorController, no_subgoals
 from world_models.checkpoint import write_model
 from world_models.interface import Context
 from world_models.struct_vrnn.config import StructVRNNConfig

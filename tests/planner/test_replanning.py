@@ -5,10 +5,10 @@ import torch
 
 from envs.push.env import PushEnv
 from envs.push.scene import Scene, Wall
-from planner.build import PUCK_SEGMENTER
 from planner.episode import EpisodeConfig, run_episode
 from planner.learned import PlaceController, PlaceModel
-from planner.servo import Servo, ServoConfig, ServoStep
+from planner.loading import PUCK_SEGMENTER
+from planner.search.servo import Servo, ServoConfig, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.config import StructVRNNConfig

@@ -20,9 +20,9 @@ from PIL import Image
 from tiny_models import ACTUATORS, TINY, VIDEOS, WORLDS, at_random
 from torch import Tensor
 
-from planner.build import load_ready
-from planner.hierarchy import Planner, Planning, Progress
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
+from planner.loading import load_ready
+from planner.search.hierarchy import Planner, Planning, Progress
 from server.app import create_app
 from server.codecs import to_base64
 from server.protocol import configure

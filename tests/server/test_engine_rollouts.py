@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.rollout import Interrupted, RollOut
+from planner.search.rollout import Interrupted, RollOut
 from server.engine import Engine
 from server.monitor import Monitor
 from server.tasks import Work, go_on

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from planner.build import PUCK_SEGMENTER
+from planner.loading import PUCK_SEGMENTER
 from server.codecs import to_base64
 from server.plan_tasks import square_picture
 from server.service import ModelService

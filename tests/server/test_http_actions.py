@@ -10,9 +10,9 @@ import torch
 from fastapi.testclient import TestClient
 
 from envs.push.env import PushEnv
-from planner.build import PUCK_SEGMENTER, push_controller
-from planner.ready import ReadyPlanner
-from planner.rollout import Interrupted, drive
+from planner.loaded import ReadyPlanner
+from planner.loading import PUCK_SEGMENTER, push_controller
+from planner.search.rollout import Interrupted, drive
 from planner.suite_learned import control_by_goal, control_by_reward
 from server.action_tasks import ActionTask, example_action
 from server.app import create_app

@@ -13,13 +13,13 @@ from fastapi.testclient import TestClient
 from envs.dmc.env import DmcEnv
 from envs.push.env import PushEnv
 from envs.push.scene import path_length
-from planner.baselines import SimulatorController
-from planner.build import PUCK_SEGMENTER, push_controller, simulator_servo
-from planner.costs import ObjectDistance
 from planner.episode import EpisodeConfig, Outcome, run_episode
-from planner.hierarchy import HierarchyConfig, Planner
-from planner.ready import ReadyPlanner
-from planner.rollout import Interrupted, RollOut, drive
+from planner.loaded import ReadyPlanner
+from planner.loading import PUCK_SEGMENTER, push_controller, simulator_servo
+from planner.search.costs import ObjectDistance
+from planner.search.hierarchy import HierarchyConfig, Planner
+from planner.search.rollout import Interrupted, RollOut, drive
+from planner.subgoals import SimulatorController
 from planner.suite_episode import suite_episode
 from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
 from server.app import create_app

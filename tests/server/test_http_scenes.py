@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from envs.dmc.env import DmcEnv
 from envs.dmc.tasks import TASKS as SUITE_TASKS
 from envs.push.env import PushEnv
-from planner.rollout import Interrupted
+from planner.search.rollout import Interrupted
 from server.codecs import from_base64
 from server.worlds import Pool, UnreadableScene
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from planner.ready import ReadyKalman, ReadySVG
+from planner.loaded import ReadyKalman, ReadySVG
 from server.client import Client
 from server.codecs import from_base64, to_base64
 from server.openapi import describe

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
 from server.app import create_app
 from server.codecs import to_base64
 from server.service import ModelService

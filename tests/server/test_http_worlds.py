@@ -13,8 +13,8 @@ import torch
 from fastapi.testclient import TestClient
 
 import envs  # noqa: F401 - registers the environments
-from planner.ready import ReadyWorldModel
-from planner.rollout import Interrupted, drive
+from planner.loaded import ReadyWorldModel
+from planner.search.rollout import Interrupted, drive
 from server.codecs import from_base64, to_base64
 from server.service import ModelService
 from server.world_schemas import KeypointContent, PredictionContent, RewardContent

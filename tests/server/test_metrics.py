@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
 from server.app import create_app
 from server.metrics import HttpMetrics, Metrics
 from server.service import ModelService

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.build import load_ready
+from planner.loading import load_ready
 from world_models.checkpoint import FILES, MANIFEST, WEIGHTS, CheckpointError, write_card
 
 MUTATIONS = 60

@@ -10,8 +10,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from planner.build import load_ready
-from planner.ready import ReadyWorldModel
+from planner.loaded import ReadyWorldModel
+from planner.loading import load_ready
 from server.codecs import to_base64
 from server.service import ModelService
 from server.settings import Settings

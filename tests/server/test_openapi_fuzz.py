@@ -13,8 +13,8 @@ from schemathesis import Case, HookContext
 from schemathesis.engine import events, from_schema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from planner.build import load_ready
-from planner.ready import ReadyPlanner
+from planner.loaded import ReadyPlanner
+from planner.loading import load_ready
 from server.app import create_app
 from server.service import ModelService
 from server.settings import Settings

@@ -14,7 +14,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from planner.build import load_ready
+from planner.loading import load_ready
 from server.app import create_app
 from server.codecs import to_base64
 from server.reload import Reload

@@ -15,18 +15,18 @@ from envs.push.env import PushEnv
 from envs.push.episodes import draw_episodes
 from envs.push.scene import Variation
 from planner import remote
-from planner.baselines import keyin_subgoals
-from planner.build import PUCK_SEGMENTER, learned_servo
-from planner.cem import CemConfig
 from planner.episode import EpisodeConfig, run_episode
 from planner.evaluate import Push, evaluate
-from planner.hierarchy import HierarchyConfig
-from planner.ready import ReadyPlanner
+from planner.evaluation.worker import Worker
+from planner.loaded import ReadyPlanner
+from planner.loading import PUCK_SEGMENTER, learned_servo
 from planner.remote import RemoteController, check_settings, find_model, remote_subgoals
+from planner.search.cem import CemConfig
+from planner.search.hierarchy import HierarchyConfig
+from planner.search.servo import ServoConfig, ServoStep
 from planner.service import Refusal
-from planner.servo import ServoConfig, ServoStep
 from planner.settings import PAPER, Settings
-from planner.worker import Worker
+from planner.subgoals import keyin_subgoals
 from server.client import Client
 from server.service import ModelService
 from server.settings import Settings as ServerSettings

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.rollout import RollOut
+from planner.search.rollout import RollOut
 from server.sharing import Question, Sharing
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from planner.build import load_ready
+from planner.loading import load_ready
 from server.app import create_app
 from server.service import ModelService
 from server.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from envs.videos import cannonballs, moving_digits
-from planner.build import available_video_models, load_ready
+from planner.loading import available_video_models, load_ready
 from server.app import create_app
 from server.codecs import from_base64, to_base64
 from server.service import ModelService

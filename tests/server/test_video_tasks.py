@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from planner.build import available_ready, load_ready
-from planner.ready import ReadyKalman, ReadySVG
-from planner.rollout import Interrupted, drive
+from planner.loaded import ReadyKalman, ReadySVG
+from planner.loading import available_ready, load_ready
+from planner.search.rollout import Interrupted, drive
 from server.service import ModelService
 from server.settings import Settings
 from server.video_tasks import VideoTask, example_interpolation, example_track, example_video

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from envs.push.env import PUCK_PIXELS, PushEnv
 from envs.push.simulator import PushSimulator
-from planner.costs import Approach, ObjectDistance
-from planner.hierarchy import HierarchyConfig, Planner
 from planner.learned import PlaceController, PlaceModel
-from planner.ready import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
-from planner.servo import Servo, ServoConfig
+from planner.loaded import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
+from planner.search.costs import Approach, ObjectDistance
+from planner.search.hierarchy import HierarchyConfig, Planner
+from planner.search.servo import Servo, ServoConfig
 from world_models.checkpoint import StoredModel, read_model
 from world_models.kalman.model import Kalman
 from world_models.keyin.model import KeyIn

@@ -9,8 +9,8 @@ from dm_control.rl.control import PhysicsError
 from envs.dmc.env import DmcEnv
 from envs.dmc.episodes import DmcEpisodes, draw_starts, load_starts
 from envs.dmc.tasks import TASKS
-from planner.cem import CemConfig
-from planner.servo import ServoConfig, ServoStep
+from planner.search.cem import CemConfig
+from planner.search.servo import ServoConfig, ServoStep
 from planner.suite_episode import (
     SuiteOutcome,
     SuiteSimulatorController,

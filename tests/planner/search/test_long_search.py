@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from planner.hierarchy import Plan, Planner
+from planner.search.hierarchy import Plan, Planner
 
 
 def test_what_is_forgotten_of_a_long_search_changes_nothing(
@@ -30,7 +30,7 @@ def test_what_is_forgotten_of_a_long_search_changes_nothing(
         )
 
     whole = plan()
-    monkeypatch.setattr("planner.hierarchy._KEPT_STEPS", 2)
+    monkeypatch.setattr("planner.search.hierarchy._KEPT_STEPS", 2)
     short = plan()
     assert torch.equal(whole.subgoals, short.subgoals) and torch.equal(whole.history, short.history)
     assert torch.equal(whole.decisions, short.decisions)

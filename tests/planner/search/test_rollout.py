@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.rollout import Pricing, encode_rows, repeat_row, target_rows
+from planner.search.rollout import Pricing, encode_rows, repeat_row, target_rows
 from world_models.interface import Context, Future
 
 

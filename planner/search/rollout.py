@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.costs import Cost
+from planner.search.costs import Cost
 from world_models.interface import Context, Dynamics, State, WorldModel
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from planner.journal import append, resume
+from planner.evaluation.journal import append, resume
 from world_models.checkpoint import load_training, read_model, save_training, write_card, write_model
 from world_models.files import write_bytes
 from world_models.training.fit import FitConfig

@@ -2,7 +2,7 @@
 
 import torch
 
-from planner.baselines import TAP_DRAWS, tap_subgoals
+from planner.subgoals import TAP_DRAWS, tap_subgoals
 from world_models.keyin import KeyIn
 from world_models.keyin.presets import KEYIN_DEBUG
 from world_models.tap.model import Tap, TapConfig

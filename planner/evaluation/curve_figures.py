@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from envs.push.tasks import TASKS
-from planner.baselines import PLANNERS
+from planner.subgoals import PLANNERS
 from world_models.files import write_bytes
 
 Entry = Mapping[str, Any]

@@ -5,8 +5,8 @@ import pytest
 
 from planner.episode import EpisodeConfig
 from planner.evaluate import Push, evaluate
-from planner.results import markdown_table, summarise, wilson_interval
-from planner.servo import ServoConfig
+from planner.evaluation.results import markdown_table, summarise, wilson_interval
+from planner.search.servo import ServoConfig
 from planner.settings import Settings
 
 ROW_KEYS = {

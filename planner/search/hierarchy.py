@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, Search, cheapest
-from planner.costs import Cost
-from planner.rollout import (
+from planner.search.cem import CemConfig, CemStep, Search, cheapest
+from planner.search.costs import Cost
+from planner.search.rollout import (
     Interrupted,
     Interruption,
     Pricing,
@@ -80,8 +80,8 @@ class Progress:
 
 Planning = Generator[RollOut | Progress, Any, Plan]
 """Yields roll-outs, to be sent their costs, and after every iteration its progress, to be sent None or why
-the search is to end now. In place of costs :class:`~planner.rollout.Interrupted` can be thrown: it ends with
-what it has, or raises that if there is nothing yet."""
+the search is to end now. In place of costs :class:`~planner.search.rollout.Interrupted` can be thrown: it
+ends with what it has, or raises that if there is nothing yet."""
 
 
 class _Choice(NamedTuple):
@@ -247,7 +247,9 @@ class Planner:
 
 
 def _condensed(steps: Sequence[CemStep], count: int, settings: CemConfig) -> CemStep:
-    """One step in the place of many, with the candidates that :func:`~planner.cem.cheapest` finds in them."""
+    """One step in the place of many, with the candidates that :func:`~planner.search.cem.cheapest` finds in
+    them.
+    """
     rows = [cheapest(steps, row, count, settings) for row in range(len(steps[-1].costs))]
     candidates, costs = (torch.stack(column) for column in zip(*rows, strict=True))
     return replace(steps[-1], candidates=candidates, costs=costs)

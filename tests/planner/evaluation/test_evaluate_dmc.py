@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from envs.dmc.episodes import load_starts
-from planner.cem import CemConfig
-from planner.servo import ServoConfig
+from planner.search.cem import CemConfig
+from planner.search.servo import ServoConfig
 from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import bootstrap_interval, markdown_table, summarise
 

@@ -7,8 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, cheapest
-from planner.hierarchy import HierarchyConfig, Plan, Planner
+from planner.search.cem import CemConfig, CemStep, cheapest
+from planner.search.hierarchy import HierarchyConfig, Plan, Planner
 from world_models.interface import Context, Future
 from world_models.segmenter import ColorSegmenter
 

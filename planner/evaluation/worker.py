@@ -11,8 +11,23 @@ from envs.push.env import CAMERA, PushEnv
 from envs.push.episodes import Episodes
 from envs.push.scene import Scene, Variation
 from envs.rendering import Projection
-from planner import figures
-from planner.baselines import (
+from planner.control import Controller
+from planner.episode import Outcome, Positions, Subgoals, run_episode
+from planner.evaluation import films
+from planner.learned import PlaceController
+from planner.loading import (
+    PUCK_SEGMENTER,
+    learned_servo,
+    load_keyin,
+    load_planner,
+    load_tap,
+    simulator_servo,
+)
+from planner.remote import RemoteController, find_model, remote_subgoals
+from planner.search.servo import ServoConfig
+from planner.service import Service
+from planner.settings import Settings
+from planner.subgoals import (
     TAP_DRAWS,
     RandomController,
     SimulatorController,
@@ -21,21 +36,6 @@ from planner.baselines import (
     oracle_subgoals,
     tap_subgoals,
 )
-from planner.build import (
-    PUCK_SEGMENTER,
-    learned_servo,
-    load_keyin,
-    load_planner,
-    load_tap,
-    simulator_servo,
-)
-from planner.control import Controller
-from planner.episode import Outcome, Positions, Subgoals, run_episode
-from planner.learned import PlaceController
-from planner.remote import RemoteController, find_model, remote_subgoals
-from planner.service import Service
-from planner.servo import ServoConfig
-from planner.settings import Settings
 
 SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
 """Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""
@@ -169,9 +169,9 @@ class Worker:
         _, info = self._env.reset(options={"scene": scene})
         goal = info["goal"]
         planned = outcome.strips[0] if outcome.strips else [goal]
-        figures.strip([outcome.frames[0], *planned], stem.with_suffix(".png"))
+        films.strip([outcome.frames[0], *planned], stem.with_suffix(".png"))
         # Last: an episode with a film is not run again.
-        figures.film(outcome, goal, stem.with_suffix(".mp4"))
+        films.film(outcome, goal, stem.with_suffix(".mp4"))
 
 
 def film_stem(folder: Path, planner: str, servo: str, index: int) -> Path:

@@ -8,7 +8,7 @@ from envs.push.episodes import draw_episodes, load_manifest
 from envs.push.ids import PUSH_IDS
 from envs.push.scene import path_length
 from planner.curves import Curves, draw, gather, read_trials
-from planner.results import wilson_interval
+from planner.evaluation.results import wilson_interval
 
 WEIGHTS = {"keyin": "aa"}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.hierarchy import Planner
+from planner.search.hierarchy import Planner
 from world_models.kalman.model import Kalman
 from world_models.segmenter import ColorSegmenter
 from world_models.struct_vrnn.model import StructVRNN

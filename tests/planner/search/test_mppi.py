@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, cem
+from planner.search.cem import CemConfig, CemStep, cem
 
 Score = Callable[[Tensor], Tensor]
 

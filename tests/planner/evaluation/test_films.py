@@ -4,9 +4,9 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from planner import figures
 from planner.episode import Outcome
-from planner.figures import FRAME_COLOUR, GAP, MARGIN, Strip, compose
+from planner.evaluation import films
+from planner.evaluation.films import FRAME_COLOUR, GAP, MARGIN, Strip, compose
 
 SIDE = 64
 LARGE, SMALL = 4 * SIDE, 2 * SIDE
@@ -43,13 +43,13 @@ def test_frames_without_a_goal_are_only_enlarged():
 
 def test_a_film_has_a_frame_per_picture_and_changes_strips_with_the_plan(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(figures, "compose", lambda *args: shown.append(compose(*args)) or shown[-1])
+    monkeypatch.setattr(films, "compose", lambda *args: shown.append(compose(*args)) or shown[-1])
     outcome = Outcome(1.0, 0.0, 3, (0.0, 0.0))
     outcome.frames = [picture(value) for value in (60, 70, 80, 90)]
     outcome.strips = [[picture(10), picture(20), picture(200)], [picture(30), picture(200)]]
     outcome.pursued = [(0, 0), (0, 1), (1, 0)]
     path = tmp_path / "film" / "e.mp4"
-    figures.film(outcome, picture(200), path)
+    films.film(outcome, picture(200), path)
     assert [middles(frame) for frame in shown] == [[10, 20, 200]] * 2 + [[30, 200, 255]] * 2
     assert [framed(frame).index(True) for frame in shown] == [0, 1, 0, 0]
     assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 4
@@ -63,12 +63,12 @@ def test_a_film_that_was_cut_short_does_not_count_as_filmed(tmp_path, monkeypatc
 
     monkeypatch.setattr(imageio_ffmpeg, "write_frames", write)
     with pytest.raises(KeyboardInterrupt):
-        figures.video([picture(60)], [Strip([])], tmp_path / "e.mp4")
+        films.video([picture(60)], [Strip([])], tmp_path / "e.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["e.part.mp4"]
 
 
 def test_an_episode_that_never_began_is_filmed_beside_its_goal(tmp_path):
     outcome = Outcome(1.0, 1.0, 0, (0.0, 0.0), frames=[picture(60)])
-    figures.film(outcome, picture(200), tmp_path / "e.mp4")
+    films.film(outcome, picture(200), tmp_path / "e.mp4")
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "e.mp4"))[0] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["e.mp4"]

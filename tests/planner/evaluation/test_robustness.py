@@ -7,8 +7,8 @@ import pytest
 from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
 from envs.push.scene import Variation
-from planner.build import PUCK_SEGMENTER
 from planner.evaluate import Push
+from planner.loading import PUCK_SEGMENTER
 from planner.robustness import VARIATIONS, Robustness, markdown, measure
 from world_models.frames import to_tensor
 

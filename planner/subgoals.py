@@ -10,8 +10,8 @@ from envs.push.episodes import find_demonstration
 from envs.push.scene import Scene
 from envs.push.simulator import PushSimulator
 from planner.episode import Subgoals
-from planner.hierarchy import Planner, Plausible
-from planner.servo import Servo, ServoStep
+from planner.search.hierarchy import Planner, Plausible
+from planner.search.servo import Servo, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.keyin.model import KeyIn

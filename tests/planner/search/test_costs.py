@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.costs import ObjectDistance
+from planner.search.costs import ObjectDistance
 from world_models.interface import Future
 from world_models.segmenter import ColorSegmenter
 

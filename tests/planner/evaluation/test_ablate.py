@@ -10,10 +10,10 @@ import torch
 from envs.push.env import PushEnv
 from envs.push.scene import Scene, Wall
 from planner.ablate import VARIANTS, Ablate, ablate, markdown
-from planner.build import PUCK_SEGMENTER
 from planner.episode import run_episode
 from planner.evaluate import Push
-from planner.servo import ServoStep
+from planner.loading import PUCK_SEGMENTER
+from planner.search.servo import ServoStep
 from planner.settings import PAPER, Settings
 from world_models.frames import to_tensor
 

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.cem import CemConfig, Search, cheapest
-from planner.costs import Cost
-from planner.rollout import Pricing, RollOut, drive, repeat_row, target_rows
+from planner.search.cem import CemConfig, Search, cheapest
+from planner.search.costs import Cost
+from planner.search.rollout import Pricing, RollOut, drive, repeat_row, target_rows
 from world_models.interface import Dynamics, Future
 
 

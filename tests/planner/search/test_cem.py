@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.cem import CemConfig, CemStep, cem, cheapest
+from planner.search.cem import CemConfig, CemStep, cem, cheapest
 
 ICEM = {"noise_exponent": 2.0, "kept_fraction": 0.3, "mean_candidate": True}
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.cem import CemConfig, cem, cheapest
-from planner.costs import ObjectDistance
-from planner.rollout import Pricing
-from planner.servo import Servo, ServoConfig, ServoStep
+from planner.search.cem import CemConfig, cem, cheapest
+from planner.search.costs import ObjectDistance
+from planner.search.rollout import Pricing
+from planner.search.servo import Servo, ServoConfig, ServoStep
 from world_models.interface import Context, Future
 from world_models.segmenter import ColorSegmenter
 

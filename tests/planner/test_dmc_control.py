@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from planner import learned, suite_learned
-from planner.cem import CemConfig
 from planner.learned import KeypointModel
-from planner.servo import ServoConfig
-from planner.suite_costs import KeypointDistance, Return
+from planner.search.cem import CemConfig
+from planner.search.costs import KeypointDistance, Return
+from planner.search.servo import ServoConfig
 from planner.suite_learned import RewardModel, RewardState, goal_controller, reward_controller
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.model import StructVRNN

@@ -1,0 +1,1 @@
+"""Closed-loop evaluation: episodes over processes, their outcomes, tables, films."""

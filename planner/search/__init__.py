@@ -1,0 +1,1 @@
+"""Searching: cross-entropy method, roll-outs, costs, both levels. Knows no concrete model and no world."""
