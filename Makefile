@@ -33,7 +33,7 @@ test-slow: $(READY)  ## the tests that take minutes
 
 fuzz: $(READY)  ## ten times as many broken requests and pictures as in the tests
 	OMP_NUM_THREADS=1 WAYMARK_FUZZ_PICTURES=50000 WAYMARK_FUZZ_REQUESTS=20000 $(BIN)/python -m pytest \
-		--timeout 3600 tests/server/test_picture_fuzz.py tests/server/test_openapi_fuzz.py
+		--timeout 3600 tests/server/http/test_picture_fuzz.py tests/server/http/test_openapi_fuzz.py
 
 check: $(READY)  ## format, lint, types, import order
 	$(BIN)/ruff format --check .

@@ -22,8 +22,8 @@ import tyro
 from matplotlib.axes import Axes
 
 from envs.videos.cannonballs import Videos, draw_sequences
+from server.catalogue.schemas import TrackModelInfo
 from server.client import Client, Positions, ServerProblem
-from server.model_schemas import TrackModelInfo
 
 SHOWN, MISSING = 5, 20
 """Frames on each side, and frames between."""

@@ -30,8 +30,8 @@ from planner.loading import available_world_models, learned_servo, load_planner,
 from planner.rollout_benchmark import markdown as rollout_table
 from planner.rollout_benchmark import rollouts
 from planner.search.servo import Servo
-from planner.serving_benchmark import concurrency, plan_over_http
 from planner.suite_learned import MEMORY, reward_controller
+from server.benchmark import concurrency, plan_over_http
 from world_models.files import write_bytes
 from world_models.frames import to_tensor
 from world_models.interface import Context, Dynamics, Future

@@ -21,12 +21,12 @@ from planner.evaluation import films
 from planner.evaluation.journal import journal_path, resume, run_missing
 from planner.evaluation.results import markdown_table, summarise
 from planner.evaluation.worker import LEARNED, NO_SERVO, SIMULATOR, Worker, film_stem
-from planner.remote import check_settings, find_model
 from planner.settings import Settings
 from planner.subgoals import PLANNERS
 from planner.suite_evaluate import Dmc, evaluate_suite
 from planner.suite_results import markdown_table as suite_table
 from server.client import Client
+from server.remote import check_settings, find_model
 from world_models.files import write_bytes
 from world_models.shipped import weights_digest
 

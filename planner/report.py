@@ -19,7 +19,7 @@ from planner.benchmark import markdown as bench_table
 from planner.evaluation.results import markdown_table as evaluation_table
 from planner.robustness import markdown as robustness_table
 from planner.suite_results import markdown_table as suite_table
-from server.load_report import markdown as load_table
+from server.load.report import markdown as load_table
 from world_models.checkpoint import read_model, write_card
 from world_models.files import write_bytes
 from world_models.kalman.evaluation.table import markdown_tables as track_tables

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from planner.loaded import Ready
 from planner.loading import available_ready, load_ready
 from server.app import create_app
+from server.http.connection import configure
+from server.http.metrics import Metrics
 from server.keys import read_keys
-from server.metrics import Metrics
-from server.protocol import configure
-from server.reload import Reload
-from server.service import ModelService
+from server.models.reload import Reload
+from server.models.service import ModelService
 from server.settings import Settings
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from server import page, problems
-from server.auth import Gate
+from server.catalogue.routes import router
+from server.http import page, problems
+from server.http.auth import Gate
+from server.http.metrics import HttpMetrics, Metrics
+from server.http.middleware import BodyLimit, RequestId, SafeHeaders
+from server.http.openapi import describe
 from server.keys import read_keys
-from server.metrics import HttpMetrics, Metrics
-from server.middleware import BodyLimit, RequestId, SafeHeaders
-from server.openapi import describe
-from server.plan_records import PlanRecords
-from server.routes import router
-from server.service import ModelService
+from server.models.service import ModelService
+from server.plans.memory import PlanRecords
 from server.settings import Settings
 
 _DESCRIPTION = (

@@ -23,7 +23,6 @@ from planner.loading import (
     load_tap,
     simulator_servo,
 )
-from planner.remote import RemoteController, find_model, remote_subgoals
 from planner.search.servo import ServoConfig
 from planner.service import Service
 from planner.settings import Settings
@@ -36,6 +35,7 @@ from planner.subgoals import (
     oracle_subgoals,
     tap_subgoals,
 )
+from server.remote import RemoteController, find_model, remote_subgoals
 
 SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
 """Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""

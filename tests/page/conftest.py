@@ -28,8 +28,8 @@ from service_stand_in import (
     scene,
 )
 
-from server import page as page_files
-from server.middleware import SafeHeaders
+from server.http import page as page_files
+from server.http.middleware import SafeHeaders
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _ARGUMENTS = [

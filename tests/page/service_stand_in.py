@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Request, Route
 
-from server.codecs import to_base64
+from server.http.bodies import to_base64
 
 
 class StandIn:

@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from server import page
-from server.middleware import SafeHeaders
+from server.http import page
+from server.http.middleware import SafeHeaders
 
 TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 

@@ -24,9 +24,9 @@ from planner.loaded import ReadyPlanner
 from planner.loading import load_ready
 from planner.search.hierarchy import Planner, Planning, Progress
 from server.app import create_app
-from server.codecs import to_base64
-from server.protocol import configure
-from server.service import ModelService
+from server.http.bodies import to_base64
+from server.http.connection import configure
+from server.models.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import read_model, write_model
 from world_models.frames import to_bytes

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from server.local import running_server
-from server.service import ModelService
+from server.models.service import ModelService
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODELS = "keyin-push,struct-vrnn-push,struct-vrnn-dmc,kalman-cannonballs"

@@ -214,7 +214,7 @@ class Sabotage:
     signal: Path
 
     def __call__(self) -> None:
-        from server.sharing import Sharing
+        from server.engine.batching import Sharing
 
         compute = Sharing.compute
 

@@ -14,21 +14,21 @@ import torch
 from envs.push.env import PushEnv
 from envs.push.episodes import draw_episodes
 from envs.push.scene import Variation
-from planner import remote
 from planner.episode import EpisodeConfig, run_episode
 from planner.evaluate import Push, evaluate
 from planner.evaluation.worker import Worker
 from planner.loaded import ReadyPlanner
 from planner.loading import PUCK_SEGMENTER, learned_servo
-from planner.remote import RemoteController, check_settings, find_model, remote_subgoals
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
 from planner.search.servo import ServoConfig, ServoStep
 from planner.service import Refusal
 from planner.settings import PAPER, Settings
 from planner.subgoals import keyin_subgoals
+from server import remote
 from server.client import Client
-from server.service import ModelService
+from server.models.service import ModelService
+from server.remote import RemoteController, check_settings, find_model, remote_subgoals
 from server.settings import Settings as ServerSettings
 from world_models.interface import Context
 

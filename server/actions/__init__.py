@@ -1,0 +1,1 @@
+"""The next action: what travels, what the engine does, the endpoint."""

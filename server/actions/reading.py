@@ -1,0 +1,92 @@
+"""Requests for actions -> tasks: all that depends on the model and on plans made before is checked here."""
+
+import numpy as np
+
+from planner.loaded import ReadyWorldModel
+from planner.search.servo import ServoConfig
+from planner.suite_learned import horizon_of
+from server.actions.schemas import ActionRequest
+from server.actions.task import SEARCHES, ActionTask
+from server.engine.task import Picture, TooMuchWork, drawn
+from server.http.bodies import decode_text
+from server.plans.store import PlanStore
+from server.predictions.reading import check_width, invalid, seen, task_sizes
+
+MAX_IMAGINED = 20_000
+"""Most control steps that the search for one action may imagine."""
+
+
+def action_task(request: ActionRequest, model: ReadyWorldModel, plans: PlanStore) -> ActionTask:
+    """Raises InvalidRequest, InvalidPicture, TooMuchWork, UnknownPlan."""
+    width, sizes = _width(request, model)
+    config = _search(request)
+    check_width("past_actions", request.past_actions, width, sizes)
+    warm_start = None
+    if request.warm_start is not None:
+        given = len(request.warm_start)
+        if given != config.horizon:
+            message = f"A warm start has an action for each of the {config.horizon} steps of the horizon, "
+            raise invalid("warm_start", f"{message}not {given}.")
+        check_width("warm_start", request.warm_start, width, sizes)
+        warm_start = np.array(request.warm_start, np.float32)
+    return ActionTask(
+        model,
+        request.objective,
+        request.task,
+        config,
+        seen(request, model, width),
+        _subgoal(request, model, plans),
+        warm_start,
+        drawn(request.seed),
+        request.render,
+    )
+
+
+def _width(request: ActionRequest, model: ReadyWorldModel) -> tuple[int, str]:
+    """Numbers per action, and a sentence about that."""
+    if request.task is None:
+        width = model.world.decision_dim
+        return width, f"Actions of this model have {width} numbers."
+    if request.task not in model.heads:
+        raise invalid("task", f"There is no such task here; {task_sizes(model)}.")
+    width = model.heads[request.task].head.config.actions
+    return width, f"Actions of this task have {width} numbers; {task_sizes(model)}."
+
+
+def _search(request: ActionRequest) -> ServoConfig:
+    """The search with what the request says about it."""
+    config = SEARCHES[request.objective]
+    cem = {name: getattr(request, name) for name in ("candidates", "iterations")}
+    asked = {name: value for name, value in cem.items() if value is not None}
+    horizon = request.horizon
+    if horizon is None:
+        horizon = config.horizon if request.task is None else horizon_of(request.task)
+    config = config.model_copy(update={"horizon": horizon, "cem": config.cem.model_copy(update=asked)})
+    if config.imagined_steps > MAX_IMAGINED:
+        raise TooMuchWork(
+            ("candidates", config.cem.candidates),
+            ("iterations", config.cem.iterations),
+            ("horizon", config.horizon),
+            unit="steps",
+            limit=MAX_IMAGINED,
+        )
+    return config
+
+
+def _subgoal(request: ActionRequest, model: ReadyWorldModel, plans: PlanStore) -> Picture | None:
+    if request.objective == "reward":
+        if request.subgoal is not None or request.plan is not None:
+            raise invalid("subgoal", "Reward is sought without a subgoal: leave out subgoal, plan and index.")
+        return None
+    if request.plan is None:
+        if request.subgoal is None:
+            raise invalid("subgoal", "Say where to go: send subgoal, or plan and index.")
+        return decode_text("subgoal", request.subgoal, model.image_size)
+    pictures = plans.subgoals(request.plan)
+    if request.index is None or request.index >= len(pictures):
+        raise invalid("index", f"This plan has the subgoals 0 to {len(pictures) - 1}.")
+    size = pictures.shape[1]
+    if size != model.image_size:
+        message = f"Pictures of this plan are {size} x {size} pixels; this model needs "
+        raise invalid("plan", f"{message}{model.image_size} x {model.image_size}.")
+    return pictures[request.index]

@@ -1,0 +1,62 @@
+"""``POST /v1/actions``."""
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from server.actions import schemas
+from server.actions.reading import action_task
+from server.actions.task import ActionOutcome, ActionTask
+from server.http.bodies import to_base64
+from server.http.exchange import Exchanging, model_ref
+from server.plans.routes import to_position
+
+router = APIRouter(tags=["actions"])
+
+
+@router.post("/v1/actions", response_model=schemas.ActionResponse)
+async def choose_action(exchange: Exchanging) -> Response:
+    """Choose the next action from what has been seen and done, by a search in what a world model imagines.
+
+    The server remembers nothing of it: the next request brings the warm start back, with one frame more.
+    """
+    request = await exchange.read(schemas.ActionRequest)
+    deadline_ms = exchange.deadline_ms(request.deadline_ms)
+    service = exchange.service
+    able = service.pushing_models if request.objective == "push" else service.rewarding(request.task)
+    model = service.choose(request.model, able)
+    task = await asyncio.to_thread(action_task, request, model, exchange.plans)
+    return await exchange.answer(
+        task, deadline_ms, lambda outcome: _content(task, outcome), schemas.ActionResponse
+    )
+
+
+def _content(task: ActionTask, outcome: ActionOutcome) -> schemas.ActionContent:
+    head = task.model.heads[task.task] if task.task is not None and task.objective == "reward" else None
+    return schemas.ActionContent(
+        model=model_ref(task.model),
+        objective=task.objective,
+        task=task.task,
+        reward_head=None if head is None else head.sha256,
+        seed=task.seed,
+        candidates=task.config.cem.candidates,
+        iterations=task.config.cem.iterations,
+        horizon=task.config.horizon,
+        subgoal_position=to_position(outcome.subgoal_position),
+        action=outcome.action.tolist(),
+        warm_start=outcome.warm_start.tolist(),
+        cost=outcome.cost,
+        expected=[_expected(outcome, step) for step in range(len(outcome.decisions))],
+    )
+
+
+def _expected(outcome: ActionOutcome, step: int) -> schemas.ExpectedStep:
+    puck, finger = (None, None) if outcome.places is None else outcome.places[step].tolist()
+    return schemas.ExpectedStep(
+        action=outcome.decisions[step].tolist(),
+        object_position=to_position(puck),
+        finger_position=to_position(finger),
+        reward=None if outcome.rewards is None else float(outcome.rewards[step]),
+        image=None if outcome.pictures is None else to_base64(outcome.pictures[step]),
+    )

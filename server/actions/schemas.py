@@ -1,0 +1,111 @@
+"""What travels over the wire for actions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.plans.schemas import Position
+from server.predictions.schemas import MAX_STEPS, ActionSequence, ContextRequest
+from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
+
+MAX_ITERATIONS = 20
+MIN_CANDIDATES, MAX_CANDIDATES = 2, 512
+
+Objective = Literal["push", "reward", "goal"]
+
+
+class ActionRequest(ContextRequest):
+    """What has been seen and done, where to go, and how to search for the next action."""
+
+    objective: Objective = "push"
+    """``push``: the puck to where the subgoal shows it. In tasks of DM Control, ``reward``: what is predicted
+    to be earned; ``goal``: what the subgoal shows."""
+
+    task: str | None = Field(default=None, max_length=200, examples=["cartpole-balance"])
+    """Name of a task of the model in ``GET /v1/models``; for ``reward`` and ``goal`` only."""
+
+    subgoal: Base64Picture | None = None
+    """PNG or JPEG in base64 and of the model's size: where to go next. Not for ``reward``."""
+
+    plan: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """Instead of ``subgoal``: the ``id`` of a plan of this server, ..."""
+
+    index: int | None = Field(default=None, ge=0, examples=[0])
+    """... and which of its subgoals, from 0."""
+
+    warm_start: ActionSequence | None = None
+    """That of the previous reply; left out at the first step and after a change of subgoal."""
+
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, examples=[7])
+    """Seed of the search; drawn and returned if left out."""
+
+    candidates: int | None = Field(default=None, ge=MIN_CANDIDATES, le=MAX_CANDIDATES, examples=[48])
+    """Action sequences per iteration; the default of ``GET /v1/models`` if left out."""
+
+    iterations: int | None = Field(default=None, ge=1, le=MAX_ITERATIONS, examples=[2])
+    """Rounds of the search; likewise."""
+
+    horizon: int | None = Field(default=None, ge=1, le=MAX_STEPS, examples=[8])
+    """Steps looked ahead; likewise."""
+
+    render: bool = False
+    """Whether to draw pictures of what is expected."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ActionRequest":
+        if (self.objective == "push") != (self.task is None):
+            raise PydanticCustomError(
+                "task", "The objectives reward and goal need a task; push, the default, takes none."
+            )
+        named = [self.plan is not None, self.index is not None]
+        if named[0] != named[1] or (named[0] and self.subgoal is not None):
+            raise PydanticCustomError("subgoal", "Send either subgoal or plan and index.")
+        return self
+
+
+class ExpectedStep(Schema):
+    """One step of the chosen sequence, and what the model expects on arriving at its end."""
+
+    action: list[float]
+
+    object_position: Position | None
+    """Where the puck is expected; null unless the objective is ``push``."""
+
+    finger_position: Position | None
+    """Where the robot's finger is expected; likewise."""
+
+    reward: float | None
+    """The reward expected; null unless the objective is ``reward``."""
+
+    image: Base64Picture | None
+    """PNG; null if none were wanted."""
+
+
+class ActionContent(Schema):
+    """The action proper: the same request with the same seed gives the same bytes."""
+
+    model: ModelRef
+    objective: Objective
+    task: str | None
+    reward_head: str | None
+    """SHA-256 of the manifest of the head that predicted rewards, null if none did."""
+    seed: int
+    candidates: int
+    iterations: int
+    horizon: int
+    subgoal_position: Position | None
+    """Where the subgoal shows the puck; null unless the objective is ``push``."""
+    action: list[float]
+    """What to do now, in [-1, 1]."""
+    warm_start: list[list[float]]
+    """To be sent with the next request, unless the subgoal changes."""
+    cost: float | None
+    """Of the chosen sequence. ``push``: predicted distance of the puck from its place in the subgoal, plus a
+    tenth of the finger's from the puck, in pixels; ``reward``: minus the sum of rewards; ``goal``: mean
+    squared distance of keypoints. Null if no sequence had a finite one."""
+    expected: list[ExpectedStep]
+
+
+class ActionResponse(Answer, ActionContent):
+    """The next action and how it came about."""

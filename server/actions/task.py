@@ -1,0 +1,141 @@
+"""The next action: what the engine does with a Struct-VRNN that controls something."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from planner.learned import KeypointModel, LearnedController
+from planner.loaded import ReadyWorldModel
+from planner.loading import PUCK_SEGMENTER, PUSH_MEMORY, push_controller, pushes
+from planner.search.servo import ServoConfig
+from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
+from server.actions.schemas import Objective
+from server.engine.task import Picture, Work, go_on
+from server.plans.task import NoObject, Point, square_picture
+from server.predictions.keypoint_task import Seen, WorldTask
+from world_models.frames import to_bytes, to_tensor
+from world_models.interface import Context
+from world_models.struct_vrnn.dynamics import Belief
+
+SEARCHES: dict[Objective, ServoConfig] = {"push": ServoConfig(), "reward": SUITE_SERVO, "goal": SUITE_SERVO}
+"""How requests search that do not say."""
+MEMORIES: dict[Objective, int] = {"push": PUSH_MEMORY, "reward": MEMORY, "goal": MEMORY}
+"""Frames that are looked at, the last ones."""
+
+
+@dataclass(frozen=True)
+class ActionOutcome:
+    """The action, the warm start of the next step, and the chosen sequence with what is expected of it.
+
+    ``places`` are those of the bodies of the pushing task in pixels (x right, y down), None with other
+    objectives; ``rewards`` are None unless they were the objective; ``cost`` is None if none was finite.
+    """
+
+    action: Float[np.ndarray, "A"]
+    warm_start: Float[np.ndarray, "L A"]
+    decisions: Float[np.ndarray, "L A"]
+    cost: float | None
+    subgoal_position: Point | None
+    places: Float[np.ndarray, "L J 2"] | None
+    rewards: Float[np.ndarray, "L"] | None
+    pictures: UInt8[np.ndarray, "L H W 3"] | None
+
+
+@dataclass(frozen=True)
+class ActionTask(WorldTask):
+    """A next action to find; ``task`` is None with the objective ``push``, ``subgoal`` with ``reward``."""
+
+    kind: ClassVar[str] = "action"
+
+    objective: Objective
+    task: str | None
+    config: ServoConfig
+    seen: Seen
+    subgoal: Picture | None
+    warm_start: Float[np.ndarray, "L A"] | None
+    seed: int
+    render: bool
+
+    @property
+    def amount(self) -> float:
+        """Steps imagined; a picture takes about as long as two hundred."""
+        return self.config.imagined_steps + (200 * self.config.horizon if self.render else 0)
+
+    def work(self, device: str) -> Work[ActionOutcome]:
+        """Search and, if wanted, draw. Raises NoObject, Interrupted."""
+        frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
+        subgoal = torch.zeros_like(frames[:1])
+        if self.subgoal is not None:
+            subgoal = to_tensor(self.subgoal, device)[None]
+        position = _find_puck(subgoal) if self.objective == "push" else None
+        controller = self._controller()
+        state = controller.look(Context(frames[None], past[None]))
+        warm_start = None if self.warm_start is None else torch.from_numpy(self.warm_start).to(device)[None]
+        generator = torch.Generator().manual_seed(self.seed)
+        yield from go_on()
+        step = yield from controller.servo.acting(state, subgoal, warm_start, [generator])
+        cost, future = step.cost.item(), controller.model.imagine(state, step.decisions)
+        pictures = (yield from self._draw(frames[-1:], state, step.decisions)) if self.render else None
+        return ActionOutcome(
+            action=_numbers(step.action[0]),
+            warm_start=_numbers(step.warm_start[0]),
+            decisions=_numbers(step.decisions[0]),
+            cost=cost if math.isfinite(cost) else None,
+            subgoal_position=position,
+            places=_numbers(future.features[0].unflatten(-1, (-1, 2))) if self.objective == "push" else None,
+            rewards=_numbers(future.features[0, :, 0]) if self.objective == "reward" else None,
+            pictures=pictures,
+        )
+
+    def _controller(self) -> LearnedController:
+        if self.task is None:
+            return push_controller(self.model, self.config)
+        control = control_by_reward if self.objective == "reward" else control_by_goal
+        return control(self.model, self.task, self.config)
+
+    def _draw(
+        self, scene: Float[Tensor, "1 C H W"], state: Any, decisions: Float[Tensor, "1 L A"]
+    ) -> Work[UInt8[np.ndarray, "L H W 3"]]:
+        """Pictures of the chosen sequence in the scene of the last frame."""
+        yield from go_on()
+        world = self.model.world
+        model = KeypointModel(world, decisions.shape[-1])
+        features = model.imagine(Belief(state.hidden, state.features), decisions).features[0]
+        return to_bytes(world.decode(features, world.reference(scene).repeat(len(features))))
+
+
+def objectives(model: ReadyWorldModel) -> list[Objective]:
+    """What the model can be asked to act for."""
+    found: list[Objective] = ["push"] if pushes(model) else []
+    return [*found, "reward", "goal"] if model.heads else found
+
+
+def example_action(model: ReadyWorldModel) -> ActionTask:
+    """A small step that a model with an objective can work on."""
+    objective = objectives(model)[0]
+    task, width = None, model.world.decision_dim
+    if objective != "push":
+        task, ready = next(iter(model.heads.items()))
+        width = ready.head.config.actions
+    frame = square_picture(model.image_size, PUCK_SEGMENTER)
+    seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
+    subgoal = frame if objective == "push" else None
+    return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render=True)
+
+
+def _find_puck(subgoal: Float[Tensor, "1 C H W"]) -> Point:
+    """Where the subgoal shows the puck. Raises NoObject."""
+    blob = PUCK_SEGMENTER.blob(subgoal)
+    x, y = blob.centre[0].tolist()
+    if math.isnan(x):
+        raise NoObject("the subgoal", int(blob.mass[0]), PUCK_SEGMENTER.min_mass)
+    return x, y
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    return values.float().cpu().numpy()

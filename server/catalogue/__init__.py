@@ -1,0 +1,1 @@
+"""The list of models: what each is, expects and may be asked for."""

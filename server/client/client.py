@@ -1,0 +1,136 @@
+"""A small client: pictures in and out as arrays, errors as exceptions."""
+
+import os
+from types import TracebackType
+
+import httpx2
+import numpy as np
+from jaxtyping import Float
+
+from server.actions.schemas import ActionResponse, Objective
+from server.catalogue.schemas import ModelInfo, ModelList
+from server.client.plans import PlanCalls
+from server.client.predictions import Frames, WorldCalls, numbers, pictures
+from server.client.replies import (
+    ActionReply,
+    InterpolationReply,
+    KeypointReply,
+    PlanReply,
+    Positions,
+    PredictionReply,
+    RewardReply,
+    ServerProblem,
+    SubgoalReply,
+)
+from server.client.scenes import ClipReply, EpisodeReply, FrameReply, SceneCalls, SceneReply
+from server.engine.task import Picture
+from server.http.bodies import from_base64, to_base64
+from server.plans.schemas import IterationEvent
+from server.schemas import Queued
+
+__all__ = [
+    "ActionReply",
+    "Client",
+    "ClipReply",
+    "EpisodeReply",
+    "FrameReply",
+    "InterpolationReply",
+    "IterationEvent",
+    "KeypointReply",
+    "PlanReply",
+    "Positions",
+    "PredictionReply",
+    "Queued",
+    "RewardReply",
+    "SceneReply",
+    "ServerProblem",
+    "SubgoalReply",
+]
+
+
+class Client(PlanCalls, WorldCalls, SceneCalls):
+    """Talks to one server. Use it in a ``with`` block, or call :meth:`close`."""
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", timeout: float = 70.0, key: str | None = None
+    ) -> None:
+        """``timeout`` in seconds, for connecting and for each reply; ``key`` for a server that asks for one,
+        if left out that of the environment variable ``WAYMARK_KEY``.
+        """
+        key = key or os.environ.get("WAYMARK_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(httpx2.Client(base_url=url, timeout=timeout, headers=headers))
+
+    def act(
+        self,
+        frames: Frames,
+        subgoal: Picture | None = None,
+        *,
+        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        plan: str | None = None,
+        index: int | None = None,
+        objective: Objective = "push",
+        task: str | None = None,
+        warm_start: Float[np.ndarray, "L A"] | None = None,
+        seed: int | None = None,
+        candidates: int | None = None,
+        iterations: int | None = None,
+        horizon: int | None = None,
+        render: bool = False,
+        model: str | None = None,
+        deadline_ms: int | None = None,
+    ) -> ActionReply:
+        """Choose the next action, toward ``subgoal`` or toward the picture ``index`` of the plan of that id.
+
+        Raises as :meth:`plan` does.
+        """
+        response = self._post(
+            "/v1/actions",
+            ActionResponse,
+            model=model,
+            objective=objective,
+            task=task,
+            frames=pictures(frames),
+            past_actions=numbers(past_actions),
+            subgoal=None if subgoal is None else to_base64(subgoal),
+            plan=plan,
+            index=index,
+            warm_start=numbers(warm_start),
+            seed=seed,
+            candidates=candidates,
+            iterations=iterations,
+            horizon=horizon,
+            render=render,
+            deadline_ms=deadline_ms,
+        )
+        images = [from_base64(step.image) for step in response.expected if step.image is not None]
+        return ActionReply(
+            response,
+            np.array(response.action, np.float32),
+            np.array(response.warm_start, np.float32),
+            np.array([step.action for step in response.expected], np.float32),
+            np.stack(images) if images else None,
+        )
+
+    def models(self) -> list[ModelInfo]:
+        """The models of the server, the default one first. Raises as :meth:`plan` does."""
+        return self._get("/v1/models", ModelList).models
+
+    def ready(self) -> bool:
+        """Whether requests may be sent; False also while nobody listens."""
+        try:
+            return self._http.get("/readyz").status_code == httpx2.codes.OK
+        except httpx2.TransportError:
+            return False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Closed-loop episodes in simulated worlds, over HTTP."""

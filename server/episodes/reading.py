@@ -1,0 +1,99 @@
+"""Requests for episodes -> tasks: all that depends on environment, models and plans is checked here."""
+
+from typing import Any
+
+from planner.loaded import ReadyPlanner
+from server.engine.task import Picture, drawn
+from server.environments import IMAGE_SIZE, KINDS, kind_of, most_steps
+from server.episodes.schemas import DEFAULT_SUITE_STEPS, EpisodeRequest
+from server.episodes.task import PlanInForce, PushEpisodeTask, SuiteEpisodeTask
+from server.http.bodies import decode_text
+from server.models.service import ModelService
+from server.plans.store import PlanStore
+from server.predictions.reading import invalid
+
+EpisodeTask = PushEpisodeTask | SuiteEpisodeTask
+
+
+def episode_task(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> EpisodeTask:
+    """``plans`` are those of the caller.
+
+    Raises InvalidRequest, InvalidPicture, UnknownEnvironment, UnknownModel, WrongModel, UnknownPlan.
+    """
+    kind = kind_of(request.environment)
+    most = most_steps(request.environment)
+    if request.steps is not None and request.steps > most:
+        raise invalid("steps", f"An episode of this environment has at most {most} steps.")
+    return _push(request, service, plans, most) if kind == "push" else _suite(request, service, most)
+
+
+def example_episode(service: ModelService) -> dict[str, Any] | None:
+    """A short episode that can be asked for; None where no model could act or plan."""
+    some = {"seed": 3, "episode_seed": 7, "steps": 5}
+    if service.planners:
+        acting = (
+            {"model": service.pushing_models[0].name} if service.pushing_models else {"servo": "simulator"}
+        )
+        return {"environment": "push", "planner": service.planners[0].name} | acting | some
+    for model in service.reward_models:
+        for task in model.heads:
+            if task in KINDS:
+                return {"environment": task, "model": model.name, "objective": "reward"} | some
+    return None
+
+
+def _push(request: EpisodeRequest, service: ModelService, plans: PlanStore, most: int) -> PushEpisodeTask:
+    if request.objective is not None:
+        raise invalid("objective", "Pushing has its goal: leave out objective.")
+    model = None
+    if request.servo == "simulator":
+        if request.model is not None:
+            raise invalid("model", "The simulator acts without a model: leave out model, or servo.")
+    else:
+        fitting = [model for model in service.pushing_models if model.image_size == IMAGE_SIZE]
+        model = service.choose(request.model, fitting)
+    pictures = _pictures(request)
+    return PushEpisodeTask(
+        service.worlds,
+        request.environment,
+        drawn(request.seed) if pictures is None else None,
+        pictures,
+        _plan(request, service, plans),
+        model,
+        drawn(request.episode_seed),
+        most if request.steps is None else request.steps,
+    )
+
+
+def _pictures(request: EpisodeRequest) -> tuple[Picture, Picture] | None:
+    if request.start is None or request.goal is None:
+        return None
+    return decode_text("start", request.start, IMAGE_SIZE), decode_text("goal", request.goal, IMAGE_SIZE)
+
+
+def _plan(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> PlanInForce | ReadyPlanner:
+    if request.plan is None:
+        fitting = [planner for planner in service.planners if planner.image_size == IMAGE_SIZE]
+        return service.choose(request.planner, fitting)
+    subgoals = plans.subgoals(request.plan)
+    if subgoals.shape[1] != IMAGE_SIZE:
+        size = subgoals.shape[1]
+        message = f"Pictures of this plan are {size} x {size} pixels; the environment's are {IMAGE_SIZE} x "
+        raise invalid("plan", f"{message}{IMAGE_SIZE}.")
+    return PlanInForce(request.plan, subgoals)
+
+
+def _suite(request: EpisodeRequest, service: ModelService, most: int) -> SuiteEpisodeTask:
+    for name in ("start", "goal", "plan", "planner", "servo"):
+        if getattr(request, name) is not None:
+            raise invalid(name, "This is for pushing; tasks of DM Control start from a seed and seek reward.")
+    able = [model for model in service.reward_models if request.environment in model.heads]
+    model = service.choose(request.model, [model for model in able if model.image_size == IMAGE_SIZE])
+    return SuiteEpisodeTask(
+        service.worlds,
+        request.environment,
+        drawn(request.seed),
+        model,
+        drawn(request.episode_seed),
+        min(most, DEFAULT_SUITE_STEPS) if request.steps is None else request.steps,
+    )

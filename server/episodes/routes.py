@@ -1,0 +1,138 @@
+"""``POST /v1/episodes``: models act in simulated worlds, and can be watched."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from envs.push.env import STRICT_SUCCESS, SUCCESS
+from planner.episode import Moment
+from planner.suite_episode import SuiteMoment
+from server.episodes import schemas
+from server.episodes.reading import episode_task
+from server.episodes.task import (
+    PlanInForce,
+    PushEpisodeTask,
+    PushOutcome,
+    SuiteEpisodeOutcome,
+    SuiteEpisodeTask,
+)
+from server.http.bodies import to_base64
+from server.http.exchange import Exchanging, model_ref
+from server.plans.routes import plan_content
+from server.plans.store import PlanStore
+from server.scenes.schemas import layout
+from server.schemas import Schema, digest
+
+router = APIRouter(tags=["environments"])
+
+
+@router.post("/v1/episodes", response_model=schemas.EpisodeResponse)
+async def run_episode(exchange: Exchanging) -> Response:
+    """Act in a simulated environment until the goal is reached or the steps are over.
+
+    The puck is pushed through the subgoals of a plan; in tasks of DM Control predicted reward is sought. With
+    `Accept: text/event-stream` every step comes as an event. A deadline ends the episode early.
+    """
+    request = await exchange.read(schemas.EpisodeRequest)
+    deadline_ms = exchange.deadline_ms(request.deadline_ms)
+    task = await asyncio.to_thread(episode_task, request, exchange.service, exchange.plans)
+    if isinstance(task, SuiteEpisodeTask):
+        return await exchange.answer(
+            task,
+            deadline_ms,
+            lambda outcome: _controlled(task, outcome),
+            schemas.EpisodeResponse,
+            events=_events,
+        )
+    plans = exchange.plans
+    return await exchange.answer(
+        task,
+        deadline_ms,
+        lambda outcome: _pushed(task, outcome, plans),
+        schemas.EpisodeResponse,
+        events=_events,
+    )
+
+
+def _events(told: Any) -> Iterator[tuple[str, Schema]]:
+    """The steps; what is told of a plan that is made on the way is no part of the stream."""
+    if isinstance(told, Moment):
+        yield "frame", _frame(told, subgoal=told.subgoal, distance=told.distance)
+    elif isinstance(told, SuiteMoment):
+        yield "frame", _frame(told, reward=told.reward)
+
+
+def _frame(
+    moment: Moment | SuiteMoment,
+    *,
+    subgoal: int | None = None,
+    distance: float | None = None,
+    reward: float | None = None,
+) -> schemas.FrameEvent:
+    return schemas.FrameEvent(
+        step=moment.step,
+        image=to_base64(moment.picture),
+        subgoal=subgoal,
+        distance=distance,
+        reward=reward,
+        action=None if moment.action is None else moment.action.tolist(),
+    )
+
+
+def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: PlanStore) -> schemas.EpisodeContent:
+    driven = outcome.driven
+    if isinstance(task.plan, PlanInForce):
+        planner, plan = None, task.plan.id
+    else:
+        assert outcome.made is not None
+        planner, plan = model_ref(task.plan), digest(plan_content(*outcome.made))
+        plans.keep(plan, outcome.subgoals)
+    return schemas.EpisodeContent(
+        environment=task.environment,
+        seed=task.seed,
+        episode_seed=task.episode_seed,
+        layout=layout(outcome.scene),
+        planner=planner,
+        plan=plan,
+        subgoals=[to_base64(picture) for picture in outcome.subgoals],
+        servo="simulator" if task.model is None else "learned",
+        model=None if task.model is None else model_ref(task.model),
+        steps=driven.steps,
+        stop_reason=outcome.stop_reason,
+        success=driven.distance < SUCCESS,
+        strict_success=driven.distance < STRICT_SUCCESS,
+        distance=driven.distance,
+        initial_distance=driven.initial_distance,
+        frames=[to_base64(frame) for frame in driven.frames],
+        actions=[action.tolist() for action in driven.actions],
+        pursued=[place for _, place in driven.pursued],
+        rewards=None,
+    )
+
+
+def _controlled(task: SuiteEpisodeTask, outcome: SuiteEpisodeOutcome) -> schemas.EpisodeContent:
+    driven = outcome.driven
+    return schemas.EpisodeContent(
+        environment=task.environment,
+        seed=task.seed,
+        episode_seed=task.episode_seed,
+        layout=None,
+        planner=None,
+        plan=None,
+        subgoals=[],
+        servo="learned",
+        model=model_ref(task.model),
+        steps=len(driven.rewards),
+        stop_reason=outcome.stop_reason,
+        success=None,
+        strict_success=None,
+        distance=None,
+        initial_distance=None,
+        frames=[to_base64(frame) for frame in driven.frames],
+        actions=[action.tolist() for action in driven.actions],
+        pursued=[],
+        rewards=driven.rewards,
+    )

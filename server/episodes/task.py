@@ -1,0 +1,194 @@
+"""Closed-loop episodes in simulated worlds: what the engine does for one."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from envs.push.env import PushEnv
+from envs.push.scene import Scene
+from envs.push.scene_from_pictures import scene_reading
+from planner.control import Controller
+from planner.episode import EpisodeConfig, Outcome, episode, search_seed
+from planner.loaded import ReadyPlanner, ReadyWorldModel
+from planner.loading import PUCK_SEGMENTER, push_controller, simulator_servo
+from planner.subgoals import SimulatorController
+from planner.suite_episode import SuiteOutcome, suite_episode
+from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
+from server.engine.task import Picture, Work, go_on
+from server.environments import UnreadableScene, Worlds
+from server.episodes.schemas import EpisodeStop
+from server.plans.task import PlanOutcome, PlanTask, plan_task
+from world_models.frames import to_tensor
+
+_PLANNING = 20
+"""A plan takes about as long as so many steps."""
+
+
+@dataclass(frozen=True)
+class PushOutcome:
+    """An episode of pushing.
+
+    ``made`` is the plan if it was made here, with the task it was made for; ``subgoals`` are the plan's
+    pictures either way.
+    """
+
+    driven: Outcome
+    stop_reason: EpisodeStop
+    scene: Scene
+    subgoals: UInt8[np.ndarray, "L H W 3"]
+    made: tuple[PlanTask, PlanOutcome] | None
+
+
+@dataclass(frozen=True)
+class SuiteEpisodeOutcome:
+    """An episode of a task of DM Control."""
+
+    driven: SuiteOutcome
+    stop_reason: EpisodeStop
+
+
+@dataclass(frozen=True)
+class PlanInForce:
+    """A plan that was made before: its id and its pictures."""
+
+    id: str
+    subgoals: UInt8[np.ndarray, "L H W 3"]
+
+
+@dataclass(frozen=True)
+class PushEpisodeTask:
+    """Push the puck through the subgoals of a plan, or of one that ``plan`` is to make.
+
+    The scene is drawn with ``seed`` or read off ``pictures`` (start, goal). Without a ``model`` the servo
+    searches in the simulator.
+    """
+
+    worlds: Worlds
+    environment: str
+    seed: int | None
+    pictures: tuple[Picture, Picture] | None
+    plan: PlanInForce | ReadyPlanner
+    model: ReadyWorldModel | None
+    episode_seed: int
+    steps: int
+
+    kind: ClassVar[str] = "episode"
+
+    @property
+    def who(self) -> str:
+        """Who acts."""
+        return self.environment if self.model is None else self.model.name
+
+    @property
+    def amount(self) -> float:
+        """Steps."""
+        return self.steps + (_PLANNING if isinstance(self.plan, ReadyPlanner) else 0)
+
+    @property
+    def least(self) -> float:
+        """The plan, or a step."""
+        return (self.amount - self.steps + 1) / self.amount
+
+    def work(self, device: str) -> Work[PushOutcome]:
+        """Drive; stopped, it answers what was done. Raises UnreadableScene, NoObject, Interrupted."""
+        yield from go_on()
+        with self.worlds.push.borrow(self.environment) as env:
+            yield from go_on()
+            scene = replace((yield from self._scene(env)), steps=self.steps)
+            yield from go_on()
+            start, info = env.reset(options={"scene": scene})
+            yield from go_on()
+            made, subgoals = None, self.plan.subgoals if isinstance(self.plan, PlanInForce) else None
+            if isinstance(self.plan, ReadyPlanner):
+                made = yield from self._make_plan(self.plan, start, info["goal"], device)
+                subgoals = made[1].pictures
+            assert subgoals is not None
+            # True dynamics are computed on the CPU.
+            place = "cpu" if self.model is None else device
+            # The goal picture stands in the place of the last subgoal.
+            ahead = to_tensor(subgoals[:-1], place)
+            driven = yield from episode(
+                env,
+                scene,
+                lambda now, goal, generator: ahead,
+                self._controller(env),
+                PUCK_SEGMENTER,
+                EpisodeConfig(),
+                self.episode_seed,
+                device=place,
+            )
+        stop = driven.interrupted or ("steps" if driven.steps == scene.steps else "goal")
+        return PushOutcome(driven, stop, scene, subgoals, made)
+
+    def _scene(self, env: PushEnv) -> Work[Scene]:
+        if self.pictures is None:
+            env.reset(seed=self.seed)
+            return env.scene
+        reading = scene_reading(env, *self.pictures)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                scene: Scene = end.value
+                return scene
+            except ValueError as error:
+                raise UnreadableScene(f"{str(error).capitalize()}.") from None
+            yield from go_on()
+
+    def _make_plan(
+        self, planner: ReadyPlanner, start: Picture, goal: Picture, device: str
+    ) -> Work[tuple[PlanTask, PlanOutcome]]:
+        seed = search_seed(self.episode_seed, 0, "plan")
+        task = plan_task(planner, start, goal, seed=seed, samples=None, iterations=None)
+        return task, (yield from task.work(device))
+
+    def _controller(self, env: PushEnv) -> Controller:
+        if self.model is None:
+            return SimulatorController(simulator_servo(env), env)
+        return push_controller(self.model)
+
+
+@dataclass(frozen=True)
+class SuiteEpisodeTask:
+    """Earn rewards in a task of DM Control."""
+
+    worlds: Worlds
+    environment: str
+    seed: int
+    model: ReadyWorldModel
+    episode_seed: int
+    steps: int
+
+    kind: ClassVar[str] = "episode"
+
+    @property
+    def who(self) -> str:
+        """Who acts, and where: looking ahead takes longer in some tasks."""
+        return f"{self.model.name} {self.environment}"
+
+    @property
+    def amount(self) -> float:
+        """Steps."""
+        return self.steps
+
+    @property
+    def least(self) -> float:
+        """A step."""
+        return 1 / self.steps
+
+    def work(self, device: str) -> Work[SuiteEpisodeOutcome]:
+        """Act; stopped, it answers what was done. Raises Interrupted."""
+        yield from go_on()
+        with self.worlds.dmc.borrow(self.environment) as env:
+            yield from go_on()
+            env.reset(seed=self.seed)
+            yield from go_on()
+            search = SUITE_SERVO.model_copy(update={"horizon": horizon_of(self.environment)})
+            controller = control_by_reward(self.model, self.environment, search)
+            generator = torch.Generator().manual_seed(self.episode_seed)
+            driven = yield from suite_episode(env, controller, None, self.steps, generator, device)
+        done = len(driven.rewards) == self.steps
+        return SuiteEpisodeOutcome(driven, driven.interrupted or ("steps" if done else "diverged"))

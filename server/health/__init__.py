@@ -1,0 +1,1 @@
+"""Liveness, readiness, metrics, and the health of the Open Inference Protocol."""

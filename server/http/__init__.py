@@ -1,0 +1,1 @@
+"""What all endpoints share: exchange, bodies, problems, keys, headers, description."""

@@ -1,0 +1,194 @@
+"""Bytes to values and back: the only place where request bodies and picture files are read or written."""
+
+import base64
+import binascii
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from server.engine.task import Picture
+from server.plans.schemas import PlanOptions, PlanRequest
+from server.schemas import FieldError
+
+M = TypeVar("M", bound=BaseModel)
+
+# What Pillow raises for files that are damaged or made to harm.
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError)
+_OPAQUE_MODES = {"1", "L", "P", "RGB", "CMYK", "YCbCr"}
+_ALPHA_MODES = {"LA", "PA", "RGBA"}
+# A body can be wrong in a million places.
+_MOST_ERRORS = 20
+_MOST_SIGNS = {b":": 2_000, b"{": 2_000, b"[": 30_000}
+"""Beyond all that a valid request can have; to parse as many as fit into a body keeps all others waiting."""
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+
+
+class InvalidRequest(ValueError):
+    """The body is not a valid request; ``errors`` says where and why, without repeating values."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = list(errors)
+
+
+class InvalidPicture(ValueError):
+    """A file is no picture that can be used."""
+
+
+@dataclass(frozen=True)
+class PlanUpload:
+    """A plan request with its two picture files, not yet decoded."""
+
+    options: PlanOptions
+    start: bytes
+    goal: bytes
+
+
+def read_json(body: bytes) -> PlanUpload:
+    """A request in JSON with base64 pictures. Raises InvalidRequest."""
+    request = parse(PlanRequest, body)
+    return PlanUpload(request, _file("start", request.start), _file("goal", request.goal))
+
+
+async def read_form(form: FormData) -> PlanUpload:
+    """A request as a form: files ``start`` and ``goal``, JSON in ``request``. Raises InvalidRequest."""
+    parts = form.multi_items()
+    names = [name for name, _ in parts]
+    errors = [
+        FieldError(field=_shown(name), message="Parts are start, goal and request, each at most once.")
+        for name in sorted(set(names))
+        if name not in {"start", "goal", "request"} or names.count(name) > 1
+    ]
+    files = {name: part for name, part in parts if isinstance(part, UploadFile)}
+    errors += [
+        FieldError(field=name, message="Send this part, as a file with a file name.")
+        for name in ("start", "goal")
+        if name not in files
+    ]
+    if errors:
+        raise InvalidRequest(errors)
+    options = parse(PlanOptions, await _part_bytes(form.get("request", "{}")))
+    return PlanUpload(options, await files["start"].read(), await files["goal"].read())
+
+
+def decode_picture(name: str, data: bytes, size: int) -> Picture:
+    """Pixels of a PNG or JPEG file that must be ``size`` x ``size`` pixels.
+
+    Only the header is read before format, size and number of frames are checked. Grey, palette and
+    CMYK pictures are converted; EXIF orientation is ignored. ``name`` starts the error sentences.
+
+    Raises:
+        InvalidPicture: not a PNG or JPEG, damaged, animated, of another size, 16-bit or transparent.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            _check_header(name, image, size)
+            image.load()
+            return np.asarray(_opaque(name, image))
+    except InvalidPicture:
+        raise
+    except UnidentifiedImageError:
+        raise InvalidPicture(f"{name} is not a PNG or JPEG picture.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InvalidPicture(f"{name} has far too many pixels; this model needs {size} x {size}.") from None
+    except _UNREADABLE:
+        raise InvalidPicture(f"{name} is damaged or incomplete and cannot be decoded.") from None
+
+
+def decode_frames(texts: Sequence[str], size: int, field: str = "frames") -> UInt8[np.ndarray, "T H W 3"]:
+    """Pixels of the pictures in a field of a request, in base64. Raises InvalidRequest, InvalidPicture."""
+    names = [f"{field}.{t}" for t in range(len(texts))]
+    files = [_file(name, text) for name, text in zip(names, texts, strict=True)]
+    return np.stack([decode_picture(name, data, size) for name, data in zip(names, files, strict=True)])
+
+
+def decode_text(name: str, text: str, size: int) -> Picture:
+    """Pixels of the picture in a request's field, in base64. Raises InvalidRequest, InvalidPicture."""
+    return decode_picture(name, _file(name, text), size)
+
+
+def to_base64(picture: Picture) -> str:
+    """A PNG in base64; little compression, because pictures are small and time is short."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def from_base64(text: str) -> Picture:
+    """The pixels of a PNG that :func:`to_base64` made; for replies, not for what strangers send."""
+    with Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def ascii_json(value: object) -> bytes:
+    """JSON of plain values in pure ASCII; a NaN is an error, not a word no parser knows."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def parse(schema: type[M], body: bytes) -> M:
+    """A request in JSON. Raises InvalidRequest."""
+    for sign, most in _MOST_SIGNS.items():
+        if body.count(sign) > most:
+            message = f"There are more than {most} '{sign.decode()}' in it, more than any request needs."
+            raise InvalidRequest([FieldError(field="body", message=message)])
+    try:
+        return schema.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_ERRORS]
+    raise InvalidRequest([_field_error(item["type"], item["loc"], item["msg"], schema) for item in found])
+
+
+def _field_error(
+    kind: str, location: Sequence[int | str], message: str, schema: type[BaseModel]
+) -> FieldError:
+    if kind == "extra_forbidden":
+        there = f"; the fields are {', '.join(sorted(schema.model_fields))}" if len(location) == 1 else ""
+        message = f"Unknown field{there}."
+    return FieldError(field=".".join(_shown(str(part)) for part in location) or "body", message=message)
+
+
+def _shown(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else "(unprintable name)"
+
+
+def _file(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        message = "This is not base64; send the bytes of the file in standard base64, without a data: prefix."
+        raise InvalidRequest([FieldError(field=name, message=message)]) from None
+
+
+async def _part_bytes(part: UploadFile | str) -> bytes:
+    # Some charsets decode to text that UTF-8 has no bytes for: the JSON parser may refuse what is left of it.
+    return await part.read() if isinstance(part, UploadFile) else part.encode(errors="replace")
+
+
+def _check_header(name: str, image: Image.Image, size: int) -> None:
+    if image.size != (size, size):
+        width, height = image.size
+        raise InvalidPicture(f"{name} is {width} x {height} pixels; this model needs {size} x {size}.")
+    if getattr(image, "n_frames", 1) != 1:
+        raise InvalidPicture(f"{name} has several frames; send a single picture.")
+    # Pillow keeps the upper half of 16-bit colours without a word.
+    deep = any("16" in str(tile.args) for tile in getattr(image, "tile", []))
+    if deep or image.mode not in _OPAQUE_MODES | _ALPHA_MODES:
+        raise InvalidPicture(f"{name} has an unusual pixel format; send 8 bits per channel, RGB or grey.")
+
+
+def _opaque(name: str, image: Image.Image) -> Image.Image:
+    """RGB pixels. A transparent pixel has no colour of its own, so there must be none."""
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if np.asarray(image)[..., 3].min() < 255:
+            raise InvalidPicture(f"{name} has transparent pixels; send an opaque picture.")
+    return image.convert("RGB")

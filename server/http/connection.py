@@ -1,0 +1,206 @@
+"""HTTP on the socket: uvicorn's protocol, with an end to requests that never end.
+
+uvicorn waits for the rest of a request as long as the connection lives and takes heads of any size. Here a
+request has so many seconds to arrive whole. What is done about it, and the reply, may take their time, as
+long as the client reads.
+"""
+
+import asyncio
+import uuid
+from typing import Any, Literal
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from server.http.headers import API
+from server.http.problems import HTTP_KINDS, MEDIA_TYPE, content
+from server.settings import Settings
+
+MAX_HEAD_BYTES = 32 * 1024
+"""Of a request's first line and header fields."""
+MAX_FIELDS = 100
+"""Header fields of a request."""
+STALLED_SECONDS = 30.0
+"""A client that reads nothing of a waiting reply for so long has its connection closed."""
+
+_SENTENCES = {
+    400: "The bytes are no HTTP/1.1 request with one Host field.",
+    408: "The request was not complete in time and the connection is closed.",
+    431: f"A request may have up to {MAX_FIELDS} header fields and {MAX_HEAD_BYTES} bytes before the body.",
+}
+
+
+class _Unreadable(Exception):
+    """Raised in a callback of the parser, which then gives up."""
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; subclasses say which settings hold."""
+
+    settings: Settings
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._part: Literal["none", "head", "body"] = "none"
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._arrived = 0
+        self._head_bytes = 0
+        self._fault = 400
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """Give the first request its time."""
+        super().connection_made(transport)
+        if len(self.connections) > self.settings.max_connections:
+            transport.close()
+        else:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadlines."""
+        self._stop_waiting()
+        self._unstall()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More of a reply waits than the client has read."""
+        super().pause_writing()
+        self._stall = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        super().resume_writing()
+        self._unstall()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and watch how much there is."""
+        self._wait()
+        self._arrived += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._part != "body" and self._arrived > MAX_HEAD_BYTES:
+            self._refuse(431)
+        # Chunk sizes and trailers are bytes too, and are not in the body that the application counts.
+        elif self._arrived > 2 * self.settings.max_body_bytes + MAX_HEAD_BYTES:
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._part, self._head_bytes = "head", 0
+        self._wait()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the path and query."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A whole header field."""
+        if self._part == "body":
+            return  # A trailer: the application has its headers already.
+        super().on_header(name, value)
+        self._count(len(name) + len(value) + len(": \r\n"))
+
+    def on_headers_complete(self) -> None:
+        """The end of the head."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and not hosts):
+            raise _Unreadable
+        super().on_headers_complete()
+        self._part = "body"
+
+    def on_message_complete(self) -> None:
+        """The end of the request."""
+        super().on_message_complete()
+        self._part, self._arrived = "none", 0
+        self._stop_waiting()
+        if self.cycle.response_complete and self.timeout_keep_alive_task is None:
+            # It was answered before its body had come: uvicorn's idle time began then, and the body ended it.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls when the parser gives up."""
+        self._refuse(self._fault)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS:
+            self._fault = 431
+            raise _Unreadable
+
+    def _wait(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.settings.receive_seconds, self._expire)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _unstall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _expire(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self._wait()  # The rest may be here already: it is this side that does not read.
+        elif self._part != "body" and self._owes_reply():
+            self.cycle.keep_alive = False  # What came after a request must not cost that request its reply.
+        elif self._part == "none":
+            self.transport.close()
+        else:
+            self._refuse(408)
+
+    def _owes_reply(self) -> bool:
+        last: RequestResponseCycle | None = self.cycle
+        return last is not None and not last.response_complete
+
+    def _refuse(self, status: int) -> None:
+        """Reply if nothing else is being replied on this connection, and close it."""
+        if self._part == "body":
+            silent = bool(self.pipeline) or self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        else:
+            silent = self._owes_reply()
+        if not silent:
+            self.transport.write(_reply(status))
+        self.transport.close()
+
+
+def _reply(status: int) -> bytes:
+    request_id = uuid.uuid4().hex
+    body = content(HTTP_KINDS[status], _SENTENCES[status], request_id)
+    headers = {
+        **API,
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "X-Request-Id": request_id,
+        "Connection": "close",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[status] + lines.encode("ascii") + b"\r\n" + body
+
+
+def configure(app: FastAPI, settings: Settings, **options: Any) -> uvicorn.Config:
+    """How uvicorn is to serve the application; ``options`` are further ones of its own."""
+
+    class _Connection(Connection):
+        pass
+
+    _Connection.settings = settings
+    chosen: dict[str, Any] = {"host": settings.host, "port": settings.port} | options
+    return uvicorn.Config(
+        app, http=_Connection, ws="none", server_header=False, timeout_graceful_shutdown=10, **chosen
+    )

@@ -1,0 +1,5 @@
+"""``python -m server.load``."""
+
+from server.load.run import main
+
+main()

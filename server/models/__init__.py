@@ -1,0 +1,1 @@
+"""What is loaded: the service, its warm-up, reloading."""

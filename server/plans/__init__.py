@@ -1,0 +1,1 @@
+"""Plans: subgoal pictures from start to goal."""

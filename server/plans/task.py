@@ -1,0 +1,192 @@
+"""Plans: what the engine does for one, and what a plan comes down to in bytes and numbers."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from planner.loaded import ReadyPlanner
+from planner.search.hierarchy import Plan, Progress, StopReason
+from server.engine.task import Picture, TooMuchWork, Work, drawn
+from server.plans.schemas import MAX_KEYFRAMES
+from world_models.frames import to_bytes, to_tensor
+from world_models.interface import Context
+from world_models.segmenter import ColorSegmenter
+
+Point = tuple[float, float]
+
+
+class NoObject(ValueError):
+    """A picture of where to go does not show the object that is to be moved."""
+
+    def __init__(self, picture: str, pixels: int, needed: float) -> None:
+        super().__init__(
+            f"No puck was found in {picture}: {pixels} pixels have its colour, "
+            f"at least {needed:g} are needed."
+        )
+
+
+@dataclass(frozen=True)
+class PlanOutcome:
+    """A plan in bytes and numbers.
+
+    ``steps`` counts environment frames from the start picture; positions are (x right, y down) in
+    pixels, None where no puck is seen; costs are in pixels, None where no candidate had a finite one.
+    """
+
+    pictures: UInt8[np.ndarray, "L H W 3"]
+    steps: tuple[float, ...]
+    positions: tuple[Point | None, ...]
+    whole: tuple[bool, ...]
+    start_position: Point | None
+    goal_position: Point | None
+    cost: float | None
+    history: tuple[float | None, ...]
+    stop_reason: StopReason
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What is known after an iteration, counted from 1.
+
+    Costs are those of this iteration's candidates, in pixels, except for ``best_cost``, the lowest of all so
+    far; they are None where none was finite. ``elite_std`` is the mean spread of the next candidates.
+    ``pictures`` and ``steps`` are the subgoals of the best candidate so far.
+    """
+
+    index: int
+    best_cost: float | None
+    mean_cost: float | None
+    elite_std: float
+    pictures: UInt8[np.ndarray, "L H W 3"]
+    steps: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PlanTask:
+    """A plan to make."""
+
+    model: ReadyPlanner
+    start: Picture
+    goal: Picture
+    seed: int
+    samples: int
+    iterations: int
+
+    kind: ClassVar[str] = "plan"
+
+    @property
+    def who(self) -> str:
+        """The planner."""
+        return self.model.name
+
+    @property
+    def amount(self) -> float:
+        """Candidates."""
+        return self.samples * self.iterations
+
+    @property
+    def least(self) -> float:
+        """One iteration."""
+        return 1 / self.iterations
+
+    def work(self, device: str) -> Work[PlanOutcome]:
+        """Search; stopped, it answers the best so far. Raises NoObject, Interrupted."""
+        start, goal = to_tensor(np.stack([self.start, self.goal]), device).split(1)
+        seen = self.model.segmenter.blob(torch.cat([start, goal]))
+        start_position, goal_position = _points(seen.centre)
+        if goal_position is None:
+            raise NoObject("the goal picture", int(seen.mass[1]), self.model.segmenter.min_mass)
+        plan = yield from self.model.planner.planning(
+            Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
+            goal,
+            [torch.Generator().manual_seed(self.seed)],
+            candidates=self.samples,
+            iterations=self.iterations,
+        )
+        positions = _points(self.model.segmenter.blob(plan.subgoals[0]).centre)
+        return _outcome(plan, positions, start_position, goal_position)
+
+    @torch.inference_mode()
+    def show(self, progress: Progress) -> Iteration:
+        """What can be seen of the search by now, with pictures of the best candidate so far."""
+        step = progress.step
+        finite = step.costs[0][step.costs[0].isfinite()]
+        pictures, times = self.model.planner.picture(progress.state, step.best)
+        return Iteration(
+            index=step.iteration,
+            best_cost=_finite(step.best_cost.item()),
+            mean_cost=_finite(finite.mean().item()),
+            elite_std=step.std.mean().item(),
+            pictures=to_bytes(pictures),
+            steps=tuple(times.tolist()),
+        )
+
+
+def plan_task(
+    model: ReadyPlanner,
+    start: Picture,
+    goal: Picture,
+    *,
+    seed: int | None,
+    samples: int | None,
+    iterations: int | None,
+) -> PlanTask:
+    """Fill in the model's defaults and draw a seed where none is given. Raises TooMuchWork."""
+    search = model.planner.config.cem
+    samples = search.candidates if samples is None else samples
+    iterations = search.iterations if iterations is None else iterations
+    keyframes = model.planner.config.keyframes
+    if samples * keyframes * iterations > MAX_KEYFRAMES:
+        raise TooMuchWork(
+            ("samples", samples),
+            ("keyframes", keyframes),
+            ("iterations", iterations),
+            unit="keyframes",
+            limit=MAX_KEYFRAMES,
+        )
+    return PlanTask(model, start, goal, drawn(seed), samples, iterations)
+
+
+def example_plan(model: ReadyPlanner) -> PlanTask:
+    """A small problem that every planner can work on."""
+    picture = square_picture(model.image_size, model.segmenter)
+    return plan_task(model, picture, picture, seed=0, samples=None, iterations=None)
+
+
+def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
+    """A black picture with a square of the object's colour and of a mass that counts as whole."""
+    side = round(math.sqrt((segmenter.min_mass + segmenter.max_mass) / 2))
+    low = (size - side) // 2
+    picture = np.zeros((size, size, 3), np.uint8)
+    picture[low : low + side, low : low + side] = np.round(255 * np.array(segmenter.color))
+    return picture
+
+
+def _outcome(
+    plan: Plan, positions: tuple[Point | None, ...], start: Point | None, goal: Point
+) -> PlanOutcome:
+    """Row 0 of a plan as bytes and numbers."""
+    return PlanOutcome(
+        pictures=to_bytes(plan.subgoals[0]),
+        steps=tuple(plan.times[0].tolist()),
+        positions=positions,
+        whole=tuple(plan.whole[0].tolist()),
+        start_position=start,
+        goal_position=goal,
+        cost=_finite(plan.cost[0].item()),
+        history=tuple(_finite(value) for value in plan.history[0].tolist()),
+        stop_reason=plan.stop_reason,
+    )
+
+
+def _points(centres: Float[Tensor, "B 2"]) -> tuple[Point | None, ...]:
+    return tuple(None if math.isnan(x) else (x, y) for x, y in centres.tolist())
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

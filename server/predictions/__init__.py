@@ -1,0 +1,1 @@
+"""Rewards, keypoints, predictions and interpolations of videos."""

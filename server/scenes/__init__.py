@@ -1,0 +1,1 @@
+"""Simulated worlds to look at: scenes and clips."""

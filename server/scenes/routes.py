@@ -1,0 +1,90 @@
+"""``GET /v1/environments``, ``POST /v1/scenes`` and ``/v1/clips``: simulated worlds to try models in."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from envs.dmc.tasks import TASKS as SUITE_TASKS
+from planner.loaded import ReadyModel
+from server.environments import IMAGE_SIZE, KINDS, most_steps
+from server.http.bodies import to_base64
+from server.http.exchange import Exchanging, Service
+from server.models.service import ModelService
+from server.scenes import schemas
+from server.scenes.reading import clip_task, scene_task
+from server.scenes.task import ClipOutcome, ClipTask, SceneOutcome, SceneTask
+
+router = APIRouter(tags=["environments"])
+
+_GALLERY = tuple(range(8))
+_PUSH_ACTIONS = 2
+
+
+@router.get("/v1/environments")
+async def list_environments(service: Service) -> schemas.EnvironmentList:
+    """The simulated environments, and the models that can do something in them."""
+    return schemas.EnvironmentList(environments=[_environment(name, service) for name in KINDS])
+
+
+@router.post("/v1/scenes", response_model=schemas.SceneResponse)
+async def draw_scene(exchange: Exchanging) -> Response:
+    """Draw a pushing task at random: pictures of its start and of its goal."""
+    request = await exchange.read(schemas.SceneRequest)
+    deadline_ms = exchange.deadline_ms(request.deadline_ms)
+    task = scene_task(request, exchange.service.worlds)
+    return await exchange.answer(
+        task, deadline_ms, lambda outcome: _scene(task, outcome), schemas.SceneResponse
+    )
+
+
+@router.post("/v1/clips", response_model=schemas.ClipResponse)
+async def record_clip(exchange: Exchanging) -> Response:
+    """Record what random actions do: pictures, actions and the true rewards."""
+    request = await exchange.read(schemas.ClipRequest)
+    deadline_ms = exchange.deadline_ms(request.deadline_ms)
+    task = clip_task(request, exchange.service.worlds)
+    return await exchange.answer(
+        task, deadline_ms, lambda outcome: _clip(task, outcome), schemas.ClipResponse
+    )
+
+
+def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
+    pushing = KINDS[name] == "push"
+    controllers = (
+        service.pushing_models
+        if pushing
+        else [model for model in service.reward_models if name in model.heads]
+    )
+    return schemas.EnvironmentInfo(
+        name=name,
+        kind=KINDS[name],
+        image_size=IMAGE_SIZE,
+        actions=_PUSH_ACTIONS if pushing else SUITE_TASKS[name].actions,
+        steps=most_steps(name),
+        gallery=list(_GALLERY),
+        planners=[model.name for model in service.planners if pushing and _fits(model)],
+        controllers=[model.name for model in controllers if _fits(model)],
+    )
+
+
+def _fits(model: ReadyModel) -> bool:
+    return model.image_size == IMAGE_SIZE
+
+
+def _scene(task: SceneTask, outcome: SceneOutcome) -> schemas.SceneContent:
+    return schemas.SceneContent(
+        environment=task.environment,
+        seed=task.seed,
+        start=to_base64(outcome.start),
+        goal=to_base64(outcome.goal),
+        layout=schemas.layout(outcome.scene),
+    )
+
+
+def _clip(task: ClipTask, outcome: ClipOutcome) -> schemas.ClipContent:
+    return schemas.ClipContent(
+        environment=task.environment,
+        seed=task.seed,
+        frames=[to_base64(frame) for frame in outcome.frames],
+        actions=outcome.actions,
+        rewards=outcome.rewards,
+    )

@@ -1,0 +1,148 @@
+"""Environments, scenes and clips over HTTP: those of the simulator in process, the same again for a seed."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from envs.dmc.env import DmcEnv
+from envs.dmc.tasks import TASKS as SUITE_TASKS
+from envs.push.env import PushEnv
+from planner.search.rollout import Interrupted
+from server.environments import Pool, UnreadableScene
+from server.http.bodies import from_base64
+
+
+def post(http: TestClient, path: str, **body: Any) -> dict[str, Any]:
+    reply = http.post(path, json=body)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_environments_name_the_models_that_know_them(world_http: TestClient) -> None:
+    listed = world_http.get("/v1/environments").json()["environments"]
+    found = {row["name"]: row for row in listed}
+    assert next(iter(found)) == "push" and set(SUITE_TASKS) < set(found)
+    assert found["push"]["controllers"] == ["tiny-push"] and found["push"]["planners"] == []
+    assert (
+        found["cartpole-balance"]["controllers"] == ["tiny-dmc"] and not found["walker-walk"]["controllers"]
+    )
+    assert [found[name]["actions"] for name in ("push", "cheetah-run")] == [2, 6]
+    assert [found[name]["steps"] for name in ("push", "push-tight", "walker-walk")] == [60, 36, 500]
+    assert {row["kind"] for row in listed} == {"push", "dmc"} and all(row["gallery"] for row in listed)
+
+
+def test_a_scene_is_that_of_its_seed(world_http: TestClient) -> None:
+    env = PushEnv(task="push-long")
+    start, info = env.reset(seed=11)
+    scene = env.scene
+    env.close()
+    drawn = post(world_http, "/v1/scenes", environment="push-long", seed=11)
+    assert np.array_equal(from_base64(drawn["start"]), start)
+    assert np.array_equal(from_base64(drawn["goal"]), info["goal"])
+    layout = drawn["layout"]
+    assert [(place["x"], place["y"]) for place in (layout["puck"], layout["goal"])] == [
+        scene.puck,
+        scene.goal,
+    ]
+    assert [wall["half_length"] for wall in layout["walls"]] == [scene.walls[0].half_length]
+    again, other = (post(world_http, "/v1/scenes", environment="push-long", seed=seed) for seed in (11, 12))
+    assert again["digest"] == drawn["digest"] != other["digest"]
+    chance = post(world_http, "/v1/scenes", environment="push")
+    assert post(world_http, "/v1/scenes", environment="push", seed=chance["seed"])["start"] == chance["start"]
+
+
+def test_a_clip_is_what_its_actions_do(world_http: TestClient) -> None:
+    clip = post(world_http, "/v1/clips", environment="cartpole-balance", seed=4, steps=30)
+    assert len(clip["frames"]) == 31 and len(clip["actions"]) == len(clip["rewards"]) == 30
+    env = DmcEnv("cartpole-balance")
+    frames = [env.reset(seed=4)[0]]
+    rewards = []
+    for action in clip["actions"]:
+        frame, reward, *_ = env.step(np.array(action))
+        frames.append(frame)
+        rewards.append(reward)
+    env.close()
+    assert rewards == clip["rewards"]
+    assert all(np.array_equal(from_base64(one), two) for one, two in zip(clip["frames"], frames, strict=True))
+    assert np.abs(clip["actions"]).max() > 0.8 > -0.8 > np.min(clip["actions"])
+    post(world_http, "/v1/clips", environment="cartpole-balance", seed=5, steps=3)
+    again = post(world_http, "/v1/clips", environment="cartpole-balance", seed=4, steps=30)
+    assert again["digest"] == clip["digest"]
+
+
+def test_a_clip_of_pushing_pays_nearness(world_http: TestClient) -> None:
+    clip = post(world_http, "/v1/clips", environment="push", seed=4, steps=2)
+    assert all(reward < -0.3 for reward in clip["rewards"]) and np.shape(clip["actions"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "word"),
+    [
+        ("/v1/scenes", {"environment": "chess"}, 404, "push-two-walls"),
+        ("/v1/clips", {"environment": "chess"}, 404, "walker-walk"),
+        ("/v1/scenes", {"environment": "walker-walk"}, 422, "push-tight"),
+        ("/v1/clips", {"environment": "push", "steps": 201}, 422, "steps"),
+        ("/v1/clips", {"environment": "push", "steps": 0}, 422, "steps"),
+        ("/v1/scenes", {"environment": "push", "seed": -1}, 422, "seed"),
+        ("/v1/scenes", {"environment": "push", "deadline_ms": 10**7}, 422, "deadline_ms"),
+        ("/v1/scenes", {"environment": "push", "model": "keyin-push"}, 422, "model"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    world_http: TestClient, path: str, body: dict[str, Any], status: int, word: str
+) -> None:
+    reply = world_http.post(path, json=body)
+    assert reply.status_code == status and word in reply.json()["detail"], reply.text
+
+
+class World:
+    """Counts what is made and closed."""
+
+    made: list[str]
+    closed: list[Any]
+
+    def __init__(self, name: str) -> None:
+        self.made.append(name)
+
+    def close(self) -> None:
+        self.closed.append(self)
+
+
+@pytest.fixture
+def pool() -> Pool[Any]:
+    World.made, World.closed = [], []
+    return Pool(World)  # type: ignore[type-var]
+
+
+def test_worlds_are_lent_once_at_a_time_and_some_kept_for_the_next(pool: Pool[Any]) -> None:
+    with ExitStack() as stack:
+        lent = {stack.enter_context(pool.borrow("a")) for _ in range(6)}
+        stack.enter_context(pool.borrow("b"))
+        assert len(lent) == 6 and World.made == [*"aaaaaab"]
+    assert len(World.closed) == 2
+    with pool.borrow("a") as again, pool.borrow("a") as another:
+        assert {again, another} < lent and again is not another and not {again, another} & {*World.closed}
+    assert len(World.made) == 7
+    pool.close()
+    assert len(World.closed) == 7
+
+
+@pytest.mark.parametrize(
+    ("reason", "sound"),
+    [
+        (ZeroDivisionError(), False),
+        (KeyboardInterrupt(), False),
+        (Interrupted("deadline"), True),
+        (UnreadableScene("No puck."), True),
+        (GeneratorExit(), True),
+    ],
+)
+def test_a_world_that_failed_is_not_lent_again(pool: Pool[Any], reason: BaseException, sound: bool) -> None:
+    with pytest.raises(type(reason)), pool.borrow("a") as world:
+        raise reason
+    assert World.closed == ([] if sound else [world])
+    with pool.borrow("a") as next_one:
+        assert (next_one is world) == sound
