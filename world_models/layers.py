@@ -132,6 +132,6 @@ class BlobDecoder(nn.Module):
         return (amplitude[..., None] * gaussians).unflatten(-1, (side, side))
 
 
-def _centers(count: int) -> Float[Tensor, "count"]:
+def _centers(count: int) -> Float[Tensor, " count"]:
     """Centres of ``count`` equal cells of -1..1."""
     return (torch.arange(count) + 0.5) * (2.0 / count) - 1.0

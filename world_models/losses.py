@@ -50,7 +50,7 @@ def color_rarity(frames: Float[Tensor, "B C H W"], ceiling: float = 30.0) -> Flo
 
 def picture_loss(
     logits: Float[Tensor, "B C H W"], frames: Float[Tensor, "B C H W"], weights: Float[Tensor, "B H W"]
-) -> Float[Tensor, "B"]:
+) -> Float[Tensor, " B"]:
     """Weighted squared error at four scales plus a hundredth of the cross-entropy, summed over a picture.
 
     The coarse scales (errors averaged over 2, 4 and 8 pixels) say in which direction a thin thing has to move

@@ -55,7 +55,7 @@ class SSIMTo:
         self._spread = (variance + CONTRAST).movedim(1, 0)[:, None]
         self._down, self._across = (_blocks(side, truth.device) for side in truth.shape[-2:])
 
-    def __call__(self, pictures: Float[Tensor, "P C H W"]) -> Float[Tensor, "P"]:
+    def __call__(self, pictures: Float[Tensor, "P C H W"]) -> Float[Tensor, " P"]:
         """Of each picture."""
         count, channels, height, width = pictures.shape
         maps = pictures.new_empty(height, 3, count, channels, width)

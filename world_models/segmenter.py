@@ -21,8 +21,8 @@ class Blob:
     """
 
     centre: Float[Tensor, "B 2"]
-    mass: Float[Tensor, "B"]
-    radius: Float[Tensor, "B"]
+    mass: Float[Tensor, " B"]
+    radius: Float[Tensor, " B"]
 
 
 def find_blob(frames: Float[Tensor, "B 3 H W"], color: Color, tolerance: float) -> Blob:
@@ -56,8 +56,8 @@ def _matches(frames: Float[Tensor, "B 3 H W"], color: Color, tolerance: float) -
 
 
 def _mean_and_variance(
-    counts: Float[Tensor, "B W"], mass: Float[Tensor, "B"]
-) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+    counts: Float[Tensor, "B W"], mass: Float[Tensor, " B"]
+) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """Moments of the positions 0..W-1 under a histogram; NaN where it is empty."""
     position = torch.arange(counts.shape[-1], device=counts.device, dtype=counts.dtype)
     mean = (counts * position).sum(dim=-1) / mass
@@ -95,7 +95,7 @@ class ColorSegmenter(BaseModel):
         centre = torch.where((found.mass < self.min_mass)[:, None], torch.nan, found.centre)
         return replace(found, centre=centre)
 
-    def whole(self, frames: Float[Tensor, "B C H W"]) -> Bool[Tensor, "B"]:
+    def whole(self, frames: Float[Tensor, "B C H W"]) -> Bool[Tensor, " B"]:
         """Whether each frame shows exactly one whole object, by its mass and radius."""
         blob = self.blob(frames)
         return (blob.mass >= self.min_mass) & (blob.mass <= self.max_mass) & (blob.radius <= self.max_radius)

@@ -73,8 +73,8 @@ class Scene:
     spots: Float[np.ndarray, "n 5 2"]
     ball: Float[np.ndarray, "n 2"]
     flight: Float[np.ndarray, "n 2"]
-    owner: Int[np.ndarray, "n"]
-    clock: Int[np.ndarray, "n"]
+    owner: Int[np.ndarray, " n"]
+    clock: Int[np.ndarray, " n"]
 
     def bodies(self) -> Float[np.ndarray, "n 6 2"]:
         """Positions of the players and the ball."""
@@ -189,7 +189,7 @@ def _move(scene: Scene, sway: Float[np.ndarray, "n 5 2"], elapsed: float) -> Sce
 
 
 def _wanted(
-    scene: Scene, owners: Bool[np.ndarray, "n 5"], left: Float[np.ndarray, "n"]
+    scene: Scene, owners: Bool[np.ndarray, "n 5"], left: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n 5 2"]:
     """The velocities that players would like to have: to their spots in ``left`` frames, at most full speed.
 

@@ -38,7 +38,7 @@ class Flight:
     """
 
     centers: Float[np.ndarray, "T 2"]
-    keyframes: Bool[np.ndarray, "T"]
+    keyframes: Bool[np.ndarray, " T"]
 
 
 def draw_flight(seed: int, index: int) -> Flight:

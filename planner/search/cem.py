@@ -78,7 +78,7 @@ class CemStep:
     mean: Float[Tensor, "B L D"]
     std: Float[Tensor, "B L D"]
     best: Float[Tensor, "B L D"]
-    best_cost: Float[Tensor, "B"]
+    best_cost: Float[Tensor, " B"]
 
 
 def cem(
@@ -179,7 +179,7 @@ class Search:
 
 def cheapest(
     steps: Sequence[CemStep], row: int, count: int, config: CemConfig
-) -> tuple[Float[Tensor, "N L D"], Float[Tensor, "N"]]:
+) -> tuple[Float[Tensor, "N L D"], Float[Tensor, " N"]]:
     """The at most ``count`` cheapest candidates of one row and their costs, cheapest first.
 
     Taken from all iterations or, without ``config.best_ever``, from the last; equal costs in the order
@@ -244,14 +244,14 @@ def _refit(
 
 
 def _weighted_std_mean(
-    row: Float[Tensor, "E L D"], weights: Float[Tensor, "E"]
+    row: Float[Tensor, "E L D"], weights: Float[Tensor, " E"]
 ) -> tuple[Float[Tensor, "L D"], Float[Tensor, "L D"]]:
     weights = weights[:, None, None]
     mean = (weights * row).sum(dim=0)
     return (weights * (row - mean).square()).sum(dim=0).sqrt(), mean
 
 
-def _path_integral_weights(costs: Float[Tensor, "E"], temperature: float) -> Float[Tensor, "E"]:
+def _path_integral_weights(costs: Float[Tensor, " E"], temperature: float) -> Float[Tensor, " E"]:
     """Shares in proportion to exp(-cost / temperature) of ascending costs; equal ones if none is finite."""
     finite = costs.isfinite()
     if not bool(finite.any()):

@@ -24,7 +24,7 @@ class Cost(Protocol):
 
     def __call__(
         self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B G"]
-    ) -> Float[Tensor, "B"]:
+    ) -> Float[Tensor, " B"]:
         """Cost of each row; a non-finite value means infinitely bad."""
         ...
 
@@ -60,7 +60,7 @@ class ObjectDistance:
 
     def __call__(
         self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B 2"]
-    ) -> Float[Tensor, "B"]:
+    ) -> Float[Tensor, " B"]:
         """Euclidean distance in pixels; infinite where the last step shows no object."""
         offset = self.locate(future.features[:, -1]) - target
         distance = (offset[:, 0].square() + offset[:, 1].square()).sqrt()
@@ -86,7 +86,7 @@ class Approach:
 
     def __call__(
         self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B G"]
-    ) -> Float[Tensor, "B"]:
+    ) -> Float[Tensor, " B"]:
         """The wrapped cost plus ``weight`` times the final distance of effector and object in pixels."""
         last = future.features[:, -1]
         offset = last[:, 0:2] - last[:, 2:4]
@@ -106,7 +106,7 @@ class Return:
 
     def __call__(
         self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B 0"]
-    ) -> Float[Tensor, "B"]:
+    ) -> Float[Tensor, " B"]:
         """Minus the return over the horizon."""
         return -future.features[..., 0].sum(1)
 
@@ -122,7 +122,7 @@ class KeypointDistance:
     def __init__(
         self,
         embed: Callable[[Float[Tensor, "B C H W"]], Float[Tensor, "B F"]],
-        weights: Float[Tensor, "K"] | None = None,
+        weights: Float[Tensor, " K"] | None = None,
     ) -> None:
         """``embed`` finds keypoints in pictures; ``weights`` says how much each counts besides.
 
@@ -139,7 +139,7 @@ class KeypointDistance:
 
     def __call__(
         self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B F"]
-    ) -> Float[Tensor, "B"]:
+    ) -> Float[Tensor, " B"]:
         """Weighted mean over keypoints of squared distances at the last step."""
         wanted, found = (features.unflatten(-1, (-1, 3)) for features in (target, future.features[:, -1]))
         counts = wanted[..., 2] if self.weights is None else wanted[..., 2] * self.weights

@@ -25,7 +25,7 @@ from planner.search.rollout import (
 from world_models.interface import Context, Future, WorldModel
 
 StopReason = Literal["iterations", "deadline", "cancelled"]
-Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, "B"]]
+Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, " B"]]
 
 # Most candidates imagined at once: bounds memory when a request asks for thousands.
 _CHUNK = 256
@@ -62,7 +62,7 @@ class Plan:
 
     subgoals: Float[Tensor, "B L C H W"]
     times: Float[Tensor, "B L"]
-    cost: Float[Tensor, "B"]
+    cost: Float[Tensor, " B"]
     history: Float[Tensor, "B I"]
     decisions: Float[Tensor, "B L Z"]
     whole: Bool[Tensor, "B L"]
@@ -88,10 +88,10 @@ class _Choice(NamedTuple):
     """One row of a plan."""
 
     subgoals: Float[Tensor, "L C H W"]
-    times: Float[Tensor, "L"]
+    times: Float[Tensor, " L"]
     cost: Float[Tensor, ""]
     decisions: Float[Tensor, "L Z"]
-    whole: Bool[Tensor, "L"]
+    whole: Bool[Tensor, " L"]
 
 
 def never() -> Interruption | None:
@@ -205,7 +205,7 @@ class Planner:
     @torch.inference_mode()
     def picture(
         self, state: Any, decisions: Float[Tensor, "1 L Z"]
-    ) -> tuple[Float[Tensor, "L C H W"], Float[Tensor, "L"]]:
+    ) -> tuple[Float[Tensor, "L C H W"], Float[Tensor, " L"]]:
         """The subgoals of one candidate and their times, to look at while the search goes on."""
         future = self.model.imagine(repeat_row(state, 0, 1), decisions)
         return self.model.decode(future.features[0]), future.times[0]
@@ -235,12 +235,12 @@ class Planner:
         return chosen
 
     def _decoded(
-        self, future: Future, costs: Float[Tensor, "N"], decisions: Float[Tensor, "N L Z"], k: int
+        self, future: Future, costs: Float[Tensor, " N"], decisions: Float[Tensor, "N L Z"], k: int
     ) -> _Choice:
         subgoals = self.model.decode(future.features[k])
         return _Choice(subgoals, future.times[k], costs[k], decisions[k], self._whole(subgoals))
 
-    def _whole(self, frames: Float[Tensor, "L C H W"]) -> Bool[Tensor, "L"]:
+    def _whole(self, frames: Float[Tensor, "L C H W"]) -> Bool[Tensor, " L"]:
         if self.plausible is None:
             return torch.ones(len(frames), dtype=torch.bool, device=frames.device)
         return self.plausible(frames)

@@ -60,7 +60,7 @@ class ServoStep:
 
     action: Float[Tensor, "B A"]
     warm_start: Float[Tensor, "B L A"]
-    cost: Float[Tensor, "B"]
+    cost: Float[Tensor, " B"]
     decisions: Float[Tensor, "B L A"]
 
 

@@ -36,13 +36,13 @@ class ActionOutcome:
     objectives; ``rewards`` are None unless they were the objective; ``cost`` is None if none was finite.
     """
 
-    action: Float[np.ndarray, "A"]
+    action: Float[np.ndarray, " A"]
     warm_start: Float[np.ndarray, "L A"]
     decisions: Float[np.ndarray, "L A"]
     cost: float | None
     subgoal_position: Point | None
     places: Float[np.ndarray, "L J 2"] | None
-    rewards: Float[np.ndarray, "L"] | None
+    rewards: Float[np.ndarray, " L"] | None
     pictures: UInt8[np.ndarray, "L H W 3"] | None
 
 

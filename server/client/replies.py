@@ -106,7 +106,7 @@ class ActionReply:
     """
 
     response: ActionResponse
-    action: Float[np.ndarray, "A"]
+    action: Float[np.ndarray, " A"]
     warm_start: Float[np.ndarray, "L A"]
     actions: Float[np.ndarray, "L A"]
     images: UInt8[np.ndarray, "L H W 3"] | None

@@ -31,7 +31,7 @@ class ClipReply:
     response: ClipResponse
     frames: UInt8[np.ndarray, "T H W 3"]
     actions: Float[np.ndarray, "T-1 A"]
-    rewards: Float[np.ndarray, "T-1"]
+    rewards: Float[np.ndarray, " T-1"]
 
 
 @dataclass(frozen=True)

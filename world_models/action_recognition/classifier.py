@@ -141,7 +141,7 @@ def fit_classifier(known: Labelled, recipe: ActionRecipe, session: Session) -> A
 
 
 @torch.no_grad()
-def predict(model: ActionClassifier, features: Float32[np.ndarray, "n T F"]) -> Int64[np.ndarray, "n"]:
+def predict(model: ActionClassifier, features: Float32[np.ndarray, "n T F"]) -> Int64[np.ndarray, " n"]:
     """The most likely label of every sequence; ``model.config.classes`` names it.
 
     Raises:

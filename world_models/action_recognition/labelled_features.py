@@ -36,9 +36,9 @@ class Labelled:
     """
 
     features: Float32[np.ndarray, "n T F"]
-    labels: Int64[np.ndarray, "n"]
+    labels: Int64[np.ndarray, " n"]
     classes: tuple[str, ...]
-    groups: Int64[np.ndarray, "n"]
+    groups: Int64[np.ndarray, " n"]
 
     def __post_init__(self) -> None:
         if self.features.dtype != np.float32 or self.features.ndim != 3 or not self.features.size:

@@ -16,9 +16,9 @@ from world_models.kalman.model import Kalman
 class Bound:
     """The parts of the lower bound on log p(v), in nats per video."""
 
-    log_pictures: Float[Tensor, "B"]
+    log_pictures: Float[Tensor, " B"]
     """log p(v | a) for a sample of the positions a."""
-    kl: Float[Tensor, "B"]
+    kl: Float[Tensor, " B"]
     """KL[q(a | v) || p(a)]: the entropy of q in closed form, log p(a) by Kalman filters (eq. 10)."""
 
 
@@ -27,7 +27,7 @@ def lower_bound(
     frames: Float[Tensor, "B T 1 H W"],
     objects: int,
     noise: Float[Tensor, "B N T 2"],
-    drawn: Int[Tensor, "R"] | None = None,
+    drawn: Int[Tensor, " R"] | None = None,
     careful: bool = True,
 ) -> Bound:
     """The bound with one sample of the positions.

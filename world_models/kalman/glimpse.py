@@ -30,7 +30,7 @@ class Glimpse:
     place: Float[Tensor, "B 2"]
     spread: Float[Tensor, "B 2"]
     """Variance of the attention along x and y."""
-    mass: Float[Tensor, "B"]
+    mass: Float[Tensor, " B"]
     """Logarithm of the evidence inside the window."""
 
 

@@ -29,7 +29,7 @@ class Videos:
         bits = np.concatenate([np.packbits(part, axis=-1) for part in white])
         return cls(bits, data.shapes["frames"][1])
 
-    def frames(self, rows: Int[np.ndarray, "B"] | slice) -> Float[Tensor, "B T 1 H W"]:
+    def frames(self, rows: Int[np.ndarray, " B"] | slice) -> Float[Tensor, "B T 1 H W"]:
         """Some of them as pictures in [0, 1]."""
         bits = np.unpackbits(self.bits[rows], axis=-1, count=self.size**2)
         pixels = torch.from_numpy(bits).float()

@@ -34,7 +34,7 @@ class Limits:
     most_area: float
     most_radius: float
 
-    def whole(self, found: Blob) -> Bool[Tensor, "B"]:
+    def whole(self, found: Blob) -> Bool[Tensor, " B"]:
         """Whether each blob is one whole object."""
         fits = (found.mass >= self.least_area) & (found.mass <= self.most_area)
         return fits & (found.radius <= self.most_radius)
@@ -139,7 +139,7 @@ def _blob(frames: Float[Tensor, "B C H W"], thing: ObjectColor) -> Blob:
     return find_blob(frames, thing.color, thing.tolerance)
 
 
-def _demonstrated(flags: Bool[Tensor, "B T"], centers: Float[Tensor, "B T 2"]) -> Float[Tensor, "K"]:
+def _demonstrated(flags: Bool[Tensor, "B T"], centers: Float[Tensor, "B T 2"]) -> Float[Tensor, " K"]:
     """Displacements of the object from one recorded keyframe to the next, the first frame counting as one."""
     steps = [centers.new_zeros(0)]
     for row, flagged in zip(centers, flags, strict=True):

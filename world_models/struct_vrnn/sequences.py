@@ -105,7 +105,7 @@ def read_known(tasks: Sequence[TaskData], most: int) -> Known:
 
 def draw_rows(
     counts: Sequence[int], batch: int, generator: torch.Generator
-) -> list[tuple[int, Int[np.ndarray, "b"]]]:
+) -> list[tuple[int, Int[np.ndarray, " b"]]]:
     """``batch`` sequences as (task, rows): every task has the same share, up to one sequence."""
     first = int(torch.randint(len(counts), (), generator=generator))
     drawn = []

@@ -45,7 +45,7 @@ def _figures(
     actions: Float[Tensor, "B T-1 A"],
     seen: int,
     generator: torch.Generator,
-) -> dict[str, Float[Tensor, "B"]]:
+) -> dict[str, Float[Tensor, " B"]]:
     truth = frames[:, seen:]
     batch, length = truth.shape[:2]
     skips = model.skips(frames[:, seen - 1])

@@ -28,7 +28,7 @@ class Videos:
         return len(self.frames)
 
     def pictures(
-        self, rows: Int[torch.Tensor, "b"], times: Int[torch.Tensor, "b k"], device: torch.device
+        self, rows: Int[torch.Tensor, " b"], times: Int[torch.Tensor, "b k"], device: torch.device
     ) -> Float[torch.Tensor, "b k C H W"]:
         """Frames ``times[i]`` of video ``rows[i]``."""
         return to_tensor(self.frames[rows.numpy()[:, None], times.numpy()], device)

@@ -35,7 +35,7 @@ class TapStage(FitConfig):
 
 def draw_segments(
     count: int, last: int, generator: torch.Generator
-) -> tuple[Int[Tensor, "count"], Int[Tensor, "count"]]:
+) -> tuple[Int[Tensor, " count"], Int[Tensor, " count"]]:
     """First and last time of random segments of sequences 0..``last``.
 
     They arise as those of :meth:`Tap.subgoals` do: the whole sequence, split at a possible target, one half
@@ -56,7 +56,7 @@ def draw_segments(
 
 
 def preferences(
-    start: Int[Tensor, "B"], end: Int[Tensor, "B"], last: int, spread: float
+    start: Int[Tensor, " B"], end: Int[Tensor, " B"], last: int, spread: float
 ) -> Float[Tensor, "B last+1"]:
     """w(t) of the generalised minimum: how welcome each time 0..``last`` is as a target.
 
@@ -107,7 +107,7 @@ def lower_bound(
     goal: Float[Tensor, "B F"],
     between: Float[Tensor, "B F"],
     noise: Float[Tensor, "B Z"],
-) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
     """What it costs to predict ``between``: squared error, and KL[q || p] in nats."""
     posterior = model.posterior(start, goal, between)
     predicted = model.decode(start, goal, reparameterise(posterior, noise))

@@ -76,7 +76,7 @@ def fit_affine(places: Float[Tensor, "*B 2"], targets: Float[Tensor, "*B 2"]) ->
 
 def swapped(
     tracks: Float[Tensor, "B N T 2"], balls: Float[Tensor, "B N T 2"], margin: float, frames: int
-) -> Bool[Tensor, "B"]:
+) -> Bool[Tensor, " B"]:
     """Sequences in which a track leaves its ball for another.
 
     So it does if for so many ``frames`` one after the other some other ball is nearer to it than its own by
@@ -100,21 +100,21 @@ def within_ellipse(
     return (apart.mT @ torch.linalg.solve(covariances.double(), apart))[..., 0, 0] <= ELLIPSE
 
 
-def mean_and_interval(values: Float[Tensor, "n"]) -> dict[str, float]:
+def mean_and_interval(values: Float[Tensor, " n"]) -> dict[str, float]:
     """``mean`` over sequences and ``ci95``, half the width of its 95 % interval."""
     known = values.double()
     error = known.std() / math.sqrt(len(known)) if len(known) > 1 else torch.tensor(math.nan)
     return {"mean": float(known.mean()), "ci95": float(CONFIDENCE * error)}
 
 
-def ratio_and_interval(above: Float[Tensor, "n"], below: Float[Tensor, "n"]) -> dict[str, float]:
+def ratio_and_interval(above: Float[Tensor, " n"], below: Float[Tensor, " n"]) -> dict[str, float]:
     """``ratio`` of two means over the same sequences, and ``ci95`` of it (delta method)."""
     ratio = float(above.double().mean() / below.double().mean())
     rest = mean_and_interval(above.double() - ratio * below.double())
     return {"ratio": ratio, "ci95": rest["ci95"] / float(below.double().mean())}
 
 
-def share_and_interval(hits: Bool[Tensor, "n"]) -> dict[str, Any]:
+def share_and_interval(hits: Bool[Tensor, " n"]) -> dict[str, Any]:
     """``share`` of the sequences, and ``ci95``: lowest and highest by Wilson's score."""
     n, count = len(hits), int(hits.sum())
     share, z = count / n, CONFIDENCE

@@ -38,7 +38,7 @@ class LGSSM:
 
     transition: Float[Tensor, "X X"]
     """A."""
-    force: Float[Tensor, "X"]
+    force: Float[Tensor, " X"]
     """u."""
     process_noise: Float[Tensor, "X X"]
     """Q."""
@@ -46,7 +46,7 @@ class LGSSM:
     """C."""
     observation_noise: Float[Tensor, "V V"]
     """R, positive definite."""
-    start_logits: Float[Tensor, "K"]
+    start_logits: Float[Tensor, " K"]
     """Weights of the components are the softmax of these."""
     start_means: Float[Tensor, "K X"]
     start_covariances: Float[Tensor, "K X X"]

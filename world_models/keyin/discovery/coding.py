@@ -27,7 +27,7 @@ class KeyframeCoder(nn.Module):
 
     def forward(
         self, start: Float[Tensor, "B F"], end: Float[Tensor, "B F"], noise: Float[Tensor, "B Z"]
-    ) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+    ) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
         """Squared error of ``end`` decoded from a posterior sample, and KL in nats."""
         posterior: Gaussian = self.posterior(torch.cat([start, end], dim=-1))
         latent = reparameterise(posterior, noise)
@@ -55,7 +55,7 @@ def coding_costs(
 
 def random_pairs(
     batch: int, frames: int, longest: int, generator: torch.Generator
-) -> tuple[Int[Tensor, "B"], Int[Tensor, "B"]]:
+) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
     """Times ``start < end`` in 0..N, at most ``longest`` apart, every distance equally likely."""
     offset = torch.randint(1, min(longest, frames) + 1, (batch,), generator=generator)
     start = (torch.rand(batch, generator=generator) * (frames + 1 - offset)).long()

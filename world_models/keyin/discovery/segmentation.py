@@ -73,7 +73,7 @@ def best_offsets(
 
 
 def _trace(
-    choices: list[Int[Tensor, "B N+1"]], used: Int[Tensor, "B"], last: Int[Tensor, "B"]
+    choices: list[Int[Tensor, "B N+1"]], used: Int[Tensor, " B"], last: Int[Tensor, " B"]
 ) -> Int[Tensor, "B M"]:
     """Follow the best choices back from the ``last`` keyframe's time; ``used`` is its index."""
     rows = torch.arange(len(last), device=last.device)

@@ -71,10 +71,10 @@ class SoftLoss:
         used: expected number of keyframes inside the sequence.
     """
 
-    keyframe: Float[Tensor, "B"]
-    divergence: Float[Tensor, "B"]
-    interpolation: Float[Tensor, "B"]
-    used: Float[Tensor, "B"]
+    keyframe: Float[Tensor, " B"]
+    divergence: Float[Tensor, " B"]
+    interpolation: Float[Tensor, " B"]
+    used: Float[Tensor, " B"]
 
 
 def soft_loss(

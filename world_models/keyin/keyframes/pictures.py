@@ -86,7 +86,7 @@ def sampled_paths(
 
 
 def _strip(
-    frames: Float[Tensor, "T C H W"], marked: Bool[Tensor, "T"], colour: tuple[int, int, int]
+    frames: Float[Tensor, "T C H W"], marked: Bool[Tensor, " T"], colour: tuple[int, int, int]
 ) -> Picture:
     """Frames side by side, each in a coloured or a plain frame."""
     tiles = []

@@ -24,14 +24,14 @@ class Scores:
     for the times 1..N-1 which keyframes were found at the exact frame, and which there are.
     """
 
-    f1: Float[Tensor, "B"]
-    precision: Float[Tensor, "B"]
-    recall: Float[Tensor, "B"]
-    f1_within_1: Float[Tensor, "B"]
+    f1: Float[Tensor, " B"]
+    precision: Float[Tensor, " B"]
+    recall: Float[Tensor, " B"]
+    f1_within_1: Float[Tensor, " B"]
     hits: Bool[Tensor, "B N-1"]
     true: Bool[Tensor, "B N-1"]
 
-    def recall_by_time(self) -> Float[Tensor, "N-1"]:
+    def recall_by_time(self) -> Float[Tensor, " N-1"]:
         """Share of the true keyframes at each time 1..N-1 that was found; NaN where there are none."""
         return self.hits.sum(0) / self.true.sum(0)
 
@@ -63,11 +63,11 @@ def score(times: Int[Tensor, "B M"], flags: Bool[Tensor, "B N+1"]) -> Scores:
     )
 
 
-def _share(part: Int[Tensor, "B"], whole: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
+def _share(part: Int[Tensor, " B"], whole: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
     return part / whole.clamp(min=1)
 
 
-def _pairs(found: Bool[Tensor, "T"], true: Bool[Tensor, "T"]) -> int:
+def _pairs(found: Bool[Tensor, " T"], true: Bool[Tensor, " T"]) -> int:
     """The most one-to-one pairs at most one frame apart: greedy in time order is optimal."""
     a, b = found.nonzero().flatten().tolist(), true.nonzero().flatten().tolist()
     i = j = pairs = 0
@@ -94,7 +94,7 @@ def pattern_times(batch: int, offsets: Sequence[int]) -> Int[Tensor, "B M"]:
     return torch.tensor(offsets).cumsum(-1).expand(batch, -1)
 
 
-def static_offsets(costs: Float[Tensor, "N S"], keyframes: int) -> Int[Tensor, "M"]:
+def static_offsets(costs: Float[Tensor, "N S"], keyframes: int) -> Int[Tensor, " M"]:
     """Static, learned: the offsets (1..S) of the one segmentation of 0..N that is cheapest on average.
 
     Args:

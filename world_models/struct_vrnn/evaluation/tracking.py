@@ -76,7 +76,7 @@ class Regression:
     """A linear map from features to pixel positions."""
 
     structured: bool
-    mean: Float[Tensor, "U"]
+    mean: Float[Tensor, " U"]
     weights: Float[Tensor, "U P"]
     offset: Float[Tensor, "J 2"]
 

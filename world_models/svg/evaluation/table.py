@@ -22,7 +22,7 @@ Interval = dict[str, float]
 """``mean`` and the ends of its 95 % interval, ``low`` and ``high``."""
 
 
-def mean_interval(values: Float[np.ndarray, "n"]) -> Interval:
+def mean_interval(values: Float[np.ndarray, " n"]) -> Interval:
     """Mean over videos and its normal 95 % interval; that of a single video is empty."""
     mean = float(np.mean(values))
     half = NORMAL_95 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
