@@ -1,127 +1,59 @@
-"""One shard of each data set that ``python -m envs.collect`` makes, with what it was made with.
+"""What a data set is: one value, declared where its data are drawn, that ``python -m envs.collect`` makes."""
 
-A simulator is imported by the process that needs one.
-"""
-
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from envs.push.ids import PUSH_ID
-from envs.videos import cannonballs, moving_digits
 from world_models.data import Scalar, Sequences, shard_path, write_shard
 
 SIZE = 250
-PUSH_VERSION = 2
-PLAY_VERSION = 1
-BROWNIAN_ID = "structured-brownian-motion"
-BROWNIAN_VERSION = 1
-SUITE_VERSION = 1
-AGENTS_ID = "agents"
-AGENTS_VERSION = 1
-DIGITS_ID = "moving-digits"
-DIGITS_VERSION = 1
-CANNONBALLS_ID = "cannonballs"
-CANNONBALLS_VERSION = 1
+"""Sequences of a shard."""
+Draw = Callable[[int, int, int], tuple[Sequences, dict[str, Scalar]]]
+"""(seed, number of the first, how many) -> sequences, and what the simulator alone can say of them."""
 
 
-def push(folder: Path, seed: int, index: int) -> None:
-    """Demonstrations of pushing."""
-    from envs.push.demonstrations import draw_demonstration, render_sequences
-    from envs.push.env import PushEnv
+@dataclass(frozen=True)
+class Shards:
+    """Settings of data that are made here."""
 
-    env = PushEnv()
-    try:
+    out: Path
+    """Folder of the shards."""
+    sequences: int
+    """How many sequences; rounded up to whole shards of 250."""
+    seed: int = 0
+    workers: int = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder of shards. It is sent to the processes that draw them."""
+
+    out: Path
+    origin: dict[str, Scalar]
+    """What its content depends on beside the seed: environment, version, settings. All shards say so."""
+    draw: Draw
+
+    def write(self, seed: int, index: int) -> None:
+        """Draw and write shard ``index``."""
         first = index * SIZE
-        demonstrations = [draw_demonstration(env, seed, first + k) for k in range(SIZE)]
-        sequences = render_sequences(env, demonstrations)
-        _write(folder, seed, index, sequences, environment=PUSH_ID, version=PUSH_VERSION)
-    finally:
-        env.close()
+        sequences, more = self.draw(seed, first, SIZE)
+        attributes: dict[str, Scalar] = {"seed": seed, "first_index": first, **self.origin, **more}
+        write_shard(shard_path(self.out, index), sequences, attributes)
 
 
-def push_play(folder: Path, seed: int, index: int) -> None:
-    """Pushing without a goal."""
-    from envs.push.env import PushEnv
-    from envs.push.play import BODIES, draw_sequences
+@dataclass(frozen=True)
+class DataSet:
+    """What can be collected under a name."""
 
-    env = PushEnv()
-    try:
-        _write(
-            folder,
-            seed,
-            index,
-            draw_sequences(env, seed, index * SIZE, SIZE),
-            environment=PUSH_ID,
-            version=PLAY_VERSION,
-            policy="play",
-            observation=2 * len(BODIES),
-            bodies=",".join(BODIES),
-        )
-    finally:
-        env.close()
+    name: str
+    settings: type[Any]
+    """What its command line asks for; subclasses of :class:`Shards` where the data are made here."""
+    collect: Callable[[Any], "Sequence[Part] | None"]
+    """The folders that settings ask for, to be drawn here; None where it has read what users bring.
 
-
-def brownian(folder: Path, seed: int, index: int) -> None:
-    """Structured Brownian motion."""
-    from envs.videos.brownian import draw_sequences
-
-    sequences = draw_sequences(seed, index * SIZE, SIZE)
-    _write(folder, seed, index, sequences, environment=BROWNIAN_ID, version=BROWNIAN_VERSION)
-
-
-def agents(folder: Path, seed: int, index: int) -> None:
-    """Players and a ball."""
-    from envs.videos.agents import BODIES, draw_sequences
-
-    _write(
-        folder,
-        seed,
-        index,
-        draw_sequences(seed, index * SIZE, SIZE),
-        environment=AGENTS_ID,
-        version=AGENTS_VERSION,
-        observation=0,
-        bodies=",".join(BODIES),
-    )
-
-
-def digits(videos: moving_digits.Videos, folder: Path, seed: int, index: int) -> None:
-    """Stochastic Moving Digits."""
-    sequences = moving_digits.draw_sequences(videos, seed, index * SIZE, SIZE)
-    origin = {"environment": DIGITS_ID, "version": DIGITS_VERSION, **videos.origin()}
-    _write(folder, seed, index, sequences, **origin)
-
-
-def balls(videos: cannonballs.Videos, folder: Path, seed: int, index: int) -> None:
-    """Cannonballs."""
-    sequences = cannonballs.draw_sequences(videos, seed, index * SIZE, SIZE)
-    origin = {"environment": CANNONBALLS_ID, "version": CANNONBALLS_VERSION, **videos.origin()}
-    _write(folder, seed, index, sequences, **origin)
-
-
-def dmc(task: str, folder: Path, seed: int, index: int) -> None:
-    """A DM Control task under random actions."""
-    from envs.dmc.env import DmcEnv
-    from envs.dmc.recordings import EPISODE_FRAMES, draw_sequences
-
-    env = DmcEnv(task)
-    try:
-        _write(
-            folder,
-            seed,
-            index,
-            draw_sequences(env, seed, index * SIZE, SIZE),
-            environment=env.task.id,
-            version=SUITE_VERSION,
-            camera=env.task.camera,
-            action_repeat=env.task.action_repeat,
-            episode_length=EPISODE_FRAMES,
-            observation=env.observation_size,
-            bodies=",".join(env.bodies),
-        )
-    finally:
-        env.close()
-
-
-def _write(folder: Path, seed: int, index: int, sequences: Sequences, **origin: Scalar) -> None:
-    attributes: dict[str, Scalar] = {"seed": seed, "first_index": index * SIZE, **origin}
-    write_shard(shard_path(folder, index), sequences, attributes)
+    Raises:
+        ValueError: a setting is wrong.
+        DataError: what was to be read is missing or damaged.
+    """

@@ -5,7 +5,6 @@ Every variant is the shipped setting with one change, or the paper's, and runs t
 run goes on where it stopped.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from planner.evaluate import Push, evaluate
+from planner.evaluation.push import Push, evaluate_push
 from planner.evaluation.results import count_or_dash
 from planner.settings import PAPER, PAPER_SERVO, Settings
-from world_models.files import write_bytes
+from world_models.files import write_results
 
 SHIPPED = Settings()
 NO_GRADIENT = ("simulator",)
@@ -137,7 +136,7 @@ class Ablate:
         )
 
 
-def ablate(run: Ablate, evaluation: Callable[[Push], dict[str, Any]] = evaluate) -> dict[str, Any]:
+def ablate(run: Ablate, evaluation: Callable[[Push], dict[str, Any]] = evaluate_push) -> dict[str, Any]:
     """Run all variants and write their rows to ``run.out``; returns the JSON content."""
     rows: list[dict[str, Any]] = []
     result: dict[str, Any] = {}
@@ -148,8 +147,8 @@ def ablate(run: Ablate, evaluation: Callable[[Push], dict[str, Any]] = evaluate)
         tqdm.write(f"{variant.name} ({number} of {len(variants)}): {variant.what}")
         outcome = evaluation(job)
         rows += [_row(variant, row) for row in outcome["rows"]]
-        result = {"env": outcome["env"], "task": run.task, "manifest": outcome["manifest"], "rows": rows}
-        write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
+        content = {"env": outcome["env"], "task": run.task, "manifest": outcome["manifest"], "rows": rows}
+        result = write_results(run.out, "planner.ablate push", content, markdown(rows))
     return result
 
 
@@ -206,7 +205,7 @@ def main() -> None:
         result = ablate(run)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    tqdm.write(f"{markdown(result['rows'])}\n\nwritten: {run.out}")
+    tqdm.write(f"{result['table']}\n\nwritten: {run.out}")
 
 
 if __name__ == "__main__":

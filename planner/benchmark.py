@@ -4,7 +4,6 @@ Everything is measured in one run, beside the machine's own limits (matrix produ
 ratios mean something where absolute times do not.
 """
 
-import json
 import os
 import platform
 import time
@@ -25,22 +24,23 @@ from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
 from envs.push.scene import JOINTS
 from envs.push.simulator import PushSimulator, SimulatorState
-from planner.learned import LearnedController
-from planner.loading import available_world_models, learned_servo, load_planner, simulator_servo
+from planner.control import REWARD_MEMORY, control_by_place, control_by_reward
+from planner.goals import action_cost
+from planner.loading import available_world_models, load_planner, load_world_model
+from planner.low_levels import LearnedServo, Request
 from planner.rollout_benchmark import markdown as rollout_table
 from planner.rollout_benchmark import rollouts
-from planner.search.servo import Servo
-from planner.suite_learned import MEMORY, reward_controller
-from server.benchmark import concurrency, plan_over_http
-from world_models.files import write_bytes
+from planner.search.servo import Servo, ServoConfig
+from world_models.files import write_results
 from world_models.frames import to_tensor
 from world_models.interface import Context, Dynamics, Future
+from world_models.segmenter import PUCK_GOAL
 
 Figures = dict[str, Any]
-PARTS = ("matmul", "plan", "http", "concurrency", "servo", "learned servo", "dmc", "render")
+PARTS = ("matmul", "plan", "servo", "learned servo", "dmc", "render")
 """Measurements that are rows of the first table, where they were made."""
 PUSH_WORLD = "struct-vrnn-push"
-SUITE_MODEL, SUITE_TASK = "struct-vrnn-walker", "walker-walk"
+DMC_MODEL, DMC_TASK = "struct-vrnn-walker", "walker-walk"
 """The task has the most actuators of those that ship."""
 
 
@@ -81,7 +81,7 @@ def matmul(settings: Benchmark) -> Figures:
 def planning(settings: Benchmark, env: PushEnv) -> Figures:
     """A plan in this process, 200 candidates x 6 keyframes x 3 iterations."""
     ready = load_planner(settings.model)
-    picture, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
+    picture, info = env.reset(options={"scene": load_manifest("push-400").starts[0]})
     context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, 2))
     goal = to_tensor(info["goal"])[None]
     generator = torch.Generator().manual_seed(0)
@@ -92,11 +92,6 @@ def planning(settings: Benchmark, env: PushEnv) -> Figures:
         "plan_ms_p95": p95,
         "candidates_per_second": 1e3 * cem.candidates * cem.iterations / p50,
     }
-
-
-def at_once(settings: Benchmark, env: PushEnv, world: str) -> Figures:
-    """Eight requests at once beside the same in a row."""
-    return concurrency(settings.model, world, settings.threads, max(1, settings.repeats // 3), env)
 
 
 class _Recorder:
@@ -115,17 +110,18 @@ class _Recorder:
 
 def servo(settings: Benchmark, env: PushEnv) -> Figures:
     """One servo step, and the same physics with the same set-points in MuJoCo's own open-loop roll-out."""
-    _, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
-    low_level = simulator_servo(env, threads=settings.threads)
+    _, info = env.reset(options={"scene": load_manifest("push-400").starts[0]})
+    config = ServoConfig()
+    simulator = PushSimulator(env, config.cem.candidates, settings.threads)
     subgoal = to_tensor(info["goal"])[None]
-    state = PushSimulator.observe(env)
+    state, cost = simulator.observe(), action_cost(PUCK_GOAL)
 
-    def act(servo: Servo) -> None:
-        servo.act(state, subgoal, None, [torch.Generator().manual_seed(0)])
+    def act(dynamics: Dynamics[SimulatorState]) -> None:
+        Servo(dynamics, cost, config).act(state, subgoal, None, [torch.Generator().manual_seed(0)])
 
-    step_ms, _ = median_ms(lambda: act(low_level), settings.repeats)
-    recorder = _Recorder(low_level.model)
-    act(Servo(recorder, low_level.cost, low_level.config))
+    step_ms, _ = median_ms(lambda: act(simulator), settings.repeats)
+    recorder = _Recorder(simulator)
+    act(recorder)
     raw_ms = _raw_rollout_ms(settings, env, [actions.double().numpy() for actions in recorder.tried])
     physics_steps = arm.SUBSTEPS * sum(actions.shape[0] * actions.shape[1] for actions in recorder.tried)
     return {
@@ -163,8 +159,8 @@ def _raw_rollout_ms(settings: Benchmark, env: PushEnv, tried: list[NDArray[np.fl
 
 def learned_step(settings: Benchmark, env: PushEnv, world: str) -> Figures:
     """One step of the servo that works from pictures: seeing the last frames, and the search."""
-    controller = learned_servo(world)
-    picture, info = env.reset(options={"scene": load_manifest("push-400").scenes[0]})
+    controller = control_by_place(load_world_model(world))
+    picture, info = env.reset(options={"scene": load_manifest("push-400").starts[0]})
     pictures, still = [picture], np.zeros(controller.model.decision_dim)
     while len(pictures) < controller.memory:
         pictures.append(env.step(still)[0])
@@ -172,19 +168,20 @@ def learned_step(settings: Benchmark, env: PushEnv, world: str) -> Figures:
     return _decision(settings, controller, frames, to_tensor(info["goal"])[None])
 
 
-def suite_decision(settings: Benchmark) -> Figures:
+def dmc_decision(settings: Benchmark) -> Figures:
     """One decision of control by predicted reward; its time does not depend on the pictures."""
-    controller = reward_controller(SUITE_MODEL, SUITE_TASK)
-    frames = torch.rand(1, MEMORY, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    controller = control_by_reward(load_world_model(DMC_MODEL), DMC_TASK)
+    frames = torch.rand(1, REWARD_MEMORY, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     return _decision(settings, controller, frames, frames[:, -1])
 
 
-def _decision(settings: Benchmark, controller: LearnedController, frames: Tensor, subgoal: Tensor) -> Figures:
+def _decision(settings: Benchmark, controller: LearnedServo, frames: Tensor, subgoal: Tensor) -> Figures:
     """Times of a decision after ``frames [1 T C H W]`` between which nothing was done, warmly started."""
     seen = Context(frames, torch.zeros(1, frames.shape[1] - 1, controller.model.decision_dim))
 
     def act(warm_start: Tensor | None) -> Tensor:
-        return controller.act(seen, subgoal, warm_start, torch.Generator().manual_seed(0)).warm_start
+        generator = torch.Generator().manual_seed(0)
+        return controller.act(Request(seen, subgoal, warm_start, generator)).warm_start
 
     warm_start = act(None)
     p50, p95 = median_ms(lambda: act(warm_start), settings.repeats)
@@ -207,11 +204,9 @@ def benchmark(settings: Benchmark) -> Figures:
     parts: dict[str, Callable[[], Figures]] = {
         "matmul": lambda: matmul(settings),
         "plan": lambda: planning(settings, env),
-        "http": lambda: plan_over_http(settings.model, settings.threads, settings.repeats, env),
-        **({"concurrency": lambda: at_once(settings, env, world)} if world else {}),
         "servo": lambda: servo(settings, env),
         **({"learned servo": lambda: learned_step(settings, env, world)} if world else {}),
-        "dmc": lambda: suite_decision(settings),
+        "dmc": lambda: dmc_decision(settings),
         "render": lambda: rendering(settings, env),
         "rollouts": rollouts,
     }
@@ -221,8 +216,7 @@ def benchmark(settings: Benchmark) -> Figures:
         bar.set_description(name)
         result[name] = part()
     env.close()
-    write_bytes(settings.out, (json.dumps(result, indent=2) + "\n").encode())
-    return result
+    return write_results(settings.out, "planner.benchmark", result, markdown(result))
 
 
 def markdown(result: Figures) -> str:
@@ -250,7 +244,7 @@ def main() -> None:
         result = benchmark(settings)
     except (ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
-    print(markdown(result))
+    print(result["table"])
     print(f"\nwritten: {settings.out}")
 
 

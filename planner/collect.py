@@ -20,12 +20,12 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from envs.dmc.env import DmcEnv
 from envs.dmc.tasks import find_task
+from envs.dmc.world import DmcWorld
+from planner.control import DMC_SERVO, find_head
 from planner.loading import load_world_model
+from planner.recording import Policy, cut, load_policy, random_policy, record_episode
 from planner.search.servo import ServoConfig
-from planner.suite_learned import SUITE_SERVO, find_head
-from planner.suite_recording import Policy, cut, load_policy, random_policy, record_episode
 from world_models.data import (
     DataError,
     Scalar,
@@ -60,7 +60,7 @@ class Dmc:
     """End episodes after so many steps: more of the beginning of a task that is soon lost."""
     noise: float = 0.3
     """Standard deviation of what is added to the model's actions, which are in [-1, 1]."""
-    servo: ServoConfig = SUITE_SERVO
+    servo: ServoConfig = DMC_SERVO
     """How actions are searched."""
     seed: int = 0
     workers: int = os.cpu_count() or 1
@@ -165,11 +165,14 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
         DataError: another run has taken its place meanwhile.
     """
     torch.set_num_threads(1)
-    env = DmcEnv(run.task)
+    world = DmcWorld(run.task)
     try:
+        env = world.env
         first = group * EPISODES
         policy = _policy(run)
-        episodes = [record_episode(env, policy, run.seed, first + k, run.steps) for k in range(EPISODES)]
+        episodes = [
+            record_episode(world, policy, run.seed, first + k, run.steps, run.device) for k in range(EPISODES)
+        ]
         parts = [part for episode in episodes for part in cut(episode, run.frames)]
         sequences = Sequences(
             frames=np.stack([part.frames for part in parts]),
@@ -198,7 +201,7 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
         write_shard(path, sequences, attributes)
         return mean_return
     finally:
-        env.close()
+        world.close()
 
 
 @cache

@@ -1,48 +1,112 @@
-"""What a low level is to the closed loop, whatever it imagines with."""
+"""Low levels on loaded Struct-VRNNs: for an object's place, for predicted reward, for what a picture
+shows.
+"""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from planner.learned import LearnedController
-from planner.search.servo import Acting, ServoStep
+from envs.dmc.tasks import find_task
+from planner.dynamics import KeypointModel, PlaceModel, RewardModel
+from planner.goals import action_cost
+from planner.loaded import ReadyHead, ReadyWorldModel
+from planner.low_levels import LearnedServo
+from planner.search.cem import CemConfig
+from planner.search.costs import KeypointDistance, Return
+from planner.search.servo import Servo, ServoConfig
 from world_models.interface import Context
 
+PLACE_MEMORY = 4
+"""Frames that are looked at for places, the last ones: as many as models of bodies see in training."""
+REWARD_MEMORY = 8
+"""The same for reward: as many as reward heads see in training."""
+DMC_SERVO = ServoConfig(
+    horizon=12,
+    cem=CemConfig(
+        candidates=24, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0, kept_fraction=0.3
+    ),
+)
+"""The search that the DM Control tasks start from."""
+HORIZONS = {"acrobot-swingup": 30, "cartpole-balance": 30}
+"""Steps that tasks look ahead where the near future is not enough: a balanced pole drifts off the rail."""
 
-class Controller(Protocol):
-    """The low level: the next action toward a subgoal picture.
 
-    It is told what was seen and done, and no more: one with true dynamics has to ask its simulator itself.
-    """
+@dataclass(frozen=True)
+class PlaceServo(LearnedServo):
+    """A learned low level that can say how far bodies are from where it expected them."""
 
-    def act(
-        self,
-        seen: Context,
-        subgoal: Float[Tensor, "1 C H W"],
-        warm_start: Float[Tensor, "1 L A"] | None,
-        generator: torch.Generator,
-    ) -> ServoStep:
-        """The next action.
+    model: PlaceModel
+    can_be_surprised: ClassVar[bool] = True
 
-        Args:
-            seen: every picture of the episode so far, and the actions between them.
-            subgoal: where to go.
-            warm_start: that of the previous step, or None after a change of subgoal.
-            generator: randomness of the search, fresh: its initial seed says all about it.
+    @torch.inference_mode()
+    def surprise(self, seen: Context) -> float:
+        """The largest distance, in pixels, of a body in the last picture from where the last action should
+        have brought it.
         """
-        ...
+        before = Context(seen.frames[:, :-1], seen.actions[:, :-1])
+        expected = self.model.imagine(self.look(before), seen.actions[:, -1:]).features[:, 0]
+        offsets = (expected - self.model.locate(seen.frames[:, -1])).unflatten(-1, (-1, 2))
+        return float(offsets.square().sum(-1).sqrt().max())
 
 
-def searching(
-    controller: Controller,
-    seen: Context,
-    subgoal: Float[Tensor, "1 C H W"],
-    warm_start: Float[Tensor, "1 L A"] | None,
-    generator: torch.Generator,
-) -> Acting:
-    """The next action; a learned model's roll-outs are left to whoever drives it, true dynamics are not."""
-    if isinstance(controller, LearnedController):
-        return (yield from controller.acting(seen, subgoal, warm_start, generator))
-    return controller.act(seen, subgoal, warm_start, generator)
+def moves_object(ready: ReadyWorldModel) -> bool:
+    """Whether a world model can be asked to bring an object to its place in a goal picture."""
+    return ready.world.config.goal is not None
+
+
+def control_by_place(ready: ReadyWorldModel, config: ServoConfig | None = None) -> PlaceServo:
+    """The search that brings the model's object to where the subgoal shows it.
+
+    Raises:
+        ValueError: the model's configuration names no object to move.
+    """
+    goal = ready.world.config.goal
+    if goal is None:
+        raise ValueError(f"{ready.name} knows no object to move; a model that does has a goal in its config")
+    model = PlaceModel(ready.world, (goal.body, goal.effector))
+    return PlaceServo(model, Servo(model, action_cost(goal), config or ServoConfig()), PLACE_MEMORY)
+
+
+def horizon_of(task: str) -> int:
+    """Steps that a task looks ahead unless told otherwise."""
+    return HORIZONS.get(task, DMC_SERVO.horizon)
+
+
+def model_for(pattern: str, task: str) -> str:
+    """The name of a task's model: ``{domain}`` in the pattern stands for the task's domain."""
+    return pattern.replace("{domain}", find_task(task).domain)
+
+
+def control_by_reward(ready: ReadyWorldModel, task: str, config: ServoConfig = DMC_SERVO) -> LearnedServo:
+    """The search for predicted reward; pictures and actions in, the next action out.
+
+    The subgoal it is given says nothing and may be any picture.
+
+    Raises:
+        ValueError: the model has no reward head for the task.
+    """
+    dynamics = RewardModel(ready.world, find_head(ready, task).head)
+    return LearnedServo(dynamics, Servo(dynamics, Return(), config), REWARD_MEMORY)
+
+
+def control_by_goal(ready: ReadyWorldModel, task: str, config: ServoConfig = DMC_SERVO) -> LearnedServo:
+    """The search for what the subgoal's picture shows.
+
+    Raises:
+        ValueError: the model has no reward head for the task, which knows its actuators.
+    """
+    dynamics = KeypointModel(ready.world, find_head(ready, task).head.config.actions)
+    return LearnedServo(dynamics, Servo(dynamics, KeypointDistance(ready.world.embed), config), REWARD_MEMORY)
+
+
+def find_head(ready: ReadyWorldModel, task: str) -> ReadyHead:
+    """The model's reward head for a task.
+
+    Raises:
+        ValueError: it has none; the message names those it has.
+    """
+    if task not in ready.heads:
+        known = ", ".join(ready.heads) or "none"
+        raise ValueError(f"{ready.name} has no reward head for {task!r}; it has some for {known}")
+    return ready.heads[task]

@@ -16,13 +16,13 @@ import numpy as np
 import tyro
 
 from envs.push.env import SUCCESS
-from envs.push.episodes import Episodes, draw_episodes, load_manifest
+from envs.push.episodes import Scenes, draw_episodes, load_manifest
 from envs.push.ids import PUSH_IDS
 from planner.evaluation import curve_figures
 from planner.evaluation.journal import journal_path
-from planner.evaluation.results import wilson_interval
 from planner.report import Measurement, read_measurement
 from world_models.files import write_bytes
+from world_models.statistics import wilson_interval
 
 DISTANCE_BIN = 0.25
 """Width of the bins of initial shortest-path distances, table units."""
@@ -79,13 +79,13 @@ def read_trials(path: Path) -> list[Trial]:
             lacks some of them.
     """
     measured = read_measurement(path)
-    if measured.maker != "planner.evaluate":
-        raise ValueError(f"{path} is of {measured.maker}; curves are drawn of planner.evaluate")
+    if not measured.maker.endswith("evaluate push"):
+        raise ValueError(f"{path} is of {measured.maker}; curves are drawn of planner.evaluate push")
     result, episodes = measured.content, _episodes(measured)
     records = _records(path, result["settings"])
     trials = []
     for row in result["rows"]:
-        for index, scene in enumerate(episodes.scenes[: row["episodes"]]):
+        for index, scene in enumerate(episodes.starts[: row["episodes"]]):
             record = records.get((row["planner"], row["servo"], index))
             if record is None or record["scene"] != scene.digest:
                 raise ValueError(
@@ -115,7 +115,7 @@ def _name(row: dict[str, Any]) -> str:
     return f"{row['planner']}, learned servo" if row["servo"] == "learned" else str(row["planner"])
 
 
-def _episodes(measured: Measurement) -> Episodes:
+def _episodes(measured: Measurement) -> Scenes:
     """The episodes of a result, drawn again if they are fresh ones."""
     path, result = measured.path, measured.content
     manifest, tasks = result["manifest"], {env_id: task for task, env_id in PUSH_IDS.items()}

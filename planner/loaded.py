@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from planner.search.hierarchy import Planner
 from world_models.kalman.model import Kalman
-from world_models.segmenter import ColorSegmenter
+from world_models.segmenter import ColorSegmenter, ObjectGoal
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import RewardHead
 from world_models.svg import SVG
@@ -28,10 +28,16 @@ class ReadyModel:
 
 @dataclass(frozen=True)
 class ReadyPlanner(ReadyModel):
-    """A planner; ``segmenter`` finds the thing that is to be moved."""
+    """A planner."""
 
     planner: Planner
-    segmenter: ColorSegmenter
+    goal: ObjectGoal
+    """What it can be asked for."""
+
+    @property
+    def segmenter(self) -> ColorSegmenter:
+        """Finds the thing that is to be moved."""
+        return self.goal.segmenter
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,22 @@
-"""The composition root: names and settings in, ready planners, world models and servos out."""
+"""The composition root: names and settings in, ready planners and world models out."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from envs.push.env import PUCK_PIXELS, PushEnv
-from envs.push.simulator import PushSimulator
-from planner.learned import PlaceController, PlaceModel
+from planner.goals import picture_cost
 from planner.loaded import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
-from planner.search.costs import Approach, ObjectDistance
 from planner.search.hierarchy import HierarchyConfig, Planner
-from planner.search.servo import Servo, ServoConfig
-from world_models.checkpoint import StoredModel, read_model
+from world_models.checkpoint import CONFIG, StoredModel, read_model
 from world_models.kalman.model import Kalman
+from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
-from world_models.segmenter import ColorSegmenter
 from world_models.shipped import find_folder, heads_folder, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import load_heads
 from world_models.svg import SVG
 from world_models.tap.model import Tap
-
-PUCK_SEGMENTER = ColorSegmenter(color=PUCK_PIXELS, tolerance=0.4, min_mass=10, max_mass=40, max_radius=2.9)
-"""Finds the puck; the limits hold for every picture the environment renders, half-hidden pucks included."""
-APPROACH_WEIGHT = 0.1
-"""Pull of the finger toward the puck, per pixel of puck distance."""
-PUSH_BODIES = ("puck", "finger")
-PUSH_MEMORY = 4
-"""Frames that the learned servo looks at: as many as the model sees in training."""
 
 
 def available_ready() -> tuple[str, ...]:
@@ -36,10 +25,8 @@ def available_ready() -> tuple[str, ...]:
 
 
 def available_models() -> tuple[str, ...]:
-    """Names of the shipped models that plan pushing by a search over keyframes, KeyIn first."""
-    return tuple(
-        sorted((name for name in shipped_models() if _plans(name)), key=lambda name: name != "keyin-push")
-    )
+    """Names of the shipped models that plan by a search over keyframes, KeyIn first."""
+    return tuple(sorted(filter(_plans, shipped_models()), key=lambda name: name != "keyin-push"))
 
 
 def available_world_models() -> tuple[str, ...]:
@@ -55,7 +42,10 @@ def available_video_models() -> tuple[str, ...]:
 
 
 def _plans(name: str) -> bool:
-    return shipped_kind(name) == "keyin" and name.endswith("-push")
+    if shipped_kind(name) != "keyin":
+        return False
+    config = json.loads((find_folder(name) / CONFIG).read_text())
+    return KeyInConfig.model_validate(config).goal is not None
 
 
 def load_tap(name: str = "tap-push", device: str = "cpu") -> Tap:
@@ -100,20 +90,23 @@ def load_planner(
     ``hierarchy`` is how it searches; the number of keyframes is the model's, whatever it says.
 
     Raises:
-        ValueError: there is no such model.
+        ValueError: there is no such model, or its configuration has no goal.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
     folder = find_folder(name)
     stored = read_model(folder)
+    wanted = stored.parse_config(KeyInConfig).goal
+    if wanted is None:
+        able = ", ".join(available_models()) or "none"
+        raise ValueError(f"{name} has no goal that plans could be searched for; shipped ones that do: {able}")
     model = KeyIn.load(folder, device)
-    segmenter = PUCK_SEGMENTER
-    cost = ObjectDistance(segmenter, lambda features: segmenter.blob(model.decode(features)).centre)
     config = (hierarchy or HierarchyConfig()).model_copy(update={"keyframes": model.config.keyframes})
+    cost = picture_cost(wanted, model.decode)
     return ReadyPlanner(
         **_identity(folder, stored),
         image_size=model.config.image_size,
-        planner=Planner(model, cost, config, plausible=segmenter.whole),
-        segmenter=segmenter,
+        planner=Planner(model, cost, config, plausible=wanted.segmenter.whole),
+        goal=wanted,
     )
 
 
@@ -179,45 +172,3 @@ def _identity(folder: Path, stored: StoredModel) -> dict[str, str]:
         "sha256": stored.digest,
         "weights_sha256": stored.weights_digest,
     }
-
-
-def simulator_servo(env: PushEnv, config: ServoConfig | None = None, threads: int = 1) -> Servo:
-    """The low level of KeyIn, section 10: a search over actions in the environment's own physics."""
-    config = config or ServoConfig()
-    simulator = PushSimulator(env, pool=config.cem.candidates, threads=threads)
-    return Servo(simulator, _push_cost(), config)
-
-
-def learned_servo(
-    name: str = "struct-vrnn-push", config: ServoConfig | None = None, device: str = "cpu"
-) -> PlaceController:
-    """The low level that works from pictures alone: the same search with the same cost in a learned model.
-
-    Raises:
-        ValueError: there is no such model, or it does not know puck and finger.
-        CheckpointError: its files are incomplete or differ from their manifest.
-    """
-    return push_controller(load_world_model(name, device), config)
-
-
-def pushes(ready: ReadyWorldModel) -> bool:
-    """Whether a world model knows the bodies of the pushing task."""
-    return ready.world.config.bodies == PUSH_BODIES
-
-
-def push_controller(ready: ReadyWorldModel, config: ServoConfig | None = None) -> PlaceController:
-    """:func:`learned_servo` on a model that is loaded.
-
-    Raises:
-        ValueError: it does not know puck and finger.
-    """
-    if not pushes(ready):
-        known = ", ".join(ready.world.config.bodies) or "no bodies"
-        raise ValueError(f"{ready.name} knows {known}; a model that pushes knows {', '.join(PUSH_BODIES)}")
-    model = PlaceModel(ready.world)
-    return PlaceController(model, Servo(model, _push_cost(), config or ServoConfig()), PUSH_MEMORY)
-
-
-def _push_cost() -> Approach:
-    """Puck to goal, finger to puck; features are the pixels of puck and finger."""
-    return Approach(ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2]), APPROACH_WEIGHT)

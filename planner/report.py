@@ -1,12 +1,12 @@
 """Put measured tables into the README: ``python -m planner.report push-400=table2.json bench=bench.json``.
 
 The table called NAME stands between ``<!-- NAME -->`` and ``<!-- /NAME -->`` and is replaced whole. Every
-file is recognised by what it holds and shown as the module that made it shows it.
+file says itself who made it and how it reads.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,23 +14,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from planner.ablate import markdown as ablation_table
-from planner.benchmark import markdown as bench_table
-from planner.evaluation.results import markdown_table as evaluation_table
-from planner.robustness import markdown as robustness_table
-from planner.suite_results import markdown_table as suite_table
-from server.load.report import markdown as load_table
 from world_models.checkpoint import read_model, write_card
 from world_models.files import write_bytes
-from world_models.kalman.evaluation.table import markdown_tables as track_tables
 from world_models.keyin.keyframes.results import markdown_table as keyframe_table
-from world_models.struct_vrnn.evaluation.table import markdown_tables as tracking_tables
-from world_models.struct_vrnn.rewards.table import markdown_table as reward_table
-from world_models.svg.evaluation.table import markdown_tables as video_tables
 
 CARD_TABLES = MappingProxyType(
     {
-        "planner.evaluate": ("closed-loop", "In closed loop"),
+        "planner.evaluate push": ("closed-loop", "In closed loop"),
         "planner.evaluate dmc": ("control", "Control of the DM Control tasks"),
         "world_models.evaluate rewards": ("rewards", "Rewards of held-out sequences, beside the other arms"),
         "world_models.evaluate struct-vrnn-dmc": ("tracking", "Tracking and pictures, beside the other arms"),
@@ -54,53 +44,19 @@ class Report:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a file holds: the module that made it (a key of :data:`KINDS`) and its JSON content."""
+    """What a file holds: the command that made it, its JSON content, and that as a Markdown table."""
 
     path: Path
     maker: str
     content: Any
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of measurement: what is in each of its rows (or in the whole), and its table."""
-
-    keys: frozenset[str]
-    table: Callable[[Any], str]
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "planner.evaluate": Kind(
-            frozenset({"planner", "servo", "episodes"}), lambda result: evaluation_table(result["rows"])
-        ),
-        "planner.evaluate dmc": Kind(
-            frozenset({"task", "arm", "return_mean"}), lambda result: suite_table(result["rows"])
-        ),
-        "planner.ablate": Kind(
-            frozenset({"planner", "name", "what"}), lambda result: ablation_table(result["rows"])
-        ),
-        "planner.robustness": Kind(
-            frozenset({"planner", "variation"}), lambda result: robustness_table(result["rows"])
-        ),
-        "world_models.evaluate keyframes": Kind(frozenset({"dataset", "method", "f1"}), keyframe_table),
-        "world_models.evaluate rewards": Kind(frozenset({"arm", "task", "mse_over_null"}), reward_table),
-        "world_models.evaluate struct-vrnn-dmc": Kind(
-            frozenset({"arm", "task", "trajectory_error"}), tracking_tables
-        ),
-        "world_models.evaluate svg": Kind(frozenset({"scores", "directions", "prior_spread"}), video_tables),
-        "world_models.evaluate kalman": Kind(frozenset({"protocol", "results"}), track_tables),
-        "planner.benchmark": Kind(frozenset({"machine", "threads", "repeats"}), bench_table),
-        "server.load": Kind(frozenset({"overload", "capacity_per_second", "bounds"}), load_table),
-    }
-)
+    table: str
 
 
 def read_measurement(path: Path) -> Measurement:
-    """Read a file that one of :data:`KINDS` wrote.
+    """Read what a command measured.
 
     Raises:
-        ValueError: there is no such file, it is no JSON, or of no known kind.
+        ValueError: there is no such file, it is no JSON, or no measurement that says how it reads.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -108,12 +64,19 @@ def read_measurement(path: Path) -> Measurement:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}") from error
-    rows = content.get("rows", [content]) if isinstance(content, dict) else content
-    if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
-        for maker, kind in KINDS.items():
-            if all(kind.keys <= row.keys() for row in rows):
-                return Measurement(path, maker, content)
-    raise ValueError(f"{path} holds no known measurement; known are those of {', '.join(KINDS)}")
+    if isinstance(content, dict) and isinstance(content.get("table"), str) and "made_by" in content:
+        return Measurement(path, str(content["made_by"]), content, content["table"])
+    if _are_keyframes(content):
+        return Measurement(
+            path, "world_models.evaluate keyframes", {"rows": content}, keyframe_table(content)
+        )
+    raise ValueError(f"{path} is no measurement that says how it reads; measure again")
+
+
+def _are_keyframes(content: Any) -> bool:
+    """Rows of the keyframe table are a list: there is no place for more in it."""
+    keys = {"dataset", "method", "f1"}
+    return isinstance(content, list) and bool(content) and all(keys <= row.keys() for row in content)
 
 
 def replace_table(text: str, name: str, table: str) -> str:
@@ -135,18 +98,11 @@ def make_table(measured: Sequence[Measurement]) -> str:
     Several are joined: a first column says which file (its stem) a row is from.
 
     Raises:
-        ValueError: they cannot be joined, or a file lacks a figure of the table.
+        ValueError: they cannot be joined.
     """
-    tables = [_single_table(one) for one in measured]
+    tables = [one.table for one in measured]
     joined = tables[0] if len(tables) == 1 else _join([one.path for one in measured], tables)
     return joined + _source(measured)
-
-
-def _single_table(one: Measurement) -> str:
-    try:
-        return KINDS[one.maker].table(one.content)
-    except KeyError as error:
-        raise ValueError(f"{one.path} lacks {error}; measure again with `python -m {one.maker}`") from error
 
 
 def _join(paths: Sequence[Path], tables: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ of :mod:`planner.evaluate`; models, searches and the segmenter stay what they ar
 and journal in ``<out>.variations/``, so that an interrupted run goes on where it stopped.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import tyro
 from tqdm import tqdm
 
 from envs.push.scene import Variation
-from planner.evaluate import Push, evaluate
-from world_models.files import write_bytes
+from planner.evaluation.push import Push, evaluate_push
+from world_models.files import write_results
 
 STANDARD = "standard"
 VARIATIONS: dict[str, tuple[str, Variation]] = {
@@ -87,7 +86,7 @@ class Robustness:
         )
 
 
-def measure(run: Robustness, evaluation: Callable[[Push], dict[str, Any]] = evaluate) -> dict[str, Any]:
+def measure(run: Robustness, evaluation: Callable[[Push], dict[str, Any]] = evaluate_push) -> dict[str, Any]:
     """Run all variations and write their rows to ``run.out``; returns the JSON content."""
     rows: list[dict[str, Any]] = []
     result: dict[str, Any] = {}
@@ -101,8 +100,8 @@ def measure(run: Robustness, evaluation: Callable[[Push], dict[str, Any]] = eval
         if name == STANDARD:
             standard = {row["planner"]: row for row in outcome["rows"]}
         rows += [_row(name, row, standard[row["planner"]]) for row in outcome["rows"]]
-        result = {"env": outcome["env"], "task": run.task, "manifest": outcome["manifest"], "rows": rows}
-        write_bytes(run.out, (json.dumps(result, indent=2) + "\n").encode())
+        content = {"env": outcome["env"], "task": run.task, "manifest": outcome["manifest"], "rows": rows}
+        result = write_results(run.out, "planner.robustness push", content, markdown(rows))
     return result
 
 
@@ -152,7 +151,7 @@ def main() -> None:
         result = measure(run)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    tqdm.write(f"{markdown(result['rows'])}\n\nwritten: {run.out}")
+    tqdm.write(f"{result['table']}\n\nwritten: {run.out}")
 
 
 if __name__ == "__main__":

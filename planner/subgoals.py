@@ -1,21 +1,24 @@
 """Planners by name, all with the same low level: where the subgoals come from is the only difference."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from envs.push.env import PushEnv
-from envs.push.episodes import find_demonstration
-from envs.push.scene import Scene
-from envs.push.simulator import PushSimulator
-from planner.episode import Subgoals
+from envs.world import Start, World
 from planner.search.hierarchy import Planner, Plausible
-from planner.search.servo import Servo, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.keyin.model import KeyIn
 from world_models.tap.model import Tap
+
+Subgoals = Callable[
+    [Float[Tensor, "1 C H W"], Float[Tensor, "1 C H W"], torch.Generator], Float[Tensor, "K C H W"]
+]
+"""(picture of now, picture of the goal, randomness) -> subgoals on the way; the goal is not among them."""
 
 PLANNERS = {
     "keyin": "subgoals from a search over KeyIn's latents",
@@ -39,7 +42,7 @@ def keyin_subgoals(planner: Planner) -> Subgoals:
     def subgoals(
         now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
     ) -> Float[Tensor, "K C H W"]:
-        context = Context(now[:, None], now.new_zeros(1, 0, 2))
+        context = Context(now[:, None], now.new_zeros(1, 0, 0))
         return planner.plan(context, goal, [generator]).subgoals[0, :-1]
 
     return subgoals
@@ -78,55 +81,16 @@ def no_subgoals(
     return goal[:0]
 
 
-def oracle_subgoals(env: PushEnv, scene: Scene) -> Subgoals:
-    """Pictures of the true keyframes of a demonstration of ``scene`` but the last, which is the goal.
+def oracle_subgoals(world: World[Any], start: Start) -> Subgoals:
+    """Pictures of the true keyframes of a demonstration from ``start`` but the last, which is the goal.
 
-    A task the demonstrator never solves has none.
+    A task that is never solved by the demonstrator has none.
     """
-    demonstration = find_demonstration(env, scene)
-    pictures = []
-    if demonstration is not None:
-        env.start(scene)
-        for frame in np.flatnonzero(demonstration.keyframes)[:-1]:
-            env.set_state(demonstration.states[frame])
-            pictures.append(env.render())
+    pictures = world.demonstrate(start)[:-1]
 
     def subgoals(
         now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
     ) -> Float[Tensor, "K C H W"]:
-        return to_tensor(np.stack(pictures)) if pictures else goal[:0]
+        return to_tensor(np.stack(pictures), goal.device) if pictures else goal[:0]
 
     return subgoals
-
-
-class SimulatorController:
-    """The paper's low level: searches actions in the true dynamics, starting from the true state."""
-
-    def __init__(self, servo: Servo, env: PushEnv) -> None:
-        """``env`` is the environment that is being controlled."""
-        self._servo, self._env = servo, env
-
-    def act(
-        self,
-        seen: Context,
-        subgoal: Float[Tensor, "1 C H W"],
-        warm_start: Float[Tensor, "1 L A"] | None,
-        generator: torch.Generator,
-    ) -> ServoStep:
-        """The next action after a search."""
-        return self._servo.act(PushSimulator.observe(self._env), subgoal, warm_start, [generator])
-
-
-class RandomController:
-    """Standard normal actions clipped to [-1, 1]: what the servo's search draws before any refit."""
-
-    def act(
-        self,
-        seen: Context,
-        subgoal: Float[Tensor, "1 C H W"],
-        warm_start: Float[Tensor, "1 L A"] | None,
-        generator: torch.Generator,
-    ) -> ServoStep:
-        """A random action."""
-        action = torch.randn(1, 2, generator=generator).clamp(-1.0, 1.0)
-        return ServoStep(action, action[:, None], torch.full((1,), torch.nan), action[:, None])

@@ -1,20 +1,46 @@
-"""What the service adds to the work, and what it gains by sharing the device."""
+"""What the service adds to the work, and what it gains by sharing the device: ``python -m server.benchmark``.
 
+Servers are started for the occasion; beside ``planner.benchmark`` this says what HTTP costs.
+"""
+
+import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import tyro
 from numpy.typing import NDArray
 
 from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
 from server.client import Client
 from server.local import running_server
+from world_models.files import write_results
 
 AT_ONCE = 8
 """Requests that are sent at the same time."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What to measure."""
+
+    model: str = "keyin-push"
+    """Shipped planner or model folder."""
+    world: str = "struct-vrnn-push"
+    """Shipped world model, or model folder, that moves an object."""
+    threads: int = 1
+    """Threads of torch in the server."""
+    repeats: int = 30
+    """Plans whose time is taken; a third as many rounds of eight requests."""
+    out: Path = Path("serving.json")
+
 
 Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -95,5 +121,51 @@ def _measured(ask: Callable[[int], str], repeats: int) -> tuple[list[float], lis
 
 def _scenes(env: PushEnv, count: int) -> list[Pictures]:
     """Start and goal of the first frozen episodes."""
-    drawn = [env.reset(options={"scene": scene}) for scene in load_manifest("push-400").scenes[:count]]
+    drawn = [env.reset(options={"scene": scene}) for scene in load_manifest("push-400").starts[:count]]
     return [(start, info["goal"]) for start, info in drawn]
+
+
+def benchmark(settings: Benchmark) -> dict[str, Any]:
+    """Run all measurements and write them to ``settings.out``."""
+    env = PushEnv()
+    rounds = max(1, settings.repeats // 3)
+    figures = {
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__},
+        "threads": settings.threads,
+        "repeats": settings.repeats,
+        "http": plan_over_http(settings.model, settings.threads, settings.repeats, env),
+        "concurrency": concurrency(settings.model, settings.world, settings.threads, rounds, env),
+    }
+    env.close()
+    return write_results(settings.out, "server.benchmark", figures, markdown(figures))
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """The figures as a Markdown table."""
+    machine = figures["machine"]
+    lines = [
+        f"| measured ({machine['processor']}, {machine['cores']} cores, {figures['threads']} thread(s), "
+        f"torch {machine['torch']}, n = {figures['repeats']}) | value |",
+        "|---|---|",
+    ]
+    for part in ("http", "concurrency"):
+        rows = figures[part].items()
+        lines += [f"| {part}: {name.replace('_', ' ')} | {value:,.4g} |" for name, value in rows]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Command line entry point."""
+    settings = tyro.cli(Benchmark, prog="python -m server.benchmark", description=__doc__)
+    if settings.repeats < 1 or settings.threads < 1:
+        raise SystemExit("--repeats and --threads must be at least 1")
+    try:
+        result = benchmark(settings)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(str(error)) from error
+    print(result["table"])
+    print(f"\nwritten: {settings.out}")
+
+
+if __name__ == "__main__":
+    main()

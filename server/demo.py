@@ -13,11 +13,12 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
-from envs.push.env import STRICT_SUCCESS, SUCCESS, PushEnv
-from planner.episode import EpisodeConfig, run_episode
+from envs.push.env import STRICT_SUCCESS, SUCCESS
+from envs.push.world import PushWorld
+from planner.episode import Actor, own_seeds, run_episode
 from planner.evaluation.films import film, strip
-from planner.loading import PUCK_SEGMENTER, simulator_servo
-from planner.subgoals import SimulatorController
+from planner.goals import make_goal
+from planner.low_levels import true_servo
 from server.client import Client, PlanReply, ServerProblem
 from server.local import running_server
 from world_models.frames import to_tensor
@@ -38,9 +39,9 @@ class Demo:
 
 def run(demo: Demo, url: str) -> None:
     """Plan over HTTP, execute, write pictures, print what happened."""
-    env = PushEnv()
-    start, info = env.reset(seed=demo.seed)
-    scene = env.scene
+    world = PushWorld()
+    start, info = world.env.reset(seed=demo.seed)
+    scene = world.env.scene
     with Client(url) as client:
         reply = client.plan(start, info["goal"], seed=demo.seed)
     _print_plan(reply)
@@ -51,22 +52,16 @@ def run(demo: Demo, url: str) -> None:
         return to_tensor(reply.images[:-1])
 
     print("driving the robot through the plan ...")
-    outcome = run_episode(
-        env,
-        scene,
-        subgoals,
-        SimulatorController(simulator_servo(env), env),
-        PUCK_SEGMENTER,
-        EpisodeConfig(),
-        demo.seed,
-    )
-    env.close()
+    actor = Actor(true_servo(world), subgoals, make_goal(world.goal))
+    outcome = run_episode(world, scene, actor, own_seeds(demo.seed))
+    world.close()
     strip([start, *reply.images, info["goal"]], demo.out / "plan.png")
     film(outcome, info["goal"], demo.out / "episode.mp4")
-    grade = "strict success" if outcome.distance < STRICT_SUCCESS else "success"
-    verdict = grade if outcome.distance < SUCCESS else "failure"
+    initial, distance = (outcome.measures[k]["distance"] for k in (0, -1))
+    grade = "strict success" if distance < STRICT_SUCCESS else "success"
+    verdict = grade if distance < SUCCESS else "failure"
     print(
-        f"puck to goal: {outcome.initial_distance:.2f} at the start, {outcome.distance:.3f} after "
+        f"puck to goal: {initial:.2f} at the start, {distance:.3f} after "
         f"{outcome.steps} steps (table units): {verdict}\n"
         f"written: {demo.out / 'plan.png'} (start, subgoals, goal), {demo.out / 'episode.mp4'}"
     )

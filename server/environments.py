@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from envs.dmc import tasks as dmc_tasks
-from envs.dmc.env import DmcEnv
+from envs.dmc.world import DmcWorld
 from envs.push import tasks as push_tasks
-from envs.push.env import PushEnv
+from envs.push.world import PushWorld
+from envs.world import World
 from planner.search.rollout import Interrupted
 
 IMAGE_SIZE = 64
 """Side of all pictures, in pixels."""
 
 Kind = Literal["push", "dmc"]
-W = TypeVar("W", bound=PushEnv | DmcEnv)
+W = TypeVar("W", bound=World[Any])
 
 
 class UnknownEnvironment(LookupError):
@@ -92,8 +93,8 @@ class Worlds:
     """The pools of a service."""
 
     def __init__(self) -> None:
-        self.push: Pool[PushEnv] = Pool(lambda name: PushEnv(task=name, image_size=IMAGE_SIZE))
-        self.dmc: Pool[DmcEnv] = Pool(lambda name: DmcEnv(name, image_size=IMAGE_SIZE))
+        self.push = Pool(PushWorld)
+        self.dmc = Pool(DmcWorld)
 
     def close(self) -> None:
         """Free all that are kept."""

@@ -6,7 +6,6 @@ numbers as JSON, both without loss.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx2
@@ -14,15 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.episode import Subgoals
-from planner.loading import PUSH_MEMORY
+from planner.control import PLACE_MEMORY
+from planner.low_levels import LowLevel, Request
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
-from planner.search.servo import ServoConfig, ServoStep
-from planner.service import Refusal, Service
+from planner.search.servo import Acting, ServoConfig, ServoStep
 from planner.settings import Settings
+from planner.subgoals import Subgoals
+from server.client import Client, ServerProblem
 from world_models.frames import to_bytes, to_tensor
-from world_models.interface import Context
 
 R = TypeVar("R")
 
@@ -30,44 +29,38 @@ PATIENCE = 600.0
 """Seconds that a busy server is waited for before a request is given up."""
 
 
-@dataclass(frozen=True)
-class RemoteController:
-    """The low level of a server.
+class RemoteServo(LowLevel):
+    """The low level of a server."""
 
-    Attributes:
-        service: whom to ask.
-        model: a world model of the server that pushes.
-        config: how to search; see :func:`check_settings`.
-    """
+    def __init__(self, service: Client, model: str, config: ServoConfig) -> None:
+        """``model`` is a world model of the server that moves an object; see :func:`check_settings`."""
+        self._service, self._model, self._config = service, model, config
 
-    service: Service
-    model: str
-    config: ServoConfig
+    @property
+    def imagined_steps(self) -> int:
+        """Steps of the server's model."""
+        return self._config.imagined_steps
 
-    def act(
-        self,
-        seen: Context,
-        subgoal: Float[Tensor, "1 C H W"],
-        warm_start: Float[Tensor, "1 L A"] | None,
-        generator: torch.Generator,
-    ) -> ServoStep:
+    def acting(self, request: Request) -> Acting:
         """The next action after the server's search, with the seed of the generator.
 
         Raises:
             ValueError: the server refuses or does not answer.
         """
-        first = max(0, seen.frames.shape[1] - PUSH_MEMORY)
+        yield from ()
+        seen, warm_start = request.seen, request.warm_start
+        first = max(0, seen.frames.shape[1] - PLACE_MEMORY)
         reply = _ask(
-            lambda: self.service.act(
+            lambda: self._service.act(
                 to_bytes(seen.frames[0, first:]),
-                to_bytes(subgoal[0]),
+                to_bytes(request.subgoal[0]),
                 past_actions=seen.actions[0, first:].numpy(),
                 warm_start=None if warm_start is None else warm_start[0].numpy(),
-                seed=generator.initial_seed(),
-                candidates=self.config.cem.candidates,
-                iterations=self.config.cem.iterations,
-                horizon=self.config.horizon,
-                model=self.model,
+                seed=request.generator.initial_seed(),
+                candidates=self._config.cem.candidates,
+                iterations=self._config.cem.iterations,
+                horizon=self._config.horizon,
+                model=self._model,
             )
         )
         action, warm_start, decisions = (
@@ -77,7 +70,7 @@ class RemoteController:
         return ServoStep(action, warm_start, torch.tensor([cost]), decisions)
 
 
-def remote_subgoals(service: Service, model: str, search: CemConfig) -> Subgoals:
+def remote_subgoals(service: Client, model: str, search: CemConfig) -> Subgoals:
     """The keyframes of a plan of the server, the last one left out: the goal picture stands in its place.
 
     They raise ValueError if the server refuses, does not answer or ends its search early.
@@ -103,13 +96,13 @@ def remote_subgoals(service: Service, model: str, search: CemConfig) -> Subgoals
     return subgoals
 
 
-def find_model(service: Service, name: str, kind: str) -> Any:
+def find_model(service: Client, name: str, kind: str) -> Any:
     """What the server says of its model of that name: a ``planner``, or a ``world-model`` that pushes.
 
     Raises:
         ValueError: it has none of that kind, or does not answer; the message names those it has.
     """
-    able = [model for model in _ask(service.models) if model.kind == kind]
+    able: list[Any] = [model for model in _ask(service.models) if model.kind == kind]
     wanted = kind
     if kind == "world-model":
         able = [model for model in able if any(way.objective == "push" for way in model.control)]
@@ -131,7 +124,7 @@ def _ask(request: Callable[[], R]) -> R:
     while True:
         try:
             return request()
-        except Refusal as refusal:
+        except ServerProblem as refusal:
             pause = refusal.retry_after
             if pause is None or time.monotonic() + pause > given_up:
                 raise ValueError(f"the server refuses: {refusal}") from refusal

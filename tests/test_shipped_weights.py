@@ -7,27 +7,32 @@ import pytest
 import torch
 
 from envs.push.demonstrations import draw_demonstration, render_sequences
-from envs.push.env import CAMERA, SUCCESS, PushEnv
+from envs.push.env import CAMERA, SUCCESS
 from envs.push.episodes import load_manifest
+from envs.push.world import PushWorld
 from envs.rendering import Projection
-from planner.episode import EpisodeConfig, run_episode
-from planner.loading import PUCK_SEGMENTER, available_models, load_planner, simulator_servo
-from planner.subgoals import SimulatorController, keyin_subgoals
+from planner.episode import Actor, own_seeds, run_episode
+from planner.goals import make_goal
+from planner.loading import available_models, load_keyin, load_planner
+from planner.low_levels import true_servo
+from planner.subgoals import keyin_subgoals
 from server.client import Client
 from server.local import running_server
 from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.keyin.presets import PRESETS
+from world_models.segmenter import PUCK_GOAL
 from world_models.shipped import PRETRAINED
 
+PUCK = PUCK_GOAL.segmenter
 TASKS = 6
 
 
 @pytest.fixture(scope="module")
 def push():
-    env = PushEnv()
-    yield env
-    env.close()
+    world = PushWorld()
+    yield world
+    world.close()
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +40,10 @@ def ready():
     return load_planner("keyin-push")
 
 
-def plan(ready, env, scene, seed=0):
-    picture, info = env.reset(options={"scene": scene})
+def plan(ready, world, scene, seed=0):
+    picture, goal = world.begin(scene)
     context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, 2))
-    goal = to_tensor(info["goal"])[None]
-    return ready.planner.plan(context, goal, [torch.Generator().manual_seed(seed)])
+    return ready.planner.plan(context, to_tensor(goal)[None], [torch.Generator().manual_seed(seed)])
 
 
 def crosses(a, b, c, d) -> bool:
@@ -62,14 +66,14 @@ def test_every_model_has_a_card_with_its_origin_and_all_are_small():
 
 
 def test_plans_reach_the_goal_picture_with_whole_pucks_round_the_wall(ready, push):
-    project = Projection(push.model, CAMERA, ready.image_size)
+    project = Projection(push.env.model, CAMERA, ready.image_size)
     crossings = 0
-    for scene in load_manifest("push-400").scenes[:TASKS]:
+    for scene in load_manifest("push-400").starts[:TASKS]:
         found = plan(ready, push, scene)
         assert found.whole.all()
         assert found.cost.item() < 2.0  # pixels: less than the radius of the puck
         assert (found.times.diff(dim=-1) > 0).all()
-        centres = PUCK_SEGMENTER.blob(found.subgoals[0]).centre.double().numpy()
+        centres = PUCK.blob(found.subgoals[0]).centre.double().numpy()
         start = project(np.array([scene.puck]), 0.0)
         ends = project(scene.walls[0].end_points(margin=0.0), 0.0)
         route = np.concatenate([start, centres])
@@ -78,7 +82,7 @@ def test_plans_reach_the_goal_picture_with_whole_pucks_round_the_wall(ready, pus
 
 
 def test_one_seed_one_plan(ready, push):
-    scene = load_manifest("push-400").scenes[0]
+    scene = load_manifest("push-400").starts[0]
     one, again, other = (plan(ready, push, scene, seed) for seed in (3, 3, 4))
     assert torch.equal(one.subgoals, again.subgoals)
     assert torch.equal(one.history, again.history)
@@ -87,41 +91,38 @@ def test_one_seed_one_plan(ready, push):
 
 @pytest.mark.slow
 def test_frozen_episodes_end_at_the_goal(ready, push):
-    controller = SimulatorController(simulator_servo(push), push)
+    actor = Actor(true_servo(push), keyin_subgoals(ready.planner), make_goal(ready.goal))
     outcomes = [
-        run_episode(
-            push,
-            scene,
-            keyin_subgoals(ready.planner),
-            controller,
-            PUCK_SEGMENTER,
-            EpisodeConfig(),
-            index,
-        )
-        for index, scene in enumerate(load_manifest("push-400").scenes[:10])
+        run_episode(push, scene, actor, own_seeds(index))
+        for index, scene in enumerate(load_manifest("push-400").starts[:10])
     ]
     # The card says nearly all of 400; eight of ten leaves room for a small sample.
-    assert sum(outcome.distance < SUCCESS for outcome in outcomes) >= 8
+    assert sum(outcome.measures[-1]["distance"] < SUCCESS for outcome in outcomes) >= 8
 
 
 @pytest.mark.slow
 def test_same_request_same_plan_after_a_restart(push):
-    picture, info = push.reset(options={"scene": load_manifest("push-400").scenes[1]})
+    picture, goal = push.begin(load_manifest("push-400").starts[1])
     digests = []
     for _ in range(2):
         with running_server("keyin-push", threads=1) as url, Client(url) as client:
-            replies = [client.plan(picture, info["goal"], seed=seed) for seed in (5, 5, 6)]
+            replies = [client.plan(picture, goal, seed=seed) for seed in (5, 5, 6)]
             digests += [reply.response.digest for reply in replies]
     assert digests[0] == digests[1] == digests[3] == digests[4]
     assert digests[2] == digests[5] != digests[0]
 
 
 def test_every_rendered_puck_counts_as_one_whole_puck(push):
-    demonstrations = [draw_demonstration(push, seed=1, index=index) for index in range(4)]
-    frames = to_tensor(render_sequences(push, demonstrations).frames.reshape(-1, 64, 64, 3))
-    assert PUCK_SEGMENTER.whole(frames).all()
+    demonstrations = [draw_demonstration(push.env, seed=1, index=index) for index in range(4)]
+    frames = to_tensor(render_sequences(push.env, demonstrations).frames.reshape(-1, 64, 64, 3))
+    assert PUCK.whole(frames).all()
 
 
 def test_training_looks_for_the_puck_of_the_environment():
     thing = PRESETS["keyin-push"][1].object
-    assert (thing.color, thing.tolerance) == (PUCK_SEGMENTER.color, PUCK_SEGMENTER.tolerance)
+    assert (thing.color, thing.tolerance) == (PUCK.color, PUCK.tolerance)
+
+
+def test_planners_are_asked_for_the_puck(ready):
+    assert ready.goal == PUCK_GOAL and ready.segmenter == PUCK
+    assert load_keyin("keyin-brownian").config.goal is None

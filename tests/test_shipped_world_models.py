@@ -9,12 +9,14 @@ from envs.dmc.recordings import draw_sequences
 from envs.push.env import PushEnv
 from envs.push.play import draw_sequences as draw_play
 from envs.videos.agents import draw_sequences as draw_agents
+from planner.control import control_by_place, control_by_reward, moves_object
 from planner.evaluate import Push, evaluate
 from planner.loading import available_world_models, load_world_model
-from planner.suite_learned import reward_controller
+from planner.low_levels import Request
 from world_models.checkpoint import read_model
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.segmenter import PUCK_GOAL
 from world_models.shipped import PRETRAINED
 from world_models.struct_vrnn.presets import DMC_TASKS
 
@@ -114,10 +116,18 @@ def test_every_domain_has_a_model_that_acts(name, tasks):
     ready = load_world_model(f"struct-vrnn-{name}")
     assert tuple(sorted(ready.heads)) == tasks
     for task in tasks:
-        controller = reward_controller(ready.name, task)
+        low_level = control_by_reward(ready, task)
         seen = Context(torch.zeros(1, 1, 3, 64, 64), torch.zeros(1, 0, ready.heads[task].head.config.actions))
-        step = controller.act(seen, seen.frames[:, 0], None, torch.Generator().manual_seed(0))
+        step = low_level.act(Request(seen, seen.frames[:, 0], None, torch.Generator().manual_seed(0)))
         assert step.cost.isfinite().all() and step.action.abs().max() <= 1
+
+
+def test_the_model_of_pushing_is_asked_for_the_puck():
+    movers = {name for name in available_world_models() if moves_object(load_world_model(name))}
+    assert movers == {"struct-vrnn-push"}
+    ready = load_world_model("struct-vrnn-push")
+    assert ready.world.config.goal == PUCK_GOAL
+    assert control_by_place(ready).model.decision_dim == 2
 
 
 @pytest.mark.slow
@@ -125,6 +135,6 @@ def test_the_puck_is_delivered_from_pictures_alone(tmp_path):
     run = Push(
         planners="keyin", servo="learned", compare=False, episodes=4, workers=2, out=tmp_path / "r.json"
     )
-    (row,) = evaluate(run)["rows"]
+    (row,) = evaluate(run)[0]["rows"]
     assert row["success_rate"] == 1.0
     assert row["simulator_steps_mean"] == 0

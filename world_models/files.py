@@ -2,9 +2,12 @@
 
 import ctypes
 import errno
+import json
 import os
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,3 +51,13 @@ def save_array(path: Path, array: np.ndarray) -> None:
     buffer = BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_bytes(path, buffer.getvalue())
+
+
+def write_results(path: Path, made_by: str, content: Mapping[str, Any], table: str) -> dict[str, Any]:
+    """Write a measurement as JSON, whole: who made it, its content, and how it reads (a Markdown table).
+
+    Answers what was written. ``made_by`` is the command, as in ``python -m <made_by>``.
+    """
+    result = {"made_by": made_by, **content, "table": table}
+    write_bytes(path, (json.dumps(result, indent=2) + "\n").encode())
+    return result

@@ -1,7 +1,7 @@
 """Where a thing of known colour is in a picture: the domain knowledge of KeyIn's planner (section 10)."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -99,3 +99,31 @@ class ColorSegmenter(BaseModel):
         """Whether each frame shows exactly one whole object, by its mass and radius."""
         blob = self.blob(frames)
         return (blob.mass >= self.min_mass) & (blob.mass <= self.max_mass) & (blob.radius <= self.max_radius)
+
+
+class ObjectGoal(BaseModel):
+    """What a model can be asked for: an object is to be where the goal picture shows it.
+
+    The segmenter's limits also say which pictures are plausible: those of exactly one whole object.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["object"] = "object"
+    segmenter: ColorSegmenter
+    """Finds the object in pictures."""
+    body: str
+    """Its name among the bodies of models that track some."""
+    effector: str
+    """The body that moves it."""
+
+
+PUCK_GOAL = ObjectGoal(
+    segmenter=ColorSegmenter(
+        color=(0.93, 0.14, 0.87), tolerance=0.4, min_mass=10, max_mass=40, max_radius=2.9
+    ),
+    body="puck",
+    effector="finger",
+)
+"""The puck of the pushing task as its camera sees it. The limits hold for every picture that is rendered
+there, half-hidden pucks included."""

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom; later ones are hardly smaller."""
@@ -16,3 +18,26 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, float | None]:
         return float(values[0]), None
     quantile = T_95[min(count - 1, len(T_95)) - 1]
     return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / math.sqrt(count)
+
+
+def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval of a rate (95 % by default); unlike the normal one it is right near 0 and 1."""
+    if trials == 0:
+        return (0.0, 1.0)
+    rate = successes / trials
+    centre = rate + z * z / (2 * trials)
+    half = z * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    # At 0 and 1 the interval touches the bound exactly; rounding must not push it a hair beside it.
+    return (max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
+
+
+RESAMPLES = 10_000
+
+
+def bootstrap_interval(values: NDArray[np.float64], coverage: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13), without chance."""
+    draws = np.random.default_rng(0).choice(values, (RESAMPLES, len(values)))
+    tail = (1 - coverage) / 2
+    low, high = np.quantile(draws.mean(axis=1), [tail, 1 - tail])
+    return float(low), float(high)

@@ -21,12 +21,13 @@ from envs.push.scene import (
 )
 from envs.push.tasks import find_task
 from envs.rendering import Renderer
+from world_models.segmenter import PUCK_GOAL
 
 CAMERA = "table"
 SUCCESS = 0.30
 """Shortest-path distance (table units) below which the puck counts as delivered."""
 STRICT_SUCCESS = 0.15
-PUCK_PIXELS: Colour = (0.93, 0.14, 0.87)
+PUCK_PIXELS: Colour = PUCK_GOAL.segmenter.color
 """The default puck as the camera sees it (its colour under the scene's light), RGB in [0, 1]."""
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 

@@ -12,28 +12,26 @@ from envs.push.env import PushEnv
 from envs.push.ids import PUSH_IDS
 from envs.push.scene import Scene
 from envs.push.tasks import find_task
+from envs.world import Episodes, canonical
 
-MANIFESTS = Path(__file__).parents[1] / "manifests"
+FOLDER = Path(__file__).parents[1] / "manifests"
 DEMONSTRATION_DRAWS = 200
 """Attempts of the demonstrator at one evaluation task before it counts as not demonstrated."""
 
 
 @dataclass(frozen=True)
-class Episodes:
-    """Evaluation tasks in order; ``fingerprint`` is the SHA-256 of their canonical JSON."""
+class Scenes(Episodes[Scene]):
+    """Scenes of one task; the fingerprint is the SHA-256 of their canonical JSON."""
 
-    name: str
     task: str
-    seed: int
-    scenes: tuple[Scene, ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex digest that identifies the tasks exactly."""
-        return hashlib.sha256(_canonical([scene.to_json() for scene in self.scenes])).hexdigest()
 
 
-def draw_episodes(seed: int, count: int, task: str = "push") -> Episodes:
+def _episodes(name: str, seed: int, scenes: tuple[Scene, ...], task: str) -> Scenes:
+    content = canonical([scene.to_json() for scene in scenes])
+    return Scenes(name, seed, hashlib.sha256(content).hexdigest(), scenes, task)
+
+
+def draw_episodes(seed: int, count: int, task: str = "push") -> Scenes:
     """Scenes straight from the task's distribution, independent of every training seed.
 
     Raises:
@@ -43,31 +41,31 @@ def draw_episodes(seed: int, count: int, task: str = "push") -> Episodes:
     # The extra words keep these streams apart from those of the demonstrations, which use [seed, index].
     scenes = (draw(np.random.default_rng([seed, index, 0xE7A1])) for index in range(count))
     name = f"fresh-{seed}" if task == "push" else f"{task}-fresh-{seed}"
-    return Episodes(name=name, task=task, seed=seed, scenes=tuple(scenes))
+    return _episodes(name, seed, tuple(scenes), task)
 
 
-def load_manifest(name: str) -> Episodes:
+def load_manifest(name: str) -> Scenes:
     """The frozen manifest ``envs/manifests/<name>.json``.
 
     Raises:
         ValueError: there is no such manifest, or its contents do not match its fingerprint.
     """
-    path = MANIFESTS / f"{name}.json"
+    path = FOLDER / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in MANIFESTS.glob("push*.json"))) or "none"
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("push*.json"))) or "none"
         raise ValueError(f"no manifest {name!r}; there are: {known}")
     content = json.loads(path.read_text())
     scenes = tuple(Scene.from_json(values) for values in content["scenes"])
     task = next(task for task, env_id in PUSH_IDS.items() if env_id == content["environment"])
-    episodes = Episodes(name=name, task=task, seed=content["seed"], scenes=scenes)
+    episodes = _episodes(name, content["seed"], scenes, task)
     if episodes.fingerprint != content["fingerprint"]:
         raise ValueError(f"{path.name} was altered: its scenes do not match its fingerprint")
     return episodes
 
 
-def manifest_json(episodes: Episodes) -> str:
+def manifest_json(episodes: Scenes) -> str:
     """The text of a manifest file."""
-    scenes = [scene.to_json() for scene in episodes.scenes]
+    scenes = [scene.to_json() for scene in episodes.starts]
     content = {
         "environment": PUSH_IDS[episodes.task],
         "seed": episodes.seed,
@@ -82,7 +80,3 @@ def find_demonstration(env: PushEnv, scene: Scene) -> Demonstration | None:
     rng = np.random.default_rng(list(bytes.fromhex(scene.digest)[:16]))
     attempts = (demonstrate(env, scene, rng) for _ in range(DEMONSTRATION_DRAWS))
     return next((attempt for attempt in attempts if attempt is not None), None)
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -14,3 +14,11 @@ PUSH_IDS = {
     "push-tight": "waymark/PushTight-v0",
 }
 """Environment ids by task; :mod:`envs.push.tasks` says what the tasks are."""
+
+MANIFESTS = {
+    "push": "push-400",
+    "push-long": "push-long-200",
+    "push-two-walls": "push-two-walls-200",
+    "push-tight": "push-tight-200",
+}
+"""The frozen episodes of each task."""

@@ -46,11 +46,18 @@ def strip(frames: Sequence[Picture], path: Path) -> None:
     Image.fromarray(np.concatenate(parts, axis=1)).save(path)
 
 
-def film(outcome: Outcome, goal: Picture, path: Path) -> None:
-    """Write an episode as MP4: beside every frame the plan in force, what is pursued from there on framed."""
+def film(outcome: Outcome, goal: Picture | None, path: Path, fps: int = 10) -> None:
+    """Write an episode as MP4: beside every frame the plan in force, what is pursued from there on framed.
+
+    Where there was nothing to plan, ``goal`` stands beside. With a plan goes a PNG of the first one.
+    """
+    beside = Strip([], None) if goal is None else Strip([goal], 0)
     strips = [Strip(outcome.strips[plan], place) for plan, place in outcome.pursued]
-    strips.append(strips[-1] if strips else Strip([goal]))
-    video(outcome.frames, strips, path)
+    strips += [strips[-1] if strips else beside] * (len(outcome.frames) - len(strips))
+    if outcome.strips:
+        strip([outcome.frames[0], *outcome.strips[0]], path.with_suffix(".png"))
+    # Last: an episode with a film is not run again.
+    video(outcome.frames, strips, path, fps)
 
 
 def video(frames: Sequence[Picture], strips: Sequence[Strip], path: Path, fps: int = 10) -> None:

@@ -1,95 +1,113 @@
-"""From episode outcomes to the rows of a results table."""
+"""From episode outcomes to the rows of a results table, for every world."""
 
-from collections.abc import Mapping, Sequence
-from math import sqrt
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from envs.push.env import STRICT_SUCCESS, SUCCESS
+from envs.world import Column, Record
+
+Records = Sequence[Record]
+ByArm = Mapping[str, Records]
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval of a rate (95 % by default); unlike the normal one it is right near 0 and 1."""
-    if trials == 0:
-        return (0.0, 1.0)
-    rate = successes / trials
-    centre = rate + z * z / (2 * trials)
-    half = z * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    # At 0 and 1 the interval touches the bound exactly; rounding must not push it a hair beside it.
-    return (max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
+def _mean(key: str, value: Callable[[Record], float]) -> Callable[[Records, ByArm], Record]:
+    return lambda records, _: {key: float(np.mean([value(record) for record in records]))}
 
 
-def summarise(planner: str, servo: str, episodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One table row from the JSON records of a planner's episodes; distances in table units.
+def _median_seconds(key: str, field: str) -> Callable[[Records, ByArm], Record]:
+    def figures(records: Records, _: ByArm) -> Record:
+        seconds = [value for record in records for value in record[field]]
+        return {key: float(np.median(seconds)) if seconds else 0.0}
 
-    ``goals_unseen`` counts goal pictures without an object, for which nothing was planned or done.
-    """
-    distances = np.array([episode["distance"] for episode in episodes])
-    successes = int((distances < SUCCESS).sum())
-    plans = [seconds for episode in episodes for seconds in episode["plan_seconds"]]
-    steps = [seconds for episode in episodes for seconds in episode["step_seconds"]]
+    return figures
+
+
+def _whole(records: Records, _: ByArm) -> Record:
+    """How many of the planned pictures are plausible; None for planners that plan nothing."""
+    planned = sum(record["planned"] for record in records)
+    whole = sum(record["planned_whole"] for record in records)
     return {
-        "planner": planner,
-        "servo": servo,
-        "episodes": len(episodes),
-        "success_rate": successes / len(episodes),
-        "success_ci95": list(wilson_interval(successes, len(episodes))),
-        "strict_rate": float((distances < STRICT_SUCCESS).mean()),
-        "position_error_mean": float(distances.mean()),
-        "position_error_std": float(distances.std()),
-        "initial_error_mean": float(np.mean([episode["initial_distance"] for episode in episodes])),
-        "steps_mean": float(np.mean([episode["steps"] for episode in episodes])),
-        "keyframes": episodes[0]["keyframes"],
-        "planned_whole_rate": _share(episodes, "planned_whole", "planned"),
-        "plans_through_wall": _through_wall(episodes),
-        "model_steps_mean": float(np.mean([episode["model_steps"] for episode in episodes])),
-        "simulator_steps_mean": float(np.mean([episode["simulator_steps"] for episode in episodes])),
-        "goals_unseen": sum(not episode["plan_seconds"] for episode in episodes),
-        "seconds_per_plan_p50": float(np.median(plans)) if plans else 0.0,
-        "seconds_per_step_p50": float(np.median(steps)) if steps else 0.0,
+        "keyframes": records[0]["keyframes"],
+        "planned_whole_rate": whole / planned if planned else None,
     }
 
 
-def _share(episodes: Sequence[dict[str, Any]], part: str, whole: str) -> float | None:
-    """Sum of one count over the sum of another; None where there is nothing to count."""
-    total = sum(episode[whole] for episode in episodes)
-    return sum(episode[part] for episode in episodes) / total if total else None
+def _plan_seconds(records: Records, by_arm: ByArm) -> Record:
+    """``goals_unseen`` counts goal pictures that show nothing of what is wanted: nothing was planned or
+    done.
+    """
+    unseen = sum(not record["plan_seconds"] for record in records)
+    return {"goals_unseen": unseen} | _median_seconds("seconds_per_plan_p50", "plan_seconds")(records, by_arm)
 
 
-def _through_wall(episodes: Sequence[dict[str, Any]]) -> int | None:
-    """How many plans cut through a wall; None for planners that plan nothing."""
-    if not any(episode["planned"] for episode in episodes):
-        return None
-    return sum(episode["plan_crosses_wall"] for episode in episodes)
+def _share(row: Mapping[str, Any]) -> str:
+    share = row["planned_whole_rate"]
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def count_or_dash(row: Mapping[str, Any], name: str) -> str:
-    """A figure of a row as a whole number, a dash if the row does not have it."""
+    """A figure of a row as a whole number; a dash if the row, of older results, does not have it."""
     return f"{row[name]:,.0f}" if name in row else "-"
 
 
-def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table; a dash stands for model steps that older results do not hold."""
-    lines = [
-        "| planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 | position error, mean ± sd "
-        "| whole keyframes | plans through wall | steps | model steps | simulated steps "
-        "| s / plan | s / step |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+def _count(title: str, key: str, value: Callable[[Record], float]) -> Column:
+    return Column(title, _mean(key, value), lambda row: count_or_dash(row, key))
+
+
+def _seconds(title: str, key: str, figures: Callable[[Records, ByArm], Record]) -> Column:
+    return Column(title, figures, lambda row: f"{row[key]:.3f}")
+
+
+COLUMNS: Mapping[str, Column] = MappingProxyType(
+    {
+        "whole": Column("whole keyframes", _whole, _share),
+        "steps": Column(
+            "steps", _mean("steps_mean", lambda r: r["steps"]), lambda row: f"{row['steps_mean']:.1f}"
+        ),
+        "model_steps": _count("model steps", "model_steps_mean", lambda r: r["model_steps"]),
+        "simulator_steps": _count("simulated steps", "simulator_steps_mean", lambda r: r["simulator_steps"]),
+        "imagined": _count(
+            "imagined steps", "model_steps_mean", lambda r: r["model_steps"] + r["simulator_steps"]
+        ),
+        "plan_seconds": _seconds("s / plan", "seconds_per_plan_p50", _plan_seconds),
+        "step_seconds": _seconds(
+            "s / step", "seconds_per_step_p50", _median_seconds("seconds_per_step_p50", "step_seconds")
+        ),
+        "decision_seconds": _seconds(
+            "s / decision",
+            "seconds_per_decision_p50",
+            _median_seconds("seconds_per_decision_p50", "decision_seconds"),
+        ),
+    }
+)
+"""Figures of the closed loop that a world can have among its columns."""
+
+
+def find_columns(columns: Sequence[Column | str]) -> list[Column]:
+    """A world's columns, those of the closed loop looked up by their names."""
+    return [COLUMNS[column] if isinstance(column, str) else column for column in columns]
+
+
+def summarise(
+    labels: Mapping[str, str], records: Records, columns: Sequence[Column | str], by_arm: ByArm
+) -> dict[str, Any]:
+    """One row from the JSON records of its episodes; ``by_arm`` has all that ran the same episodes."""
+    row: dict[str, Any] = {**labels, "episodes": len(records)}
+    for column in find_columns(columns):
+        row |= column.figures(records, by_arm)
+    return row
+
+
+def markdown_table(
+    rows: Sequence[Mapping[str, Any]], labels: Sequence[str], columns: Sequence[Column | str]
+) -> str:
+    """The rows as a Markdown table."""
+    shown = find_columns(columns)
+    titles = [*labels, "n", *(column.title for column in shown)]
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for row in rows:
-        low, high = row["success_ci95"]
-        share = row["planned_whole_rate"]
-        whole = "-" if share is None else f"{100 * share:.1f} %"
-        through = "-" if row["plans_through_wall"] is None else row["plans_through_wall"]
-        lines.append(
-            f"| {row['planner']} | {row['servo']} | {row['episodes']} "
-            f"| {100 * row['success_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}) "
-            f"| {100 * row['strict_rate']:.1f} % "
-            f"| {row['position_error_mean']:.3f} ± {row['position_error_std']:.3f} "
-            f"| {whole} | {through} | {row['steps_mean']:.1f} "
-            f"| {count_or_dash(row, 'model_steps_mean')} | {row['simulator_steps_mean']:,.0f} "
-            f"| {row['seconds_per_plan_p50']:.3f} | {row['seconds_per_step_p50']:.3f} |"
-        )
+        cells = [*(row[label] for label in labels), row["episodes"], *(column.text(row) for column in shown)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)

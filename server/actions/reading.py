@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from planner.control import horizon_of
 from planner.loaded import ReadyWorldModel
 from planner.search.servo import ServoConfig
-from planner.suite_learned import horizon_of
 from server.actions.schemas import ActionRequest
 from server.actions.task import SEARCHES, ActionTask
 from server.engine.task import Picture, TooMuchWork, drawn

@@ -9,11 +9,19 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.learned import KeypointModel, LearnedController
+from planner.control import (
+    DMC_SERVO,
+    PLACE_MEMORY,
+    REWARD_MEMORY,
+    control_by_goal,
+    control_by_place,
+    control_by_reward,
+    moves_object,
+)
+from planner.dynamics import KeypointModel
 from planner.loaded import ReadyWorldModel
-from planner.loading import PUCK_SEGMENTER, PUSH_MEMORY, push_controller, pushes
+from planner.low_levels import LearnedServo
 from planner.search.servo import ServoConfig
-from planner.suite_learned import MEMORY, SUITE_SERVO, control_by_goal, control_by_reward
 from server.actions.schemas import Objective
 from server.engine.task import Picture, Work, go_on
 from server.plans.task import NoObject, Point, square_picture
@@ -22,9 +30,9 @@ from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.dynamics import Belief
 
-SEARCHES: dict[Objective, ServoConfig] = {"push": ServoConfig(), "reward": SUITE_SERVO, "goal": SUITE_SERVO}
+SEARCHES: dict[Objective, ServoConfig] = {"push": ServoConfig(), "reward": DMC_SERVO, "goal": DMC_SERVO}
 """How requests search that do not say."""
-MEMORIES: dict[Objective, int] = {"push": PUSH_MEMORY, "reward": MEMORY, "goal": MEMORY}
+MEMORIES: dict[Objective, int] = {"push": PLACE_MEMORY, "reward": REWARD_MEMORY, "goal": REWARD_MEMORY}
 """Frames that are looked at, the last ones."""
 
 
@@ -72,7 +80,7 @@ class ActionTask(WorldTask):
         subgoal = torch.zeros_like(frames[:1])
         if self.subgoal is not None:
             subgoal = to_tensor(self.subgoal, device)[None]
-        position = _find_puck(subgoal) if self.objective == "push" else None
+        position = self._find_object(subgoal) if self.objective == "push" else None
         controller = self._controller()
         state = controller.look(Context(frames[None], past[None]))
         warm_start = None if self.warm_start is None else torch.from_numpy(self.warm_start).to(device)[None]
@@ -92,9 +100,19 @@ class ActionTask(WorldTask):
             pictures=pictures,
         )
 
-    def _controller(self) -> LearnedController:
+    def _find_object(self, subgoal: Float[Tensor, "1 C H W"]) -> Point:
+        """Where the subgoal shows what is to be moved. Raises NoObject."""
+        goal = self.model.world.config.goal
+        assert goal is not None, "only models with a goal are asked to push"
+        blob = goal.segmenter.blob(subgoal)
+        x, y = blob.centre[0].tolist()
+        if math.isnan(x):
+            raise NoObject("the subgoal", int(blob.mass[0]), goal.segmenter.min_mass)
+        return x, y
+
+    def _controller(self) -> LearnedServo:
         if self.task is None:
-            return push_controller(self.model, self.config)
+            return control_by_place(self.model, self.config)
         control = control_by_reward if self.objective == "reward" else control_by_goal
         return control(self.model, self.task, self.config)
 
@@ -111,7 +129,7 @@ class ActionTask(WorldTask):
 
 def objectives(model: ReadyWorldModel) -> list[Objective]:
     """What the model can be asked to act for."""
-    found: list[Objective] = ["push"] if pushes(model) else []
+    found: list[Objective] = ["push"] if moves_object(model) else []
     return [*found, "reward", "goal"] if model.heads else found
 
 
@@ -122,19 +140,11 @@ def example_action(model: ReadyWorldModel) -> ActionTask:
     if objective != "push":
         task, ready = next(iter(model.heads.items()))
         width = ready.head.config.actions
-    frame = square_picture(model.image_size, PUCK_SEGMENTER)
+    goal, size = model.world.config.goal, model.image_size
+    frame = np.zeros((size, size, 3), np.uint8) if goal is None else square_picture(size, goal.segmenter)
     seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
     subgoal = frame if objective == "push" else None
     return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render=True)
-
-
-def _find_puck(subgoal: Float[Tensor, "1 C H W"]) -> Point:
-    """Where the subgoal shows the puck. Raises NoObject."""
-    blob = PUCK_SEGMENTER.blob(subgoal)
-    x, y = blob.centre[0].tolist()
-    if math.isnan(x):
-        raise NoObject("the subgoal", int(blob.mass[0]), PUCK_SEGMENTER.min_mass)
-    return x, y
 
 
 def _numbers(values: Tensor) -> np.ndarray:

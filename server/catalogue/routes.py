@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
+from planner.control import horizon_of
 from planner.loaded import Ready, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
-from planner.suite_learned import horizon_of
 from server.actions import routes as action_routes
 from server.actions import schemas as action_schemas
 from server.actions.reading import MAX_IMAGINED

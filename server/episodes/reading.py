@@ -5,14 +5,14 @@ from typing import Any
 from planner.loaded import ReadyPlanner
 from server.engine.task import Picture, drawn
 from server.environments import IMAGE_SIZE, KINDS, kind_of, most_steps
-from server.episodes.schemas import DEFAULT_SUITE_STEPS, EpisodeRequest
-from server.episodes.task import PlanInForce, PushEpisodeTask, SuiteEpisodeTask
+from server.episodes.schemas import DEFAULT_REWARD_STEPS, EpisodeRequest
+from server.episodes.task import PlanInForce, PushEpisodeTask, RewardEpisodeTask
 from server.http.bodies import decode_text
 from server.models.service import ModelService
 from server.plans.store import PlanStore
 from server.predictions.reading import invalid
 
-EpisodeTask = PushEpisodeTask | SuiteEpisodeTask
+EpisodeTask = PushEpisodeTask | RewardEpisodeTask
 
 
 def episode_task(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> EpisodeTask:
@@ -24,7 +24,7 @@ def episode_task(request: EpisodeRequest, service: ModelService, plans: PlanStor
     most = most_steps(request.environment)
     if request.steps is not None and request.steps > most:
         raise invalid("steps", f"An episode of this environment has at most {most} steps.")
-    return _push(request, service, plans, most) if kind == "push" else _suite(request, service, most)
+    return _push(request, service, plans, most) if kind == "push" else _rewarded(request, service, most)
 
 
 def example_episode(service: ModelService) -> dict[str, Any] | None:
@@ -83,17 +83,17 @@ def _plan(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> P
     return PlanInForce(request.plan, subgoals)
 
 
-def _suite(request: EpisodeRequest, service: ModelService, most: int) -> SuiteEpisodeTask:
+def _rewarded(request: EpisodeRequest, service: ModelService, most: int) -> RewardEpisodeTask:
     for name in ("start", "goal", "plan", "planner", "servo"):
         if getattr(request, name) is not None:
             raise invalid(name, "This is for pushing; tasks of DM Control start from a seed and seek reward.")
     able = [model for model in service.reward_models if request.environment in model.heads]
     model = service.choose(request.model, [model for model in able if model.image_size == IMAGE_SIZE])
-    return SuiteEpisodeTask(
+    return RewardEpisodeTask(
         service.worlds,
         request.environment,
         drawn(request.seed),
         model,
         drawn(request.episode_seed),
-        min(most, DEFAULT_SUITE_STEPS) if request.steps is None else request.steps,
+        min(most, DEFAULT_REWARD_STEPS) if request.steps is None else request.steps,
     )

@@ -9,15 +9,14 @@ from starlette.responses import Response
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Moment
-from planner.suite_episode import SuiteMoment
 from server.episodes import schemas
 from server.episodes.reading import episode_task
 from server.episodes.task import (
     PlanInForce,
     PushEpisodeTask,
     PushOutcome,
-    SuiteEpisodeOutcome,
-    SuiteEpisodeTask,
+    RewardEpisodeTask,
+    RewardOutcome,
 )
 from server.http.bodies import to_base64
 from server.http.exchange import Exchanging, model_ref
@@ -39,7 +38,7 @@ async def run_episode(exchange: Exchanging) -> Response:
     request = await exchange.read(schemas.EpisodeRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
     task = await asyncio.to_thread(episode_task, request, exchange.service, exchange.plans)
-    if isinstance(task, SuiteEpisodeTask):
+    if isinstance(task, RewardEpisodeTask):
         return await exchange.answer(
             task,
             deadline_ms,
@@ -60,30 +59,23 @@ async def run_episode(exchange: Exchanging) -> Response:
 def _events(told: Any) -> Iterator[tuple[str, Schema]]:
     """The steps; what is told of a plan that is made on the way is no part of the stream."""
     if isinstance(told, Moment):
-        yield "frame", _frame(told, subgoal=told.subgoal, distance=told.distance)
-    elif isinstance(told, SuiteMoment):
-        yield "frame", _frame(told, reward=told.reward)
+        yield "frame", _frame(told)
 
 
-def _frame(
-    moment: Moment | SuiteMoment,
-    *,
-    subgoal: int | None = None,
-    distance: float | None = None,
-    reward: float | None = None,
-) -> schemas.FrameEvent:
+def _frame(moment: Moment) -> schemas.FrameEvent:
     return schemas.FrameEvent(
         step=moment.step,
         image=to_base64(moment.picture),
-        subgoal=subgoal,
-        distance=distance,
-        reward=reward,
+        subgoal=moment.subgoal,
+        distance=moment.measures.get("distance"),
+        reward=moment.measures.get("reward") if moment.step else None,
         action=None if moment.action is None else moment.action.tolist(),
     )
 
 
 def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: PlanStore) -> schemas.EpisodeContent:
     driven = outcome.driven
+    distance = driven.measures[-1]["distance"]
     if isinstance(task.plan, PlanInForce):
         planner, plan = None, task.plan.id
     else:
@@ -102,10 +94,10 @@ def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: PlanStore) -> sc
         model=None if task.model is None else model_ref(task.model),
         steps=driven.steps,
         stop_reason=outcome.stop_reason,
-        success=driven.distance < SUCCESS,
-        strict_success=driven.distance < STRICT_SUCCESS,
-        distance=driven.distance,
-        initial_distance=driven.initial_distance,
+        success=distance < SUCCESS,
+        strict_success=distance < STRICT_SUCCESS,
+        distance=distance,
+        initial_distance=driven.measures[0]["distance"],
         frames=[to_base64(frame) for frame in driven.frames],
         actions=[action.tolist() for action in driven.actions],
         pursued=[place for _, place in driven.pursued],
@@ -113,7 +105,7 @@ def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: PlanStore) -> sc
     )
 
 
-def _controlled(task: SuiteEpisodeTask, outcome: SuiteEpisodeOutcome) -> schemas.EpisodeContent:
+def _controlled(task: RewardEpisodeTask, outcome: RewardOutcome) -> schemas.EpisodeContent:
     driven = outcome.driven
     return schemas.EpisodeContent(
         environment=task.environment,
@@ -125,7 +117,7 @@ def _controlled(task: SuiteEpisodeTask, outcome: SuiteEpisodeOutcome) -> schemas
         subgoals=[],
         servo="learned",
         model=model_ref(task.model),
-        steps=len(driven.rewards),
+        steps=driven.steps,
         stop_reason=outcome.stop_reason,
         success=None,
         strict_success=None,
@@ -134,5 +126,5 @@ def _controlled(task: SuiteEpisodeTask, outcome: SuiteEpisodeOutcome) -> schemas
         frames=[to_base64(frame) for frame in driven.frames],
         actions=[action.tolist() for action in driven.actions],
         pursued=[],
-        rewards=driven.rewards,
+        rewards=[measures["reward"] for measures in driven.measures[1:]],
     )

@@ -9,7 +9,7 @@ from server.scenes.schemas import Layout, WorldRequest
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 
 MAX_EPISODE_STEPS = 500
-DEFAULT_SUITE_STEPS = 100
+DEFAULT_REWARD_STEPS = 100
 
 EpisodeStop = Literal["goal", "steps", "deadline", "cancelled", "diverged"]
 

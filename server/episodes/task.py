@@ -4,19 +4,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
-from envs.push.env import PushEnv
 from envs.push.scene import Scene
 from envs.push.scene_from_pictures import scene_reading
-from planner.control import Controller
-from planner.episode import EpisodeConfig, Outcome, episode, search_seed
+from envs.push.world import PushWorld
+from planner.control import DMC_SERVO, control_by_place, control_by_reward, horizon_of
+from planner.episode import Actor, Outcome, episode, one_stream, own_seeds, search_seed
+from planner.goals import make_goal
 from planner.loaded import ReadyPlanner, ReadyWorldModel
-from planner.loading import PUCK_SEGMENTER, push_controller, simulator_servo
-from planner.subgoals import SimulatorController
-from planner.suite_episode import SuiteOutcome, suite_episode
-from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
+from planner.low_levels import true_servo
 from server.engine.task import Picture, Work, go_on
 from server.environments import UnreadableScene, Worlds
 from server.episodes.schemas import EpisodeStop
@@ -43,10 +40,10 @@ class PushOutcome:
 
 
 @dataclass(frozen=True)
-class SuiteEpisodeOutcome:
+class RewardOutcome:
     """An episode of a task of DM Control."""
 
-    driven: SuiteOutcome
+    driven: Outcome
     stop_reason: EpisodeStop
 
 
@@ -95,39 +92,31 @@ class PushEpisodeTask:
     def work(self, device: str) -> Work[PushOutcome]:
         """Drive; stopped, it answers what was done. Raises UnreadableScene, NoObject, Interrupted."""
         yield from go_on()
-        with self.worlds.push.borrow(self.environment) as env:
+        with self.worlds.push.borrow(self.environment) as world:
             yield from go_on()
-            scene = replace((yield from self._scene(env)), steps=self.steps)
+            scene = replace((yield from self._scene(world)), steps=self.steps)
             yield from go_on()
-            start, info = env.reset(options={"scene": scene})
+            start, goal = world.begin(scene)
             yield from go_on()
             made, subgoals = None, self.plan.subgoals if isinstance(self.plan, PlanInForce) else None
             if isinstance(self.plan, ReadyPlanner):
-                made = yield from self._make_plan(self.plan, start, info["goal"], device)
+                made = yield from self._make_plan(self.plan, start, goal, device)
                 subgoals = made[1].pictures
             assert subgoals is not None
             # True dynamics are computed on the CPU.
             place = "cpu" if self.model is None else device
             # The goal picture stands in the place of the last subgoal.
             ahead = to_tensor(subgoals[:-1], place)
-            driven = yield from episode(
-                env,
-                scene,
-                lambda now, goal, generator: ahead,
-                self._controller(env),
-                PUCK_SEGMENTER,
-                EpisodeConfig(),
-                self.episode_seed,
-                device=place,
-            )
-        stop = driven.interrupted or ("steps" if driven.steps == scene.steps else "goal")
-        return PushOutcome(driven, stop, scene, subgoals, made)
+            low_level = true_servo(world) if self.model is None else control_by_place(self.model)
+            actor = Actor(low_level, lambda *_: ahead, make_goal(world.goal), device=place)
+            driven = yield from episode(world, start, goal, scene.steps, actor, own_seeds(self.episode_seed))
+        return PushOutcome(driven, _stop(driven), scene, subgoals, made)
 
-    def _scene(self, env: PushEnv) -> Work[Scene]:
+    def _scene(self, world: PushWorld) -> Work[Scene]:
         if self.pictures is None:
-            env.reset(seed=self.seed)
-            return env.scene
-        reading = scene_reading(env, *self.pictures)
+            world.env.reset(seed=self.seed)
+            return world.env.scene
+        reading = scene_reading(world.env, *self.pictures)
         while True:
             try:
                 next(reading)
@@ -145,14 +134,9 @@ class PushEpisodeTask:
         task = plan_task(planner, start, goal, seed=seed, samples=None, iterations=None)
         return task, (yield from task.work(device))
 
-    def _controller(self, env: PushEnv) -> Controller:
-        if self.model is None:
-            return SimulatorController(simulator_servo(env), env)
-        return push_controller(self.model)
-
 
 @dataclass(frozen=True)
-class SuiteEpisodeTask:
+class RewardEpisodeTask:
     """Earn rewards in a task of DM Control."""
 
     worlds: Worlds
@@ -179,16 +163,20 @@ class SuiteEpisodeTask:
         """A step."""
         return 1 / self.steps
 
-    def work(self, device: str) -> Work[SuiteEpisodeOutcome]:
+    def work(self, device: str) -> Work[RewardOutcome]:
         """Act; stopped, it answers what was done. Raises Interrupted."""
         yield from go_on()
-        with self.worlds.dmc.borrow(self.environment) as env:
+        with self.worlds.dmc.borrow(self.environment) as world:
             yield from go_on()
-            env.reset(seed=self.seed)
+            picture, _ = world.env.reset(seed=self.seed)
             yield from go_on()
-            search = SUITE_SERVO.model_copy(update={"horizon": horizon_of(self.environment)})
-            controller = control_by_reward(self.model, self.environment, search)
-            generator = torch.Generator().manual_seed(self.episode_seed)
-            driven = yield from suite_episode(env, controller, None, self.steps, generator, device)
-        done = len(driven.rewards) == self.steps
-        return SuiteEpisodeOutcome(driven, driven.interrupted or ("steps" if done else "diverged"))
+            search = DMC_SERVO.model_copy(update={"horizon": horizon_of(self.environment)})
+            actor = Actor(control_by_reward(self.model, self.environment, search), device=device)
+            randomness = one_stream(self.episode_seed)
+            driven = yield from episode(world, picture, None, self.steps, actor, randomness)
+        return RewardOutcome(driven, _stop(driven))
+
+
+def _stop(driven: Outcome) -> EpisodeStop:
+    # A goal picture that shows nothing leaves nothing to do: the episode is over at once.
+    return "goal" if driven.stop == "unseen" else driven.stop

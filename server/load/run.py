@@ -31,7 +31,7 @@ from server.http.bodies import to_base64
 from server.load.client import LoadClient, Reply, closed_loop, open_loop, poisson, poll
 from server.load.report import Figures, bounds, markdown, overload, picture, throughput
 from server.local import running_server
-from world_models.files import write_bytes
+from world_models.files import write_results
 
 T = TypeVar("T")
 CLIENTS = (1, 2, 4, 8)
@@ -236,9 +236,9 @@ def run(load: Load, url: str) -> Figures:
     }
     result: Figures = {"machine": machine, "protocol": protocol, **figures}
     result["bounds"] = bounds(result)
-    write_bytes(load.out, (json.dumps(result, indent=2) + "\n").encode())
+    written = write_results(load.out, "server.load", result, markdown(result))
     picture(replies, health, load.deadline_ms / 1000, load.out.with_suffix(".png"))
-    return result
+    return written
 
 
 def main() -> None:
@@ -256,7 +256,7 @@ def main() -> None:
             result = run(load, url)
     except (ValueError, RuntimeError, ServerProblem, httpx2.HTTPError) as error:
         raise SystemExit(str(error)) from error
-    print(markdown(result))
+    print(result["table"])
     print(f"\nwritten: {load.out}, {load.out.with_suffix('.png')}")
     if broken := [name for name, row in result["bounds"].items() if not row["kept"]]:
         print(f"not kept: {'; '.join(broken)}", file=sys.stderr)

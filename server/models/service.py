@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from planner.control import moves_object
 from planner.loaded import Predictor, Ready, ReadyKalman, ReadyModel, ReadyPlanner, ReadyWorldModel
-from planner.loading import pushes
 from server.engine.engine import Engine
 from server.engine.jobs import Job, Listener
 from server.engine.monitor import Monitor
@@ -95,8 +95,8 @@ class ModelService:
 
     @property
     def pushing_models(self) -> list[ReadyWorldModel]:
-        """World models that know the puck and the finger that pushes it."""
-        return [model for model in self.world_models if pushes(model)]
+        """World models that can bring an object to where a picture shows it."""
+        return [model for model in self.world_models if moves_object(model)]
 
     def start(self) -> None:
         """Load all models, then warm them up in the background. Raises what loading raises."""

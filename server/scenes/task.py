@@ -44,10 +44,10 @@ class SceneTask:
     def work(self, device: str) -> Work[SceneOutcome]:
         """Draw it. Raises Interrupted."""
         yield from go_on()
-        with self.worlds.push.borrow(self.environment) as env:
+        with self.worlds.push.borrow(self.environment) as world:
             yield from go_on()
-            start, info = env.reset(seed=self.seed)
-            return SceneOutcome(env.scene, start, info["goal"])
+            start, info = world.env.reset(seed=self.seed)
+            return SceneOutcome(world.env.scene, start, info["goal"])
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class ClipTask:
         """Record it; a simulation that diverges ends the clip. Raises Interrupted."""
         yield from go_on()
         pool = self.worlds.push if KINDS[self.environment] == "push" else self.worlds.dmc
-        with pool.borrow(self.environment) as env:
-            return (yield from self._record(env))
+        with pool.borrow(self.environment) as world:
+            return (yield from self._record(world.env))
 
     def _record(self, env: PushEnv | DmcEnv) -> Work[ClipOutcome]:
         yield from go_on()

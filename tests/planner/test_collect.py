@@ -1,73 +1,19 @@
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-import torch
-from dm_control.rl.control import PhysicsError
+from counting import CountingWorld
 
-from envs.dmc.tasks import TASKS, DmcTask
 from planner import collect
 from planner.collect import Dmc
-from planner.search.servo import ServoStep
-from planner.suite_recording import cut, explore, random_policy, record_episode
 from world_models.data import DataError, read_attributes
-from world_models.interface import Context
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.sequences import open_tasks
-
-STEPS = 10
-
-
-class CountingEnv:
-    """Shows how many steps were taken and pays the action; the first starts may diverge."""
-
-    observation_size, action_size, image_size, bodies = 1, 1, 16, ("dot",)
-
-    def __init__(self, task="walker-walk", diverging=0):
-        self.task: DmcTask = dataclasses.replace(TASKS[task], action_repeat=1000 // STEPS)
-        self.diverging = diverging
-        self.steps = self.starts = 0
-
-    def start(self, seed):
-        self.starts += 1
-        self.steps = 0
-
-    def advance(self, action):
-        self.steps += 1
-        if self.starts <= self.diverging and self.steps == 3:
-            raise PhysicsError
-        return float(action[0]), self.steps == STEPS
-
-    def render(self):
-        return np.full((16, 16, 3), self.steps, np.uint8)
-
-    def state(self):
-        return np.array([self.steps, 1.0, 2.0])
-
-    def close(self):
-        pass
-
-
-class Echo:
-    """Answers the mean of the newest picture, in steps, and tells what it was shown."""
-
-    memory = 3
-
-    def __init__(self):
-        self.seen: list[Context] = []
-        self.warm_starts = []
-
-    def act(self, seen, subgoal, warm_start, generator):
-        self.seen.append(seen)
-        self.warm_starts.append(warm_start)
-        action = (255 / 100 * seen.frames[:, -1].mean())[None, None]
-        return ServoStep(action, action[None] + 1, action[0], action[None])
 
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr(collect, "DmcEnv", CountingEnv)
+    monkeypatch.setattr(collect, "DmcWorld", CountingWorld)
     monkeypatch.setattr(
         collect, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(workers)
     )
@@ -80,45 +26,6 @@ def run(folder, **settings):
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*/*.h5")}
-
-
-def test_rewards_belong_to_the_action_that_led_to_the_frame():
-    episode = record_episode(CountingEnv(), random_policy, seed=0, index=0)
-    assert episode.states[:, 0].tolist() == [*range(1, STEPS + 1)]
-    assert np.array_equal(episode.frames[:, 0, 0, 0], episode.states[:, 0])
-    assert np.array_equal(episode.rewards[1:], episode.actions[:, 0])
-    assert len(record_episode(CountingEnv(), random_policy, 0, 0, steps=4).frames) == 4
-
-
-def test_an_episode_depends_on_seed_and_index_and_is_drawn_again_if_it_diverges():
-    first, other, again = (record_episode(CountingEnv(), random_policy, 0, k) for k in (0, 1, 0))
-    assert np.array_equal(first.actions, again.actions) and (first.actions != other.actions).any()
-    late = record_episode(CountingEnv(diverging=2), random_policy, 0, 0)
-    assert len(late.frames) == STEPS and (late.actions != first.actions).any()
-    with pytest.raises(ValueError, match="episode 7 of seed 0 diverged 10 times; choose another --seed"):
-        record_episode(CountingEnv(diverging=99), random_policy, 0, 7)
-
-
-@pytest.mark.parametrize(("frames", "starts"), [(5, [1, 6]), (4, [1, 5, 7]), (10, [1])])
-def test_no_frame_of_an_episode_is_lost(frames, starts):
-    parts = cut(record_episode(CountingEnv(), random_policy, 0, 0), frames)
-    assert [part.states[0, 0] for part in parts] == starts
-    for part in parts:
-        assert np.array_equal(np.diff(part.states[:, 0]), np.ones(frames - 1))
-        assert np.array_equal(part.rewards[1:], part.actions[:, 0])
-
-
-def test_the_controller_sees_the_last_pictures_and_what_was_really_done():
-    controller = Echo()
-    noise = np.array([[0.0], [0.25], [9.0], [-9.0], [0.0]], np.float32)
-    act = explore(controller, noise, torch.Generator())
-    done = [float(act(np.full((8, 8, 3), step, np.uint8))[0]) for step in range(5)]
-    assert done == pytest.approx([0.0, 0.26, 1.0, -1.0, 0.04], abs=1e-6)
-    last = controller.seen[-1]
-    assert (255 * last.frames[0, :, 0, 0, 0]).round().tolist() == [2, 3, 4]
-    assert last.actions.flatten().tolist() == done[2:4]
-    assert controller.seen[0].actions.shape == (1, 0, 1)
-    assert controller.warm_starts[0] is None and float(controller.warm_starts[4]) == pytest.approx(1.03)
 
 
 def test_interrupted_runs_and_any_number_of_workers_give_the_same_bytes(in_process, tmp_path):

@@ -4,66 +4,67 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push.env import PushEnv
 from envs.push.scene import Scene, Variation, Wall, path_length
-from planner.episode import EpisodeConfig, Moment, episode, run_episode, search_seed
-from planner.learned import PlaceController, PlaceModel
-from planner.loading import PUCK_SEGMENTER, simulator_servo
+from envs.push.world import PushWorld
+from planner.control import PlaceServo
+from planner.dynamics import PlaceModel
+from planner.episode import Actor, EpisodeConfig, Moment, episode, own_seeds, run_episode, search_seed
+from planner.goals import action_cost, make_goal
+from planner.low_levels import LowLevel, RandomActions, clipped_normal, true_servo
 from planner.search.cem import CemConfig
-from planner.search.costs import ObjectDistance
 from planner.search.rollout import Interrupted, RollOut
 from planner.search.servo import Servo, ServoConfig, ServoStep
-from planner.subgoals import RandomController, SimulatorController, no_subgoals, oracle_subgoals
+from planner.subgoals import no_subgoals
 from world_models.frames import to_bytes, to_tensor
+from world_models.segmenter import PUCK_GOAL
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 
+PUCK = PUCK_GOAL.segmenter
 OPEN_TABLE = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
 SMALL = ServoConfig(horizon=5, cem=CemConfig(candidates=40, iterations=2, elite_fraction=0.1, bound=1.0))
 
 
-@pytest.fixture(scope="module")
-def push():
-    env = PushEnv()
-    yield env
-    env.close()
+def picture_with_puck_at(world: PushWorld, scene: Scene, place: tuple[float, float]) -> torch.Tensor:
+    return to_tensor(world.begin(replace(scene, puck=place))[0])[None]
 
 
-def picture_with_puck_at(env: PushEnv, scene: Scene, place: tuple[float, float]) -> torch.Tensor:
-    moved = Scene(scene.walls, place, scene.goal, scene.finger)
-    return to_tensor(env.reset(options={"scene": moved})[0])[None]
-
-
-class Still:
-    """A controller that never moves and notes what it was asked for."""
+class Still(LowLevel):
+    """Never moves and notes what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[float, bool]] = []
 
-    def act(self, seen, subgoal, warm_start, generator):
-        self.asked.append((float(PUCK_SEGMENTER.blob(subgoal).centre[0, 0]), warm_start is None))
+    def acting(self, request):
+        yield from ()
+        self.asked.append((float(PUCK.blob(request.subgoal).centre[0, 0]), request.warm_start is None))
         return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1), torch.zeros(1, 3, 2))
 
 
-def run(env, subgoals, controller, config=None, scene=OPEN_TABLE, seed=0):
-    config = config or EpisodeConfig()
-    return run_episode(env, scene, subgoals, controller, PUCK_SEGMENTER, config, seed)
+def acting(world, subgoals, low_level, config=None):
+    return Actor(low_level, subgoals, make_goal(world.goal), config or EpisodeConfig())
+
+
+def run(world, subgoals, low_level, config=None, scene=OPEN_TABLE, seed=0):
+    return run_episode(world, scene, acting(world, subgoals, low_level, config), own_seeds(seed))
 
 
 def test_servo_on_true_dynamics_brings_the_puck_to_an_open_goal(push):
-    outcome = run(push, no_subgoals, SimulatorController(simulator_servo(push, SMALL), push))
-    assert outcome.initial_distance == pytest.approx(np.hypot(0.1, 0.6))
-    assert outcome.distance < 0.1
-    assert outcome.steps < 40
-    assert outcome.distance == pytest.approx(path_length(OPEN_TABLE, np.array(outcome.final_puck)))
+    outcome = run(push, no_subgoals, true_servo(push, SMALL))
+    first, last = outcome.measures[0], outcome.measures[-1]
+    assert first["distance"] == pytest.approx(np.hypot(0.1, 0.6))
+    assert last["distance"] < 0.1
+    assert outcome.steps < 40 and outcome.stop == "goal"
+    assert last["distance"] == pytest.approx(path_length(OPEN_TABLE, np.array(last["puck"])))
+    assert len(outcome.measures) == len(outcome.frames) == outcome.steps + 1
 
 
 def test_same_seed_same_episode(push):
-    servo = SimulatorController(simulator_servo(push, SMALL), push)
+    servo = true_servo(push, SMALL)
     scene = replace(OPEN_TABLE, steps=6)
     one, two, other = (run(push, no_subgoals, servo, scene=scene, seed=seed) for seed in (1, 1, 2))
-    assert one.final_puck == two.final_puck
-    assert one.final_puck != other.final_puck
+    assert one.measures == two.measures
+    assert one.measures[-1]["puck"] != other.measures[-1]["puck"]
 
 
 def test_every_search_has_a_seed_of_its_own_and_subgoals_have_8_bits(push):
@@ -75,11 +76,13 @@ def test_every_search_has_a_seed_of_its_own_and_subgoals_have_8_bits(push):
         return far
 
     class Noting(Still):
-        def act(self, seen, subgoal, warm_start, generator):
-            torch.rand(len(seeds), generator=generator)  # what one search draws is nothing to the next
-            seeds.append(("action", generator.initial_seed()))
-            shown.append(subgoal)
-            return super().act(seen, subgoal, warm_start, generator)
+        def acting(self, request):
+            torch.rand(
+                len(seeds), generator=request.generator
+            )  # what one search draws is nothing to the next
+            seeds.append(("action", request.generator.initial_seed()))
+            shown.append(request.subgoal)
+            return (yield from super().acting(request))
 
     config = EpisodeConfig(max_steps_per_subgoal=2, replan="missed")
     run(push, subgoals, Noting(), config, scene=replace(OPEN_TABLE, steps=4), seed=9)
@@ -102,7 +105,7 @@ def test_missed_subgoals_are_given_up_after_their_steps_but_the_goal_is_not(push
         scene=replace(OPEN_TABLE, steps=9),
     )
     columns = [round(x) for x, _ in still.asked]
-    assert outcome.steps == 9
+    assert outcome.steps == 9 and outcome.stop == "steps"
     assert len({*columns[:3]}) == len({*columns[3:6]}) == len({*columns[6:]}) == 1
     assert columns[0] < columns[6] < columns[3]  # left subgoal, right subgoal, goal in the middle
     assert [fresh for _, fresh in still.asked] == [True, False, False, True, False, False, True, False, False]
@@ -112,7 +115,7 @@ def test_reached_subgoals_are_skipped_at_once(push):
     here = picture_with_puck_at(push, OPEN_TABLE, (0.01, -0.3))
     still = Still()
     run(push, lambda *_: here, still, scene=replace(OPEN_TABLE, steps=1))
-    goal = PUCK_SEGMENTER.blob(picture_with_puck_at(push, OPEN_TABLE, OPEN_TABLE.goal)).centre[0, 0]
+    goal = PUCK.blob(picture_with_puck_at(push, OPEN_TABLE, OPEN_TABLE.goal)).centre[0, 0]
     assert still.asked[0][0] == pytest.approx(float(goal), abs=0.5)
 
 
@@ -127,7 +130,8 @@ def test_subgoals_without_a_puck_are_dropped(push):
 
 def test_episode_ends_when_the_picture_shows_the_puck_at_the_goal(push):
     done = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.1, 0.3), goal=(0.1, 0.3), finger=(0.0, -0.6))
-    assert run(push, no_subgoals, Still(), scene=done).steps == 0
+    outcome = run(push, no_subgoals, Still(), scene=done)
+    assert (outcome.steps, outcome.stop) == (0, "goal")
 
 
 def test_replanning_happens_when_a_subgoal_was_missed(push):
@@ -150,11 +154,11 @@ def test_replanning_happens_when_a_subgoal_was_missed(push):
 def test_outcome_has_a_picture_per_step_and_the_plan(push):
     frames = torch.cat([picture_with_puck_at(push, OPEN_TABLE, (0.3, 0.0))])
     short = replace(OPEN_TABLE, steps=4)
-    outcome = run(push, lambda *_: frames, RandomController(), scene=short)
+    outcome = run(push, lambda *_: frames, RandomActions(2, clipped_normal), scene=short)
     assert len(outcome.frames) == 5
     assert np.array_equal(to_tensor(outcome.strips[0][0]), frames[0])
     assert outcome.whole == [[True]]
-    assert outcome.plans[0][0] == pytest.approx(PUCK_SEGMENTER.blob(frames).centre[0].tolist())
+    assert outcome.plans[0][0] == pytest.approx(PUCK.blob(frames).centre[0].tolist())
 
 
 def test_outcome_says_which_picture_of_which_plan_was_pursued(push):
@@ -172,28 +176,19 @@ def test_outcome_says_which_picture_of_which_plan_was_pursued(push):
 
 
 def test_nothing_is_done_about_a_goal_without_a_puck():
-    green = PushEnv(Variation(puck_color=(0.1, 0.7, 0.2)))
-    outcome = run(green, no_subgoals, SimulatorController(simulator_servo(green, SMALL), green))
+    green = PushWorld(variation=Variation(puck_color=(0.1, 0.7, 0.2)))
+    outcome = run(green, no_subgoals, true_servo(green, SMALL))
     green.close()
-    assert (outcome.steps, outcome.plans, len(outcome.frames)) == (0, [], 1)
-    assert outcome.distance == outcome.initial_distance and outcome.final_puck == OPEN_TABLE.puck
-
-
-def test_oracle_shows_the_puck_on_its_way_round_the_wall(push):
-    across = Scene((Wall((0.0, 0.1), 0.0),), puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
-    frames = oracle_subgoals(push, across)(*[torch.zeros(1, 3, 64, 64)] * 2, torch.Generator())
-    assert frames.shape == (5, 3, 64, 64)
-    columns = PUCK_SEGMENTER.blob(frames).centre[:, 0]
-    wall_end = 0.4 * 24.0
-    assert (columns - 31.5).abs().max() > wall_end
+    assert (outcome.steps, outcome.plans, len(outcome.frames), outcome.stop) == (0, [], 1, "unseen")
+    assert [measures["puck"] for measures in outcome.measures] == [OPEN_TABLE.puck]
 
 
 def test_an_episode_can_be_watched_and_ended_after_any_step(push):
     frames = picture_with_puck_at(push, OPEN_TABLE, (0.6, 0.0))
-    rest = (PUCK_SEGMENTER, EpisodeConfig(max_steps_per_subgoal=2), 0)
-    scene = replace(OPEN_TABLE, steps=5)
-    controller = SimulatorController(simulator_servo(push, SMALL), push)
-    running, moments = episode(push, scene, lambda *_: frames, controller, *rest), []
+    config, scene = EpisodeConfig(max_steps_per_subgoal=2), replace(OPEN_TABLE, steps=5)
+    servo = true_servo(push, SMALL)
+    actor = acting(push, lambda *_: frames, servo, config)
+    running, moments = episode(push, *push.begin(scene), scene.steps, actor, own_seeds(0)), []
     while len(moments) < 4:
         if (asked := running.send(None)) is not None:
             moments.append(asked)
@@ -201,31 +196,40 @@ def test_an_episode_can_be_watched_and_ended_after_any_step(push):
     with pytest.raises(StopIteration) as end:
         running.send("deadline")
     outcome = end.value.value
-    assert outcome.interrupted == "deadline"
+    assert outcome.stop == "deadline"
     assert [moment.step for moment in moments] == [0, 1, 2, 3] and outcome.steps == 3
     assert moments[0].action is None and all(moment.action.shape == (2,) for moment in moments[1:])
     assert [moment.subgoal for moment in moments] == [0, 0, 0, 1]
     assert [place for _, place in outcome.pursued] == [0, 0, 1]
     assert all(np.array_equal(a.picture, b) for a, b in zip(moments, outcome.frames, strict=True))
-    assert moments[-1].distance == outcome.distance == path_length(scene, np.array(outcome.final_puck))
-    whole = run(push, lambda *_: frames, controller, rest[1], scene)
-    assert (
-        whole.steps == 5 and whole.interrupted is None and np.array_equal(whole.frames[3], outcome.frames[3])
-    )
+    assert [moment.measures for moment in moments] == outcome.measures
+    last = outcome.measures[-1]
+    assert last["distance"] == path_length(scene, np.array(last["puck"]))
+    whole = run(push, lambda *_: frames, servo, config, scene)
+    assert whole.steps == 5 and whole.stop == "steps"
+    assert np.array_equal(whole.frames[3], outcome.frames[3])
 
 
 def test_roll_outs_of_a_learned_servo_are_left_to_others(push):
     config = StructVRNNConfig(
         bodies=("puck", "finger"), actions=2, keypoints=4, hidden=8, latent=2, widths=(0, 4, 8)
     )
-    model = PlaceModel(StructVRNN(config))
-    cost = ObjectDistance(PUCK_SEGMENTER, lambda features: features[:, :2])
-    controller = PlaceController(model, Servo(model, cost, SMALL), 4)
-    running = episode(push, OPEN_TABLE, no_subgoals, controller, PUCK_SEGMENTER, EpisodeConfig(), 0)
+    model = PlaceModel(StructVRNN(config), config.bodies)
+    servo = PlaceServo(model, Servo(model, action_cost(PUCK_GOAL), SMALL), 4)
+    actor = acting(push, no_subgoals, servo)
+    running = episode(push, *push.begin(OPEN_TABLE), OPEN_TABLE.steps, actor, own_seeds(0))
     start, asked = next(running), running.send(None)
     assert isinstance(start, Moment) and isinstance(asked, RollOut)
     assert isinstance(running.send(asked.alone()), RollOut)  # that of the search's second iteration
     with pytest.raises(StopIteration) as end:
         running.throw(Interrupted("deadline"))
     outcome = end.value.value
-    assert (outcome.steps, outcome.pursued, outcome.interrupted) == (0, [], "deadline")
+    assert (outcome.steps, outcome.pursued, outcome.stop) == (0, [], "deadline")
+
+
+def test_another_goal_and_length_can_be_given(push):
+    far, shown = push.begin(replace(OPEN_TABLE, puck=(0.7, 0.0)))[0], Still()
+    actor = acting(push, no_subgoals, shown)
+    outcome = run_episode(push, OPEN_TABLE, actor, own_seeds(0), goal=far, steps=2)
+    assert outcome.steps == 2 and np.array_equal(outcome.strips[0][-1], far)
+    assert shown.asked[0][0] == float(PUCK.blob(to_tensor(far)[None]).centre[0, 0])

@@ -39,7 +39,7 @@ def test_every_number_of_candidates_has_a_row(monkeypatch):
             3 * row["candidates"] * result["flops_per_candidate"] / (1e6 * row["ms"])
         )
         assert row["share_of_matmul"] == pytest.approx(row["gflops"] / result["matmul_gflops"])
-    parts = {part: {"ms": 1.0} for part in ("matmul", "plan", "http", "servo", "render")}
+    parts = {part: {"ms": 1.0} for part in ("matmul", "plan", "servo", "dmc", "render")}
     machine = {"machine": {"processor": "x", "cores": 2, "torch": "2"}, "threads": 1, "repeats": 3}
     table = benchmark.markdown({**machine, **parts, "rollouts": result})
     assert "| 4 | " in table and table.count("\n") == 6 + 1 + 5

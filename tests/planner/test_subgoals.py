@@ -1,10 +1,14 @@
-"""TAP as a source of subgoals; the other planners are covered by episodes and evaluation."""
+"""TAP and demonstrations as sources of subgoals; the others are covered by episodes and evaluation."""
 
+import pytest
 import torch
 
-from planner.subgoals import TAP_DRAWS, tap_subgoals
+from envs.push.scene import Scene, Wall
+from envs.push.world import PushWorld
+from planner.subgoals import TAP_DRAWS, oracle_subgoals, tap_subgoals
 from world_models.keyin import KeyIn
 from world_models.keyin.presets import KEYIN_DEBUG
+from world_models.segmenter import PUCK_GOAL
 from world_models.tap.model import Tap, TapConfig
 
 
@@ -35,3 +39,22 @@ def test_tap_takes_the_first_plan_with_the_most_plausible_pictures() -> None:
     assert len(seen) == TAP_DRAWS  # no plan is without fault, and the fourth has the fewest
     assert torch.equal(subgoals, seen[3])
     assert not torch.equal(seen[0], seen[1])
+
+
+def test_oracle_shows_the_puck_on_its_way_round_the_wall(push: PushWorld) -> None:
+    across = Scene((Wall((0.0, 0.1), 0.0),), puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
+    frames = oracle_subgoals(push, across)(*[torch.zeros(1, 3, 64, 64)] * 2, torch.Generator())
+    assert frames.shape == (5, 3, 64, 64)
+    columns = PUCK_GOAL.segmenter.blob(frames).centre[:, 0]
+    wall_end = 0.4 * 24.0
+    assert (columns - 31.5).abs().max() > wall_end
+    assert torch.equal(frames, oracle_subgoals(push, across)(frames, frames[:1], torch.Generator()))
+
+
+def test_a_task_that_nobody_can_demonstrate_has_no_subgoals(
+    push: PushWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envs.push.world.find_demonstration", lambda env, scene: None)
+    scene = Scene((Wall((0.0, 0.1), 0.0),), puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
+    goal = torch.zeros(1, 3, 64, 64)
+    assert oracle_subgoals(push, scene)(goal, goal, torch.Generator()).shape == (0, 3, 64, 64)

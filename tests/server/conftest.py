@@ -30,7 +30,7 @@ from server.models.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import read_model, write_model
 from world_models.frames import to_bytes
-from world_models.segmenter import ColorSegmenter
+from world_models.segmenter import ColorSegmenter, ObjectGoal
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 
@@ -73,7 +73,8 @@ def gated(toy_planner: Planner) -> GatedPlanner:
 
 @pytest.fixture
 def ready_planner(gated: GatedPlanner, toy_segmenter: ColorSegmenter) -> ReadyPlanner:
-    return ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, 64, gated, toy_segmenter)
+    goal = ObjectGoal(segmenter=toy_segmenter, body="puck", effector="finger")
+    return ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, 64, gated, goal)
 
 
 @pytest.fixture

@@ -11,24 +11,28 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push.env import PushEnv
 from envs.push.episodes import draw_episodes
-from envs.push.scene import Variation
-from planner.episode import EpisodeConfig, run_episode
-from planner.evaluate import Push, evaluate
+from envs.push.world import PushWorld
+from planner.control import control_by_place
+from planner.episode import Actor, EpisodeConfig, Outcome, own_seeds, run_episode
+from planner.evaluation.evaluation import evaluate
+from planner.evaluation.push import Push
 from planner.evaluation.worker import Worker
+from planner.goals import make_goal
 from planner.loaded import ReadyPlanner
-from planner.loading import PUCK_SEGMENTER, learned_servo
+from planner.loading import load_world_model
+from planner.low_levels import LowLevel, Request
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
-from planner.search.servo import ServoConfig, ServoStep
-from planner.service import Refusal
+from planner.search.servo import Acting, ServoConfig, ServoStep
 from planner.settings import PAPER, Settings
 from planner.subgoals import keyin_subgoals
 from server import remote
-from server.client import Client
+from server.client import Client, ServerProblem
+from server.evaluate import RemotePush
 from server.models.service import ModelService
-from server.remote import RemoteController, check_settings, find_model, remote_subgoals
+from server.remote import RemoteServo, check_settings, find_model, remote_subgoals
+from server.schemas import Problem
 from server.settings import Settings as ServerSettings
 from world_models.interface import Context
 
@@ -53,62 +57,62 @@ def remote_url(worlds: ModelService, ready_planner: ReadyPlanner, serve: Callabl
         yield url
 
 
-class Noting:
-    """A controller that notes the steps of another one."""
+class Noting(LowLevel):
+    """Notes the steps of another low level."""
 
-    def __init__(self, controller: Any) -> None:
-        self.controller, self.steps = controller, list[ServoStep]()
+    def __init__(self, low_level: LowLevel) -> None:
+        self.low_level, self.steps = low_level, list[ServoStep]()
 
-    def act(self, *args: Any) -> ServoStep:
-        self.steps.append(self.controller.act(*args))
+    def acting(self, request: Request) -> Acting:
+        self.steps.append((yield from self.low_level.acting(request)))
         return self.steps[-1]
 
 
 def test_same_episode_in_process_and_over_http(
     remote_url: str, world_folders: dict[str, Path], ready_planner: ReadyPlanner
 ) -> None:
-    scene = replace(draw_episodes(4, 1).scenes[0], steps=STEPS)
+    scene = replace(draw_episodes(4, 1).starts[0], steps=STEPS)
     config = EpisodeConfig(max_steps_per_subgoal=2, replan="missed")
     search = CemConfig(candidates=30, iterations=2)
     planner = ready_planner.planner._planner  # the fixture puts a gate before it
     planner.config = HierarchyConfig(cem=search)
-    env = PushEnv()
+    world = PushWorld()
 
-    def drive(subgoals: Any, controller: Any) -> tuple[Any, list[ServoStep]]:
-        noting = Noting(controller)
-        return run_episode(env, scene, subgoals, noting, PUCK_SEGMENTER, config, seed=8), noting.steps
+    def drive(subgoals: Any, low_level: LowLevel) -> tuple[Outcome, list[ServoStep]]:
+        noting = Noting(low_level)
+        actor = Actor(noting, subgoals, make_goal(world.goal), config)
+        return run_episode(world, scene, actor, own_seeds(8)), noting.steps
 
-    here, steps = drive(keyin_subgoals(planner), learned_servo(str(world_folders["tiny-push"]), SMALL))
+    ready = load_world_model(str(world_folders["tiny-push"]))
+    here, steps = drive(keyin_subgoals(planner), control_by_place(ready, SMALL))
     with Client(remote_url) as client:
-        remote = RemoteController(client, "tiny-push", SMALL)
+        remote = RemoteServo(client, "tiny-push", SMALL)
         there, asked = drive(remote_subgoals(client, "toy", search), remote)
-    env.close()
+    world.close()
     assert here.steps == len(steps) == len(asked) == STEPS
     for one, two in zip(steps, asked, strict=True):
         for part in ("action", "warm_start", "cost", "decisions"):
             assert torch.equal(getattr(one, part), getattr(two, part)), part
     assert len(here.plans) == len(there.plans) > 1 and here.plans == there.plans
-    assert here.final_puck == there.final_puck
+    assert here.measures == there.measures
     assert all(np.array_equal(a, b) for a, b in zip(here.frames, there.frames, strict=True))
 
 
 def test_evaluation_over_http_has_the_same_outcomes(
-    remote_url: str, world_folders: dict[str, Path], tmp_path: Path
+    remote_url: str, world_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Push(planners="flat", servo="learned", compare=False, learned=str(world_folders["tiny-push"]))
-    there = replace(here, learned="tiny-push", server=remote_url)
-    assert here.digests() == there.digests()
-    drawn = draw_episodes(4, 1)
-    episodes = replace(drawn, scenes=(replace(drawn.scenes[0], steps=STEPS),))
     settings = Settings(servo=SMALL)
-    with Client(remote_url) as client:
-        one, two = (
-            Worker(episodes, run.weights(), settings, Variation(), 3, "cpu", None, service).episode(
-                "flat", "learned", 0
-            )
-            for run, service in ((here, None), (there, client))
-        )
+    same: dict[str, Any] = {"planners": "flat", "servo": "learned", "compare": False, "settings": settings}
+    same |= {"task": "push", "fresh": 4, "episodes": 1, "seed": 3, "workers": 1}
+    here = Push(**same, learned=str(world_folders["tiny-push"]))
+    there = RemotePush(**same, learned="tiny-push", server=remote_url)
+    assert here.digests() == there.digests()
+    trial = ("flat", "learned")
+    assert there.dependencies([trial])[trial] == {**here.dependencies([trial])[trial], "over_http": True}
+    monkeypatch.setattr(Push, "length", lambda self, world, start: STEPS)
+    one, two = (Worker(run).episode(trial, 0) for run in (here, there))
     assert len(one.pop("step_seconds")) == len(two.pop("step_seconds")) == STEPS
+    assert one.pop("decision_seconds") and two.pop("decision_seconds")
     assert one.pop("plan_seconds") and two.pop("plan_seconds")
     assert one == two and one["model_steps"] > 0
 
@@ -135,16 +139,21 @@ class Answering:
         return answer
 
 
+def busy(retry_after: float) -> ServerProblem:
+    problem = Problem(type="queue-full", title="Queue full", status=503, detail="Busy.", request_id="1")
+    return ServerProblem(problem, retry_after)
+
+
 def test_busy_servers_are_asked_again_when_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = list[float]()
     monkeypatch.setattr(time, "sleep", slept.append)
     model = SimpleNamespace(name="toy", kind="planner")
-    service = Answering(Refusal("busy", 2.0), Refusal("busy", 3.0), [model])
+    service: Any = Answering(busy(2.0), busy(3.0), [model])
     assert find_model(service, "toy", "planner") is model
     assert slept == [2.0, 3.0]
     monkeypatch.setattr(remote, "PATIENCE", 1.0)
-    with pytest.raises(ValueError, match="the server refuses: busy"):
-        find_model(Answering(Refusal("busy", 2.0)), "toy", "planner")
+    with pytest.raises(ValueError, match="the server refuses: Queue full: Busy"):
+        find_model(Answering(busy(2.0)), "toy", "planner")
 
 
 def test_refusals_and_lost_connections_are_told_in_a_sentence(
@@ -156,10 +165,10 @@ def test_refusals_and_lost_connections_are_told_in_a_sentence(
         with pytest.raises(ValueError, match=r"refuses: There is no such model: .*available: toy"):
             subgoals(picture, picture, torch.Generator())
     with Client("http://127.0.0.1:9") as client:
-        controller = RemoteController(client, "tiny-push", SMALL)
+        low_level = RemoteServo(client, "tiny-push", SMALL)
         seen = Context(picture[None], torch.zeros(1, 0, 2))
         with pytest.raises(ValueError, match="the server does not answer: "):
-            controller.act(seen, picture, None, torch.Generator())
+            low_level.act(Request(seen, picture, None, torch.Generator()))
 
 
 @pytest.mark.parametrize(
@@ -186,10 +195,17 @@ def test_refusals_and_lost_connections_are_told_in_a_sentence(
 def test_what_a_server_cannot_do_is_said_before_the_first_episode(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    run = Push(planners="keyin", episodes=1, workers=1, server="http://127.0.0.1:9", out=tmp_path / "r.json")
+    out = tmp_path / "r.json"
+    run = RemotePush(planners="keyin", episodes=1, workers=1, server="http://127.0.0.1:9", out=out)
     with pytest.raises(ValueError, match=words):
         evaluate(replace(run, **change))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_planner_says_who_asks_servers(tmp_path: Path) -> None:
+    run = Push(planners="keyin", server="http://127.0.0.1:9", out=tmp_path / "r.json")
+    with pytest.raises(ValueError, match=r"python -m server\.evaluate push --server http://127\.0\.0\.1:9"):
+        evaluate(run)
 
 
 def test_search_settings_that_a_server_can_be_told_are_fine() -> None:

@@ -8,6 +8,7 @@ from torch import nn
 
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.model import Kalman
+from world_models.segmenter import PUCK_GOAL
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.svg import SVG, LatentSVGConfig, SVGConfig
 
@@ -21,7 +22,7 @@ WORLDS = {
     "tiny-dmc": {"tasks": tuple(ACTUATORS), "actions": 6},
     "tiny-agents": {"image_size": 16},
     "tiny-rnn": {"stochastic": False, "actions": 2},
-    "tiny-push": {"bodies": ("puck", "finger"), "actions": 2},
+    "tiny-push": {"bodies": ("puck", "finger"), "actions": 2, "goal": PUCK_GOAL},
 }
 """World models of a service by name: what differs from :data:`TINY`."""
 

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from world_models.segmenter import PUCK_GOAL, ObjectGoal
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -76,6 +78,9 @@ class KeyInConfig(BaseModel):
     dense: Positive = 384
     segmentation: Segmentation | None = Segmentation()
     prior: Literal["standard", "learned"] = "learned"
+    goal: ObjectGoal | None = PUCK_GOAL
+    """What plans can be searched for; None for models that only predict. Models older than this setting are
+    of the puck."""
 
     @model_validator(mode="after")
     def _fits(self) -> "KeyInConfig":

@@ -43,6 +43,7 @@ KEYIN_BROWNIAN = KeyInRecipe(
         embedding=32,
         hidden=128,
         dense=128,
+        goal=None,
         # A window of 30 frames holds 4 to 5 turns: not all six keyframes are needed.
         segmentation=Segmentation(floor=0.1, exact=False, price=1.0, coding=0.0, timing=0.5),
     ),

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from world_models.segmenter import ObjectGoal
+
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -54,6 +56,9 @@ class StructVRNNConfig(BaseModel):
     hidden: Positive = 512
     prior_width: Positive = 16
     posterior_width: Positive = 128
+    goal: ObjectGoal | None = None
+    """What it can be asked to bring about: its bodies name the object and what moves it; None for models that
+    are asked for rewards, or for what a picture shows."""
 
     @property
     def features(self) -> int:
@@ -81,4 +86,9 @@ class StructVRNNConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 4")
         if self.bodies and self.representation == "vector":
             raise ValueError("a vector has no places to read bodies off; leave out bodies or use keypoints")
+        if self.goal is not None and not {self.goal.body, self.goal.effector} <= set(self.bodies):
+            known = ", ".join(self.bodies) or "none"
+            raise ValueError(
+                f"the goal is about {self.goal.body} and {self.goal.effector}; bodies are {known}"
+            )
         return self

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from world_models.segmenter import PUCK_GOAL
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.recipe import DynamicsStage, StructVRNNRecipe, VisionStage
 
@@ -57,6 +58,7 @@ PUSH = StructVRNNRecipe(
         widths=(0, 16, 32),
         keypoints=16,
         bodies=("puck", "finger"),
+        goal=PUCK_GOAL,
         blob_width=0.75,
         latent=8,
         hidden=256,

@@ -4,6 +4,7 @@ from dm_control.rl.control import PhysicsError
 
 from envs import collect, data_set
 from envs.dmc import recordings
+from envs.dmc.data_set import DMC, VERSION, Dmc
 from envs.dmc.recordings import EPISODE_FRAMES, FRAMES, LONGEST_LEAD, draw_recording
 from envs.dmc.tasks import TASKS
 from world_models.data import SequenceDataset, read_attributes
@@ -86,29 +87,29 @@ def test_every_task_seed_and_sequence_has_its_own_stream():
 
 def test_shards_hold_the_same_sequences_however_they_are_cut_and_a_rerun_fills_gaps(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 4)
-    data_set.dmc("reacher-easy", tmp_path / "whole", 4, 0)
+    DMC.collect(Dmc(out=tmp_path / "whole", task="reacher-easy"))[0].write(4, 0)
     monkeypatch.setattr(data_set, "SIZE", 2)
     folder = tmp_path / "reacher-easy"
     for index in (1, 0):
-        data_set.dmc("reacher-easy", folder, 4, index)
+        DMC.collect(Dmc(out=tmp_path, task="reacher-easy"))[0].write(4, index)
     data = SequenceDataset(folder)
-    whole = SequenceDataset(tmp_path / "whole")[:]
+    whole = SequenceDataset(tmp_path / "whole" / "reacher-easy")[:]
     assert same(data[:], whole)
     assert not np.array_equal(whole.frames[0], whole.frames[2])
     check_content(whole)
     check_attributes(read_attributes(data.paths[1]))
     times = [path.stat().st_mtime_ns for path in data.paths]
-    collect.collect_dmc(collect.Dmc(out=tmp_path, task="reacher-easy", sequences=4, seed=4, workers=1))
+    collect.collect(Dmc(out=tmp_path, task="reacher-easy", sequences=4, seed=4, workers=1))
     assert [path.stat().st_mtime_ns for path in data.paths] == times
-    with pytest.raises(SystemExit, match="seed 4"):
-        collect.collect_dmc(collect.Dmc(out=tmp_path, task="reacher-easy", sequences=4, seed=5, workers=1))
+    with pytest.raises(ValueError, match="seed 4"):
+        collect.collect(Dmc(out=tmp_path, task="reacher-easy", sequences=4, seed=5, workers=1))
 
 
 def check_attributes(attributes):
     assert attributes == {
         "environment": "waymark/ReacherEasy-v0",
         "seed": 4,
-        "version": data_set.SUITE_VERSION,
+        "version": VERSION,
         "first_index": 2,
         "camera": "fixed",
         "action_repeat": 4,
@@ -131,5 +132,5 @@ def check_content(sequences):
 
 
 def test_unknown_task_is_refused():
-    with pytest.raises(SystemExit, match=r"cartpole-balance.*or all"):
-        collect.collect_dmc(collect.Dmc(task="cartpole"))
+    with pytest.raises(ValueError, match=r"cartpole-balance.*or all"):
+        collect.collect(Dmc(task="cartpole"))

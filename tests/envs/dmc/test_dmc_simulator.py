@@ -40,7 +40,7 @@ def reached(env: DmcEnv, seed: int, steps: int) -> DmcState:
     env.start(seed)
     for _ in range(steps):
         env.advance(rng.uniform(-1, 1, env.action_size))
-    return DmcSimulator.observe(env)
+    return DmcSimulator(env, pool=1).observe()
 
 
 @pytest.mark.parametrize("task", TASKS)

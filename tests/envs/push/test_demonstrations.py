@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from envs import collect, data_set
+from envs.push.data_sets import PUSH, Push
 from envs.push.demonstrations import (
     FRAMES,
     KEPT_DISTANCE,
@@ -61,7 +62,7 @@ def test_same_seed_writes_the_same_bytes_and_a_rerun_only_fills_gaps(tmp_path, m
     monkeypatch.setattr(data_set, "SIZE", 2)
     for folder in ("one", "two"):
         for index in (0, 1):
-            data_set.push(tmp_path / folder, 4, index)
+            PUSH.collect(Push(out=tmp_path / folder))[0].write(4, index)
     names = ["shard-00000.h5", "shard-00001.h5"]
     contents = [[(tmp_path / folder / name).read_bytes() for name in names] for folder in ("one", "two")]
     assert contents[0] == contents[1]
@@ -70,18 +71,18 @@ def test_same_seed_writes_the_same_bytes_and_a_rerun_only_fills_gaps(tmp_path, m
     assert len(data) == 4
     assert read_attributes(data.paths[1])["first_index"] == 2
     before = [path.stat().st_mtime_ns for path in data.paths]
-    collect.collect_push(collect.Push(out=tmp_path / "one", sequences=4, seed=4, workers=1))
+    collect.collect(Push(out=tmp_path / "one", sequences=4, seed=4, workers=1))
     assert [path.stat().st_mtime_ns for path in data.paths] == before
     (tmp_path / "one" / names[0]).unlink()
-    data_set.push(tmp_path / "one", 4, 0)
+    PUSH.collect(Push(out=tmp_path / "one"))[0].write(4, 0)
     assert [path.read_bytes() for path in data.paths] == contents[0]
 
 
 def test_collecting_into_data_of_another_seed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 1)
-    data_set.push(tmp_path, 4, 0)
-    with pytest.raises(SystemExit, match="seed 4"):
-        collect.collect_push(collect.Push(out=tmp_path, sequences=1, seed=5, workers=1))
+    PUSH.collect(Push(out=tmp_path))[0].write(4, 0)
+    with pytest.raises(ValueError, match="seed 4"):
+        collect.collect(Push(out=tmp_path, sequences=1, seed=5, workers=1))
 
 
 def assert_same_scenes(drawn, frozen):
@@ -98,17 +99,17 @@ def assert_same_scenes(drawn, frozen):
 
 def test_manifest_is_intact_and_episodes_are_reproducible():
     frozen = load_manifest("push-400")
-    assert len(frozen.scenes) == 400
-    assert_same_scenes(draw_episodes(frozen.seed, 400).scenes, frozen.scenes)
-    assert draw_episodes(7, 3).scenes == draw_episodes(7, 5).scenes[:3]
+    assert len(frozen.starts) == 400
+    assert_same_scenes(draw_episodes(frozen.seed, 400).starts, frozen.starts)
+    assert draw_episodes(7, 3).starts == draw_episodes(7, 5).starts[:3]
     assert draw_episodes(7, 3).fingerprint != draw_episodes(8, 3).fingerprint
 
 
 @pytest.mark.parametrize("task", ["push-long", "push-two-walls", "push-tight"])
 def test_manifests_of_harder_tasks_are_intact_and_reproducible(task):
     frozen = load_manifest(f"{task}-200")
-    assert (frozen.task, len(frozen.scenes)) == (task, 200)
-    assert_same_scenes(draw_episodes(frozen.seed, 10, task).scenes, frozen.scenes[:10])
+    assert (frozen.task, len(frozen.starts)) == (task, 200)
+    assert_same_scenes(draw_episodes(frozen.seed, 10, task).starts, frozen.starts[:10])
 
 
 def test_unknown_manifest_names_the_known_ones():
@@ -121,13 +122,13 @@ def test_altered_manifest_is_refused(tmp_path, monkeypatch):
 
     text = episodes.manifest_json(draw_episodes(7, 2))
     (tmp_path / "push-2.json").write_text(text.replace("0.", "0.1", 1))
-    monkeypatch.setattr(episodes, "MANIFESTS", tmp_path)
+    monkeypatch.setattr(episodes, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match="fingerprint"):
         load_manifest("push-2")
 
 
 def test_demonstration_of_an_episode_is_the_same_every_time(push):
-    scene = load_manifest("push-400").scenes[0]
+    scene = load_manifest("push-400").starts[0]
     first, again = find_demonstration(push, scene), find_demonstration(push, scene)
     assert first is not None and again is not None
     assert np.array_equal(first.states, again.states)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from envs import collect, data_set
+from envs.push.data_sets import PUSH_PLAY, PushPlay
 from envs.push.env import CAMERA, PushEnv
 from envs.push.play import FRAMES, draw_play, draw_sequences, smooth_noise
 from envs.rendering import Projection
@@ -57,13 +58,13 @@ def test_noise_is_smooth():
 
 def test_collection_goes_on_with_the_missing_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 2)
-    data_set.push_play(tmp_path / "one", 5, 0)
-    data_set.push_play(tmp_path / "one", 5, 1)
-    data_set.push_play(tmp_path / "two", 5, 1)
-    collect.collect_push_play(collect.PushPlay(out=tmp_path / "one", sequences=4, seed=5, workers=1))
+    PUSH_PLAY.collect(PushPlay(out=tmp_path / "one"))[0].write(5, 0)
+    PUSH_PLAY.collect(PushPlay(out=tmp_path / "one"))[0].write(5, 1)
+    PUSH_PLAY.collect(PushPlay(out=tmp_path / "two"))[0].write(5, 1)
+    collect.collect(PushPlay(out=tmp_path / "one", sequences=4, seed=5, workers=1))
     data = SequenceDataset(tmp_path / "one")
     assert data.shapes["frames"] == (FRAMES, 64, 64, 3)
     assert read_attributes(data.paths[0])["bodies"] == "puck,finger"
     np.testing.assert_array_equal(data[2:4].frames, SequenceDataset(tmp_path / "two")[0:2].frames)
-    with pytest.raises(SystemExit, match="seed 5"):
-        collect.collect_push_play(collect.PushPlay(out=tmp_path / "one", sequences=4, seed=6, workers=1))
+    with pytest.raises(ValueError, match="seed 5"):
+        collect.collect(PushPlay(out=tmp_path / "one", sequences=4, seed=6, workers=1))

@@ -17,7 +17,7 @@ def contact_state(push: PushEnv) -> SimulatorState:
         offset = now["puck"] - now["finger"]
         push.advance(offset / max(np.linalg.norm(offset), 0.1))
     assert push.data.ncon > 0
-    state = PushSimulator.observe(push)
+    state = PushSimulator(push, pool=1).observe()
     return SimulatorState(state.rows.expand(64, -1))
 
 

@@ -22,6 +22,7 @@ from envs.videos.agents import (
     start,
     throw_dice,
 )
+from envs.videos.data_sets import AGENTS, Agents
 from world_models.data import SequenceDataset, read_attributes
 
 COUNT = 150
@@ -139,12 +140,12 @@ def test_what_leaves_the_picture_is_cut_off():
 def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 2)
     for index in (0, 1):
-        data_set.agents(tmp_path, 4, index)
+        AGENTS.collect(Agents(out=tmp_path))[0].write(4, index)
     data = SequenceDataset(tmp_path)
     contents = [path.read_bytes() for path in data.paths]
     assert len(data) == 4 and data.shapes["actions"] == (19, 0)
     assert read_attributes(data.paths[0])["bodies"] == "player-1,player-2,player-3,player-4,player-5,ball"
     data.paths[1].unlink()
-    data_set.agents(tmp_path, 4, 1)
-    collect.collect_agents(collect.Agents(out=tmp_path, sequences=4, seed=4, workers=1))
+    AGENTS.collect(Agents(out=tmp_path))[0].write(4, 1)
+    collect.collect(Agents(out=tmp_path, sequences=4, seed=4, workers=1))
     assert [path.read_bytes() for path in data.paths] == contents

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from envs import collect, data_set
+from envs.push.data_sets import Push
 from envs.videos.brownian import (
     CONTEXT,
     FRAMES,
@@ -16,6 +17,7 @@ from envs.videos.brownian import (
     draw_pictures,
     draw_sequences,
 )
+from envs.videos.data_sets import BROWNIAN, Brownian
 from world_models.data import SequenceDataset
 from world_models.keyin.keyframes.scores import pattern_times, random_times, score
 
@@ -71,24 +73,24 @@ def test_a_sequence_depends_on_seed_and_index_only():
 def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 2)
     for index in (0, 1):
-        data_set.brownian(tmp_path, 4, index)
+        BROWNIAN.collect(Brownian(out=tmp_path))[0].write(4, index)
     data = SequenceDataset(tmp_path)
     contents = [path.read_bytes() for path in data.paths]
     assert len(data) == 4 and contents[0] != contents[1]
     data.paths[1].unlink()
-    data_set.brownian(tmp_path, 4, 1)
+    BROWNIAN.collect(Brownian(out=tmp_path))[0].write(4, 1)
     assert [path.read_bytes() for path in data.paths] == contents
-    collect.collect_brownian(collect.Brownian(out=tmp_path, sequences=4, seed=4, workers=1))
+    collect.collect(Brownian(out=tmp_path, sequences=4, seed=4, workers=1))
     assert [path.read_bytes() for path in data.paths] == contents
 
 
 def test_shards_of_another_data_set_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 1)
-    data_set.brownian(tmp_path, 4, 0)
-    with pytest.raises(SystemExit, match="environment structured-brownian-motion"):
-        collect.collect_push(collect.Push(out=tmp_path, sequences=1, seed=4, workers=1))
-    with pytest.raises(SystemExit, match="seed 4"):
-        collect.collect_brownian(collect.Brownian(out=tmp_path, sequences=1, seed=5, workers=1))
+    BROWNIAN.collect(Brownian(out=tmp_path))[0].write(4, 0)
+    with pytest.raises(ValueError, match="environment structured-brownian-motion"):
+        collect.collect(Push(out=tmp_path, sequences=1, seed=4, workers=1))
+    with pytest.raises(ValueError, match="seed 4"):
+        collect.collect(Brownian(out=tmp_path, sequences=1, seed=5, workers=1))
 
 
 def test_trivial_predictors_score_as_in_the_paper():

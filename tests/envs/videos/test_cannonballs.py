@@ -17,6 +17,7 @@ from envs.videos.cannonballs import (
     to_pixels,
     widest_way,
 )
+from envs.videos.data_sets import CANNONBALLS, Cannonballs
 from world_models.data import SequenceDataset, read_attributes
 
 THREE = Videos(balls=3)
@@ -121,23 +122,24 @@ def test_a_video_depends_on_seed_number_of_balls_and_index_only():
 
 def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 2)
-    job = collect.Cannonballs(out=tmp_path, sequences=4, seed=4, workers=1, balls=(2, 3))
-    for count in (2, 3):
+    job = Cannonballs(out=tmp_path, sequences=4, seed=4, workers=1, balls=(2, 3))
+    parts = CANNONBALLS.collect(job)
+    for part in parts:
         for index in (0, 1):
-            data_set.balls(Videos(balls=count), tmp_path / str(count), 4, index)
+            part.write(4, index)
     data = [SequenceDataset(tmp_path / str(count)) for count in (2, 3)]
     contents = [path.read_bytes() for each in data for path in each.paths]
     assert [each.shapes["states"] for each in data] == [(30, 12), (30, 18)] and len(set(contents)) == 4
     attributes = read_attributes(data[0].paths[1])
     assert (attributes["bodies"], attributes["observation"]) == ("ball-1,ball-2", 8)
     data[1].paths[0].unlink()
-    data_set.balls(THREE, tmp_path / "3", 4, 0)
-    collect.collect_cannonballs(job)
+    parts[1].write(4, 0)
+    collect.collect(job)
     assert [path.read_bytes() for each in data for path in each.paths] == contents
     for setting, message in (
         ({"size": 32}, "size 48"),
         ({"frames": 50}, "frames 30"),
         ({"size": 5}, "width"),
     ):
-        with pytest.raises(SystemExit, match=message):
-            collect.collect_cannonballs(replace(job, **setting))
+        with pytest.raises(ValueError, match=message):
+            collect.collect(replace(job, **setting))

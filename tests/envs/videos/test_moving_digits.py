@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from envs import collect, data_set
+from envs.videos.data_sets import MOVING_DIGITS, MovingDigits
 from envs.videos.digits import load_digits
 from envs.videos.moving_digits import (
     ROOM,
@@ -131,19 +132,20 @@ def test_the_test_videos_are_fixed():
 
 def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 2)
+    job = MovingDigits(out=tmp_path, sequences=4, seed=4, workers=1, split="test")
+    [part] = MOVING_DIGITS.collect(job)
     for index in (0, 1):
-        data_set.digits(TEST, tmp_path, 4, index)
+        part.write(4, index)
     data = SequenceDataset(tmp_path)
     contents = [path.read_bytes() for path in data.paths]
     assert len(data) == 4 and contents[0] != contents[1]
     attributes = read_attributes(data.paths[0])
     assert (attributes["bodies"], attributes["observation"]) == ("digit-1,digit-2", 2)
     data.paths[1].unlink()
-    data_set.digits(TEST, tmp_path, 4, 1)
-    job = collect.MovingDigits(out=tmp_path, sequences=4, seed=4, workers=1, split="test")
-    collect.collect_digits(job)
+    part.write(4, 1)
+    collect.collect(job)
     assert [path.read_bytes() for path in data.paths] == contents
-    with pytest.raises(SystemExit, match=r"split test.* not with .*split train"):
-        collect.collect_digits(replace(job, split="train"))
-    with pytest.raises(SystemExit, match="at least 2, got 1"):
-        collect.collect_digits(replace(job, frames=1))
+    with pytest.raises(ValueError, match=r"split test.* not with .*split train"):
+        collect.collect(replace(job, split="train"))
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        collect.collect(replace(job, frames=1))

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push.env import PushEnv
 from envs.push.scene import Scene, Wall
+from envs.push.world import PushWorld
 from planner.ablate import VARIANTS, Ablate, ablate, markdown
-from planner.episode import run_episode
+from planner.episode import Actor, own_seeds, run_episode
 from planner.evaluate import Push
-from planner.loading import PUCK_SEGMENTER
-from planner.search.servo import ServoStep
+from planner.goals import make_goal
+from planner.low_levels import LowLevel, Request
+from planner.search.servo import Acting, ServoStep
 from planner.settings import PAPER, Settings
 from world_models.frames import to_tensor
 
@@ -69,6 +70,7 @@ def test_each_variant_is_evaluated_with_its_settings_and_gets_its_rows(tmp_path:
     assert [job.settings for job in jobs] == [PAPER, Settings()]
     assert len({job.out for job in jobs}) == 2, "journals are kept apart"
     assert json.loads(run.out.read_text()) == result
+    assert (result["made_by"], result["table"]) == ("planner.ablate push", markdown(result["rows"]))
     assert [(row["name"], row["planner"]) for row in result["rows"]] == [
         ("paper", "keyin"),
         ("paper", "random"),
@@ -80,6 +82,14 @@ def test_each_variant_is_evaluated_with_its_settings_and_gets_its_rows(tmp_path:
     table = markdown(result["rows"])
     assert "| paper | " in table and "50.0 % (40.0 to 60.0)" in table and "| 3,600 | 144,000 |" in table
     assert "| keyin | simulator | 3 |" in table
+
+
+def test_rows_that_are_older_than_a_column_have_a_dash_in_it(tmp_path: Path) -> None:
+    run = Ablate(variants="shipped", planners="keyin", episodes=3, out=tmp_path / "a.json")
+    (row,) = ablate(run, outcome)["rows"]
+    del row["servo"], row["model_steps_mean"]
+    table = markdown([row])
+    assert "| keyin | - | 3 |" in table and "| 30.0 | - | " in table
 
 
 def test_what_was_run_is_kept_when_a_later_variant_fails(tmp_path: Path) -> None:
@@ -101,10 +111,11 @@ def test_a_variant_is_evaluated_in_the_closed_loop(tmp_path: Path) -> None:
     assert row["position_error_mean"] > 0
 
 
-class Still:
-    """A controller that never moves."""
+class Still(LowLevel):
+    """Never moves."""
 
-    def act(self, *_: Any) -> ServoStep:
+    def acting(self, request: Request) -> Acting:
+        yield from ()
         return ServoStep(torch.zeros(1, 2), torch.zeros(1, 3, 2), torch.zeros(1), torch.zeros(1, 3, 2))
 
 
@@ -120,16 +131,15 @@ class Still:
     ],
 )
 def test_plans_are_made_anew_when_the_variant_says_so(
-    name: str, places: list[tuple[float, float]], plans: int
+    push: PushWorld, name: str, places: list[tuple[float, float]], plans: int
 ) -> None:
-    env = PushEnv()
     scene = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.3), goal=(0.1, 0.3), finger=(0.0, -0.6), steps=5)
-    pictures = [env.reset(options={"scene": replace(scene, puck=place)})[0] for place in places]
+    pictures = [push.begin(replace(scene, puck=place))[0] for place in places]
     frames = to_tensor(np.stack(pictures))
     settings = next(variant.settings for variant in VARIANTS if variant.name == name)
     config = settings.episode.model_copy(update={"max_steps_per_subgoal": 3})
-    outcome = run_episode(env, scene, lambda *_: frames, Still(), PUCK_SEGMENTER, config, 0)
-    env.close()
+    actor = Actor(Still(), lambda *_: frames, make_goal(push.goal), config)
+    outcome = run_episode(push, scene, actor, own_seeds(0))
     assert outcome.steps == 5
     assert len(outcome.plan_seconds) == plans
 

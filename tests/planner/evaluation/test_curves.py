@@ -8,7 +8,7 @@ from envs.push.episodes import draw_episodes, load_manifest
 from envs.push.ids import PUSH_IDS
 from envs.push.scene import path_length
 from planner.curves import Curves, draw, gather, read_trials
-from planner.evaluation.results import wilson_interval
+from world_models.statistics import wilson_interval
 
 WEIGHTS = {"keyin": "aa"}
 
@@ -25,7 +25,14 @@ def write(tmp_path):
         settings = {f"{p}, simulator": {"seed": 0, "weights_sha256": weights.get(p)} for p in outcomes}
         rows = [{"planner": p, "servo": "simulator", "episodes": len(s)} for p, s in outcomes.items()]
         manifest = {"name": episodes.name, "fingerprint": episodes.fingerprint, "seed": episodes.seed}
-        result = {"env": PUSH_IDS[episodes.task], "manifest": manifest, "settings": settings, "rows": rows}
+        result = {
+            "made_by": "planner.evaluate push",
+            "env": PUSH_IDS[episodes.task],
+            "manifest": manifest,
+            "settings": settings,
+            "rows": rows,
+            "table": "|",
+        }
         records = [
             {
                 "planner": planner,
@@ -39,7 +46,7 @@ def write(tmp_path):
                 "settings": settings[f"{planner}, simulator"],
             }
             for planner, successes in outcomes.items()
-            for index, (scene, success) in enumerate(zip(episodes.scenes, successes, strict=False))
+            for index, (scene, success) in enumerate(zip(episodes.starts, successes, strict=False))
         ]
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(result))
@@ -55,7 +62,7 @@ def entries(found, **wanted):
 
 
 def test_rates_are_binned_by_the_way(write):
-    scenes = load_manifest("push-400").scenes
+    scenes = load_manifest("push-400").starts
     ways = np.array([path_length(scene, np.array(scene.puck)) for scene in scenes[:50]])
     successes = [way < 1.5 for way in ways]
     trials = read_trials(write("r", load_manifest("push-400"), {"keyin": successes}))
@@ -74,7 +81,7 @@ def test_walls_are_binned_by_their_length_and_two_walls_are_apart(write):
     long = write("b", load_manifest("push-long-200"), {"flat": [False] * 40})
     double = write("c", load_manifest("push-two-walls-200"), {"flat": [True] * 3})
     found = gather([trial for path in (standard, long, double) for trial in read_trials(path)])
-    lengths = np.array([s.walls[0].half_length for s in load_manifest("push-long-200").scenes[:40]])
+    lengths = np.array([s.walls[0].half_length for s in load_manifest("push-long-200").starts[:40]])
     expected = {0.4: 4} | {
         low: int(((lengths >= low) & (lengths < low + 0.05)).sum()) for low in (0.5, 0.55, 0.6)
     }
@@ -137,7 +144,7 @@ def test_only_the_outcomes_of_the_result_are_read(write, tmp_path):
 def test_fresh_episodes_are_drawn_again(write):
     path = write("r", draw_episodes(7, 3, "push-long"), {"flat": [True, False, True]})
     assert [trial.scene for trial in read_trials(path)] == [
-        scene.digest for scene in draw_episodes(7, 3, "push-long").scenes
+        scene.digest for scene in draw_episodes(7, 3, "push-long").starts
     ]
 
 
@@ -183,8 +190,10 @@ def test_what_cannot_be_read_is_said(write, tmp_path):
     altered(path, env="waymark/Pull-v0")
     with pytest.raises(ValueError, match=r"there are: waymark/Push-v0"):
         read_trials(path)
-    altered(path, rows=[{"name": "paper", "what": "", "planner": "keyin"}])
-    with pytest.raises(ValueError, match=r"is of planner\.ablate"):
+    altered(path, made_by="planner.ablate push")
+    with pytest.raises(
+        ValueError, match=r"is of planner\.ablate push; curves are drawn of planner\.evaluate push"
+    ):
         read_trials(path)
 
 

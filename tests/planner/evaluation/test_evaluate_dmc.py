@@ -1,43 +1,31 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
 from envs.dmc.episodes import load_starts
+from planner.episode import Outcome
+from planner.evaluation.dmc import Dmc, best_frame
+from planner.evaluation.evaluation import evaluate
 from planner.search.cem import CemConfig
 from planner.search.servo import ServoConfig
-from planner.suite_evaluate import Dmc, evaluate_suite
-from planner.suite_results import bootstrap_interval, markdown_table, summarise
 
 SMALL = ServoConfig(horizon=12, cem=CemConfig(candidates=8, iterations=1, bound=1.0))
 
 
-def episodes(returns: list[float]) -> list[dict]:
-    return [{"return": r, "steps": 250, "model_steps": 1000, "step_seconds": [0.1, 0.3]} for r in returns]
+def outcome(*rewards: float) -> Outcome:
+    frames = [np.full((2, 2, 3), k, dtype=np.uint8) for k in range(len(rewards) + 1)]
+    return Outcome(frames, [{"reward": 9.0}, *({"reward": reward} for reward in rewards)])
 
 
-def test_rows_compare_every_arm_with_true_dynamics_and_chance():
-    rows = summarise(
-        "reacher-easy",
-        {"learned": episodes([90, 70]), "simulator": episodes([100, 100]), "random": episodes([10, 30])},
-    )
-    learned, simulator, random = rows
-    assert (learned["return_mean"], learned["of_simulator"], learned["of_random"]) == (80, 0.8, 4)
-    assert learned["return_std"] == pytest.approx(200**0.5)
-    assert simulator["return_ci95"] == [100, 100]
-    assert random["seconds_per_decision_p50"] == pytest.approx(0.2)
-    alone = summarise("reacher-easy", {"learned": episodes([5]), "random": episodes([0])})[0]
-    assert (alone["of_simulator"], alone["of_random"], alone["return_std"]) == (None, None, 0)
-    table = markdown_table([learned, alone, learned | {"of_random": 4e9}]).splitlines()
-    assert "80.0 ± 14.1 (70.0 to 90.0) | 80 % | 4.0 ×" in table[2]
-    assert "| - | - |" in table[3]
-    assert "| > 1000 × |" in table[4]
+def test_best_frame_follows_the_highest_reward():
+    assert best_frame(outcome(1.0, 4.0, 4.0, 2.0))[0, 0, 0] == 3
 
 
-def test_bootstrap_interval_is_near_that_of_a_normal_mean():
-    low, high = bootstrap_interval(np.arange(100.0))
-    half = 1.96 * (9999 / 12) ** 0.5 / 10
-    assert (low, high) == pytest.approx((49.5 - half, 49.5 + half), abs=0.3)
+def test_best_frame_is_the_start_if_the_first_step_diverges():
+    diverged = outcome()
+    assert best_frame(diverged) is diverged.frames[0]
 
 
 def test_evaluation_writes_its_results_and_resumes(tmp_path):
@@ -52,8 +40,12 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
         out=tmp_path / "r.json",
         video=tmp_path / "films",
     )
-    first = evaluate_suite(run)
+    first, records = evaluate(run)
     assert json.loads(run.out.read_text()) == first
+    assert first["made_by"] == "planner.evaluate dmc" and first["objective"] == "reward"
+    assert first["table"].startswith("| task | arm | n | return, mean")
+    assert {trial: len(found) for trial, found in records.items()} == dict.fromkeys(run.trials(), 2)
+    assert set(first["settings"]["reacher-easy"]) == {"simulator", "random"}
     assert first["manifest"]["fingerprint"] == load_starts().fingerprint
     assert [(row["task"], row["arm"], row["steps_mean"]) for row in first["rows"]] == [
         ("reacher-easy", "simulator", 4),
@@ -67,7 +59,7 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
     assert len(lines) == 4
     # Only the episode whose line a killed run tore is run again, with the same outcome.
     journal.write_text("\n".join(lines[:3]) + "\n" + lines[3][:20])
-    again = evaluate_suite(run)
+    again, _ = evaluate(run)
     assert journal.read_text().splitlines()[:3] == lines[:3]
     for old, new in zip(first["rows"], again["rows"], strict=True):
         assert (old["return_mean"], old["return_ci95"]) == (new["return_mean"], new["return_ci95"])
@@ -88,5 +80,23 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
 def test_bad_settings_name_the_valid_ones(tmp_path, change, words):
     settings = {"task": "reacher-easy", "arms": "random", "workers": 1, "out": tmp_path / "r.json"} | change
     with pytest.raises(ValueError, match=words):
-        evaluate_suite(Dmc(**settings))
+        evaluate(Dmc(**settings))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_slowest_episodes_come_first():
+    run = Dmc(task="cartpole-balance,walker-walk", arms="random,learned,simulator")
+    assert run.trials()[0] == ("cartpole-balance", "random")
+    assert run.order(run.trials()) == [
+        (task, arm)
+        for arm in ("simulator", "learned", "random")
+        for task in ("walker-walk", "cartpole-balance")
+    ]
+
+
+@pytest.mark.parametrize("change", [{"horizon": 0}, {"settings": SMALL.model_copy(update={"horizon": 5})}])
+def test_how_far_the_search_looks_is_said_with_the_horizon(tmp_path, change: dict[str, Any]):
+    run = Dmc(task="reacher-easy", arms="simulator", out=tmp_path / "r.json", **change)
+    with pytest.raises(ValueError, match="say with --horizon"):
+        evaluate(run)
     assert not list(tmp_path.iterdir())

@@ -1,15 +1,18 @@
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from torch import nn
 
-from planner import benchmark, report
-from planner.report import KINDS, Report, read_measurement, replace_table
+from envs.dmc.world import DmcWorld
+from envs.push.world import PushWorld
+from planner import ablate, benchmark, report, robustness
+from planner.evaluation.results import markdown_table
+from planner.report import CARD_TABLES, Report, read_measurement, replace_table
 from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.keyin import KeyInConfig
 from world_models.keyin.keyframes.results import markdown_table as keyframe_table
+from world_models.svg.evaluation.table import markdown_tables as video_tables
 
 README = (
     "before\n<!-- push-400 -->\nold\n<!-- /push-400 -->\nbetween\n<!-- bench -->\n<!-- /bench -->\nafter\n"
@@ -79,7 +82,36 @@ BENCH = {
     "machine": {"processor": "x", "cores": 2, "torch": "2"},
     "threads": 1,
     "repeats": 3,
-    **{part: {"some_ms_p50": 1234.5} for part in ("matmul", "plan", "http", "servo", "render")},
+    **{part: {"some_ms_p50": 1234.5} for part in ("matmul", "plan", "servo", "dmc", "render")},
+}
+
+
+PUSH_LABELS, DMC_LABELS = ("planner", "servo"), ("task", "arm")
+
+
+def measured(maker, content, table):
+    """A file's content as its maker writes it."""
+    return {"made_by": maker, **content, "table": table}
+
+
+def evaluated(**changes):
+    """What planner.evaluate push writes."""
+    row = {**ROW, **changes}
+    return measured(
+        "planner.evaluate push",
+        {**RESULT, "rows": [row]},
+        markdown_table([row], PUSH_LABELS, PushWorld.columns),
+    )
+
+
+CONTENTS = {
+    "r": evaluated(),
+    "a": measured("planner.ablate push", ABLATION, ablate.markdown([ABLATED])),
+    "v": measured("planner.robustness push", ROBUSTNESS, robustness.markdown([VARIED])),
+    "d": measured("planner.evaluate dmc", DMC, markdown_table([CONTROLLED], DMC_LABELS, DmcWorld.columns)),
+    "b": measured("planner.benchmark", BENCH, benchmark.markdown(BENCH)),
+    "s": measured("world_models.evaluate svg", VIDEOS, video_tables(VIDEOS)),
+    "k": KEYFRAMES,
 }
 
 
@@ -88,8 +120,7 @@ def folder(tmp_path, monkeypatch):
     """A folder with a README to fill, in which commands are run."""
     monkeypatch.chdir(tmp_path)
     Path("README.md").write_text(PLACES)
-    contents = {"r": RESULT, "a": ABLATION, "k": KEYFRAMES, "b": BENCH, "d": DMC, "v": ROBUSTNESS}
-    for name, content in contents.items():
+    for name, content in CONTENTS.items():
         Path(f"{name}.json").write_text(json.dumps(content))
     return tmp_path
 
@@ -120,29 +151,15 @@ def test_every_measurement_is_shown_as_its_maker_shows_it(folder):
 
 
 def test_cards_get_what_was_measured_on_videos(folder):
-    Path("svg.json").write_text(json.dumps(VIDEOS))
     write_model(folder / "one", KeyInConfig(), nn.Linear(1, 1), "# Card\n")
     Path("README.md").write_text(PLACES + "<!-- svg -->\n<!-- /svg -->\n")
-    report.report(Report(("svg=svg.json",), card=(folder / "one",)))
+    report.report(Report(("svg=s.json",), card=(folder / "one",)))
     row = "| svg-lp-digits | 100 | 0.7500 ± 0.0100 |"
     assert row in Path("README.md").read_text() and row in read_model(folder / "one").card
 
 
-def test_rows_that_are_older_than_a_column_have_a_dash_in_it(folder):
-    old = [
-        {name: row[name] for name in row if name not in ("servo", "model_steps_mean")}
-        for row in (ABLATED, ROW)
-    ]
-    Path("a.json").write_text(json.dumps({**ABLATION, "rows": [old[0]]}))
-    Path("r.json").write_text(json.dumps({**RESULT, "rows": [{**old[1], "servo": "simulator"}]}))
-    report.report(Report(("push-400=r.json", "ablation=a.json")))
-    text = Path("README.md").read_text()
-    assert "| 41.0 | - | 42,000 |" in text.split("<!-- /push-400 -->")[0]
-    assert "| keyin | - | 100 |" in text and text.count("| 41.0 | - | 42,000 |") == 2
-
-
 def test_files_of_one_name_become_one_table_that_names_them(folder):
-    other = {**RESULT, "rows": [{**ROW, "planner": "tap"}], "manifest": {**MANIFEST, "name": "push-long-200"}}
+    other = {**evaluated(planner="tap"), "manifest": {**MANIFEST, "name": "push-long-200"}}
     Path("seed-1.json").write_text(json.dumps(other))
     report.report(Report(("push-400=r.json,seed-1.json",)))
     table = Path("README.md").read_text().split("<!-- push-400 -->\n")[1].split("\n<!-- /push-400 -->")[0]
@@ -158,7 +175,7 @@ def test_cards_get_the_first_closed_loop_table_and_stay_whole(folder):
     models = (folder / "one", folder / "two")
     for model in models:
         write_model(model, config, nn.Linear(1, 1), "# Card\n")
-    Path("later.json").write_text(json.dumps({**RESULT, "rows": [{**ROW, "planner": "flat"}]}))
+    Path("later.json").write_text(json.dumps(evaluated(planner="flat")))
     Path("README.md").write_text(PLACES + "<!-- later -->\n<!-- /later -->\n")
     tables = ("bench=b.json", "push-400=r.json", "later=later.json")
     for _ in range(2):
@@ -178,9 +195,9 @@ def test_cards_get_the_first_closed_loop_table_and_stay_whole(folder):
         (("push-400=r.json", "push-400=a.json"), "given twice"),
         (("push-400=gone.json",), "no file gone.json"),
         (("push-400=README.md",), "README.md is no JSON"),
-        (("push-400=other.json",), "known are those of planner.evaluate, planner.evaluate dmc"),
-        (("push-400=empty.json",), "empty.json holds no known measurement"),
-        (("push-400=old.json",), "old.json lacks 'planned_whole_rate'; measure again"),
+        (("push-400=other.json",), "other.json is no measurement that says how it reads; measure again"),
+        (("push-400=empty.json",), "empty.json is no measurement that says how it reads; measure again"),
+        (("push-400=old.json",), "old.json is no measurement that says how it reads; measure again"),
         (("push-400=r.json", "push-fresh=r.json"), "'<!-- push-fresh -->'.* there are: push-400, bench"),
         (("push-400=r.json,a.json",), "columns differ"),
         (("push-400=r.json,./r.json",), "different names"),
@@ -189,8 +206,7 @@ def test_cards_get_the_first_closed_loop_table_and_stay_whole(folder):
 def test_what_cannot_be_filled_is_said_and_nothing_is_written(folder, tables, words):
     Path("other.json").write_text('{"rows": [{"planner": "keyin"}]}')
     Path("empty.json").write_text("[]")
-    old = {name: value for name, value in ROW.items() if name != "planned_whole_rate"}
-    Path("old.json").write_text(json.dumps({**RESULT, "rows": [old]}))
+    Path("old.json").write_text(json.dumps(RESULT))
     with pytest.raises(ValueError, match=words):
         report.report(Report(tables))
     assert Path("README.md").read_text() == PLACES
@@ -220,47 +236,38 @@ def test_names_are_taken_literally():
         replace_table(text, "a*", "|")
 
 
-def test_kinds_of_measurement_are_told_apart(folder):
-    for name, figure in (("w", "mse_over_null"), ("t", "trajectory_error")):
-        rows = [{"arm": "struct-vrnn", "task": "cartpole-balance", figure: 0.5}]
-        Path(f"{name}.json").write_text(json.dumps({"rows": rows}))
-    load = {"overload": {}, "capacity_per_second": {}, "bounds": {}, "machine": {}}
-    Path("l.json").write_text(json.dumps(load))
-    Path("s.json").write_text(json.dumps(VIDEOS))
-    Path("c.json").write_text(json.dumps({"protocol": {}, "results": {}}))
-    makers = [read_measurement(Path(f"{name}.json")).maker for name in "rdavkwtscbl"]
-    assert makers == list(report.KINDS)
-
-
-def test_benchmark_figures_become_a_table():
-    table = benchmark.markdown(BENCH)
-    assert table.count("\n") == 6
-    assert "| http: some ms p50 | 1,234 |" in table or "| http: some ms p50 | 1,235 |" in table
-
-
-def test_median_leaves_the_first_calls_out(monkeypatch):
-    clock = iter([50.0, 60.0, 0.0, 0.001, 0.0, 0.003, 0.0, 0.002])
-    monkeypatch.setattr(benchmark, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    p50, p95 = benchmark.median_ms(lambda: None, repeats=3)
-    assert p50 == pytest.approx(2.0)
-    assert p95 == pytest.approx(2.9)
-
-
-def test_a_load_test_has_a_table(tmp_path):
-    bound = {"value": 0.92, "bound": "at least 0.9", "kept": True}
-    row = {"clients": 1, "per_second": 4.0, "p50_ms": 250.0, "p99_ms": 300.0}
-    result = {
-        "machine": {"cores": 2, "processor": "x86_64", "torch": "2.13"},
-        "protocol": {"factor": 5.0, "seconds": 60.0, "deadline_ms": 3000},
-        "plans": [row],
-        "actions": [],
-        "overload": {"statuses": {"200": 3, "503": 9}, "lag_p99_ms": 4.0},
-        "capacity_per_second": {"mean": 4.0},
-        "bounds": {"goodput relative to capacity": bound},
+def test_measurements_say_who_made_them(folder):
+    makers = {name: read_measurement(Path(f"{name}.json")).maker for name in CONTENTS}
+    assert makers == {
+        "r": "planner.evaluate push",
+        "a": "planner.ablate push",
+        "v": "planner.robustness push",
+        "d": "planner.evaluate dmc",
+        "b": "planner.benchmark",
+        "s": "world_models.evaluate svg",
+        "k": "world_models.evaluate keyframes",
     }
-    path = tmp_path / "load.json"
-    path.write_text(json.dumps(result))
-    measured = read_measurement(path)
-    assert measured.maker == "server.load"
-    table = KINDS[measured.maker].table(measured.content)
-    assert "| goodput relative to capacity | 0.92 | at least 0.9 | yes |" in table and "3 x 200" in table
+    assert {makers[name] for name in "rds"} <= set(CARD_TABLES)
+
+
+@pytest.mark.parametrize("lacking", ["made_by", "table"])
+def test_a_file_that_does_not_say_how_it_reads_is_no_measurement(folder, lacking):
+    content = {name: value for name, value in evaluated().items() if name != lacking}
+    Path("half.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"half\.json is no measurement that says how it reads"):
+        read_measurement(Path("half.json"))
+
+
+def test_any_maker_can_fill_a_table(folder):
+    """A measurement that this package has never heard of reads as it says."""
+    Path("l.json").write_text(json.dumps(measured("server.load", {}, "| clients |\n|---|\n| 1 |")))
+    report.report(Report(("bench=l.json",)))
+    assert "<!-- bench -->\n| clients |\n|---|\n| 1 |\n<!-- /bench -->" in Path("README.md").read_text()
+
+
+def test_cards_get_one_table_of_every_kind_they_hold(folder):
+    write_model(folder / "one", KeyInConfig(), nn.Linear(1, 1), "# Card\n")
+    report.report(Report(("dmc=d.json", "push-400=r.json"), card=(folder / "one",)))
+    card = read_model(folder / "one").card
+    assert "## In closed loop\n<!-- closed-loop -->\n| planner | servo |" in card
+    assert "## Control of the DM Control tasks\n<!-- control -->\n| task | arm |" in card

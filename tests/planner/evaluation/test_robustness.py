@@ -8,9 +8,9 @@ from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
 from envs.push.scene import Variation
 from planner.evaluate import Push
-from planner.loading import PUCK_SEGMENTER
 from planner.robustness import VARIATIONS, Robustness, markdown, measure
 from world_models.frames import to_tensor
+from world_models.segmenter import PUCK_GOAL
 
 MANIFEST = {"name": "push-400"}
 
@@ -54,6 +54,7 @@ def test_each_variation_is_evaluated_in_its_world_and_compared_with_the_standard
     )
     result = measure(run, evaluation)
     assert json.loads(run.out.read_text()) == result
+    assert (result["made_by"], result["table"]) == ("planner.robustness push", markdown(result["rows"]))
     assert [job.variation for job in jobs] == [Variation(), Variation(friction=2.0), Variation(light=0.8)]
     assert len({job.out for job in jobs}) == 3, "journals are kept apart"
     assert {job.servo for job in jobs} == {"learned"} and not any(job.compare for job in jobs)
@@ -69,12 +70,12 @@ def test_each_variation_is_evaluated_in_its_world_and_compared_with_the_standard
 
 
 def test_the_goal_is_found_in_every_world_but_that_of_the_red_puck() -> None:
-    scene, unseen = load_manifest("push-400").scenes[0], []
+    scene, unseen = load_manifest("push-400").starts[0], []
     for name, (_, variation) in VARIATIONS.items():
         env = PushEnv(variation)
         goal = env.reset(options={"scene": scene})[1]["goal"]
         env.close()
-        if PUCK_SEGMENTER.blob(to_tensor(goal)[None]).centre.isnan().any():
+        if PUCK_GOAL.segmenter.blob(to_tensor(goal)[None]).centre.isnan().any():
             unseen.append(name)
     assert unseen == ["puck-red"]
 

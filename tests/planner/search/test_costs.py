@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from planner.search.costs import ObjectDistance
+from planner.search.costs import KeypointDistance, ObjectDistance, Return
 from world_models.interface import Future
 from world_models.segmenter import ColorSegmenter
 
@@ -130,3 +130,24 @@ def test_a_goal_without_the_object_is_refused(
     cost = ObjectDistance(toy_segmenter, lambda features: features)
     with pytest.raises(ValueError, match=r"no object of colour .* 0 matching pixels, at least 16 needed"):
         cost.target(toy_picture((20.0, 31.0), (-50.0, -50.0)))
+
+
+def test_return_is_the_sum_of_the_first_feature() -> None:
+    cost, features = Return(), torch.tensor([[[1.0, 9.0], [2.0, 9.0]], [[-4.0, 9.0], [0.5, 9.0]]])
+    target = cost.target(torch.zeros(2, 3, 8, 8))
+    assert cost(Future(features, torch.ones(2, 2)), torch.zeros(2, 2, 1), target).tolist() == [-3.0, 3.5]
+
+
+def test_keypoints_count_by_scale_and_weight() -> None:
+    goal = torch.tensor([[0.0, 0.0, 1.0, 0.5, 0.5, 0.5, -1.0, 1.0, 0.0]])
+    last = torch.tensor([[0.3, 0.4, 0.2, 0.5, 0.7, 1.0, 1.0, -1.0, 1.0]])
+    future = Future(torch.stack([goal, last], 1), torch.tensor([[1.0, 2.0]]))
+
+    def cost(**settings: Tensor) -> float:
+        distance = KeypointDistance(lambda frames: goal, **settings)
+        return float(distance(future, torch.zeros(1, 2, 1), distance.target(torch.zeros(1, 3, 8, 8))))
+
+    assert cost() == pytest.approx((0.25 + 0.5 * 0.04) / 1.5)
+    assert cost(weights=torch.tensor([0.0, 1.0, 1.0])) == pytest.approx(0.04)
+    with pytest.raises(ValueError, match="not be negative"):
+        cost(weights=torch.tensor([1.0, -1.0, 0.0]))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from planner.loading import PUCK_SEGMENTER
 from server.http.bodies import to_base64
 from server.models.service import ModelService
 from server.plans.task import square_picture
+from world_models.segmenter import PUCK_GOAL
 
 SIZES = "tasks and their action sizes: cartpole-balance 1, cheetah-run 6"
 
@@ -20,7 +20,7 @@ def frame(size: int = 64) -> str:
     return to_base64(np.full((size, size, 3), 90, np.uint8))
 
 
-PUCK = to_base64(square_picture(64, PUCK_SEGMENTER))
+PUCK = to_base64(square_picture(64, PUCK_GOAL.segmenter))
 PUSH: dict[str, Any] = {
     "frames": [frame(), frame()],
     "past_actions": [[0.5, 0.5]],

@@ -10,10 +10,10 @@ import torch
 from fastapi.testclient import TestClient
 
 from envs.push.env import PushEnv
+from planner.control import control_by_goal, control_by_place, control_by_reward
 from planner.loaded import ReadyPlanner
-from planner.loading import PUCK_SEGMENTER, push_controller
+from planner.low_levels import Request
 from planner.search.rollout import Interrupted, drive
-from planner.suite_learned import control_by_goal, control_by_reward
 from server.actions.task import ActionTask, example_action
 from server.app import create_app
 from server.http.bodies import from_base64, to_base64
@@ -22,6 +22,7 @@ from server.plans.store import PlanStore, UnknownPlan
 from server.settings import Settings
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.segmenter import PUCK_GOAL
 from world_models.struct_vrnn.model import StructVRNN
 
 SEEN = 4
@@ -65,17 +66,17 @@ def test_actions_and_warm_starts_are_those_of_the_servo_in_process(
     frames, past, goal = pushing
     first = post(world_http, order)
     second = post(world_http, order | {"warm_start": first["warm_start"], "seed": 6})
-    config = push_controller(worlds.models["tiny-push"]).servo.config
+    config = control_by_place(worlds.models["tiny-push"]).servo.config
     cem = config.cem.model_copy(update={"candidates": 12, "iterations": 2})
     config = config.model_copy(update={"cem": cem, "horizon": 5})
 
     def directly() -> list[Any]:
-        controller = push_controller(worlds.models["tiny-push"], config)
+        controller = control_by_place(worlds.models["tiny-push"], config)
         seen = Context(to_tensor(frames)[None], torch.from_numpy(past)[None])
         steps, warm_start = [], None
         for seed in (5, 6):
             randomness = torch.Generator().manual_seed(seed)
-            steps.append(controller.act(seen, to_tensor(goal)[None], warm_start, randomness))
+            steps.append(controller.act(Request(seen, to_tensor(goal)[None], warm_start, randomness)))
             warm_start = steps[-1].warm_start
         return steps
 
@@ -85,7 +86,7 @@ def test_actions_and_warm_starts_are_those_of_the_servo_in_process(
         assert reply["cost"] == step.cost.item()
         assert [row["action"] for row in reply["expected"]] == step.decisions[0].tolist()
     assert first["action"] != second["action"] and np.shape(first["warm_start"]) == (5, 2)
-    x, y = PUCK_SEGMENTER.blob(to_tensor(goal)[None]).centre[0].tolist()
+    x, y = PUCK_GOAL.segmenter.blob(to_tensor(goal)[None]).centre[0].tolist()
     assert first["subgoal_position"] == {"x": x, "y": y}
     assert (first["model"]["name"], first["objective"], first["task"]) == ("tiny-push", "push", None)
     assert {name: first[name] for name in FEW} == FEW and first["seed"] == 5
@@ -142,7 +143,8 @@ def test_dm_control_tasks_are_controlled_by_reward_or_goal(
         config = standard.model_copy(update={"cem": cem, "horizon": 5})
         seen = Context(to_tensor(frames)[None], torch.from_numpy(past)[None])
         controller = control(worlds.models["tiny-dmc"], "cheetah-run", config)
-        return controller.act(seen, to_tensor(goal)[None], None, torch.Generator().manual_seed(2))
+        randomness = torch.Generator().manual_seed(2)
+        return controller.act(Request(seen, to_tensor(goal)[None], None, randomness))
 
     step = computed(directly)
     assert reply["action"] == step.action[0].tolist() and len(reply["action"]) == 6

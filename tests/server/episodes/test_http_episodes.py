@@ -7,21 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from fastapi.testclient import TestClient
 
-from envs.dmc.env import DmcEnv
-from envs.push.env import PushEnv
+from envs.dmc.world import DmcWorld
 from envs.push.scene import path_length
-from planner.episode import EpisodeConfig, Outcome, run_episode
+from envs.push.world import PushWorld
+from planner.control import DMC_SERVO, control_by_place, control_by_reward, horizon_of
+from planner.episode import Actor, Outcome, episode, one_stream, own_seeds, run_episode
+from planner.goals import make_goal
 from planner.loaded import ReadyPlanner
-from planner.loading import PUCK_SEGMENTER, push_controller, simulator_servo
+from planner.low_levels import LowLevel, true_servo
 from planner.search.costs import ObjectDistance
 from planner.search.hierarchy import HierarchyConfig, Planner
 from planner.search.rollout import Interrupted, RollOut, drive
-from planner.subgoals import SimulatorController
-from planner.suite_episode import suite_episode
-from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
 from server.app import create_app
 from server.episodes.reading import episode_task
 from server.episodes.schemas import EpisodeRequest
@@ -29,6 +27,7 @@ from server.http.bodies import from_base64, to_base64
 from server.models.service import ModelService
 from server.settings import Settings
 from world_models.frames import to_tensor
+from world_models.segmenter import PUCK_GOAL
 
 PLAN = "ab" * 32
 STEPS = 4
@@ -96,21 +95,26 @@ def test_pushing_is_that_of_the_planner_in_process(
     reply = post(world_http, order | {"servo": servo})
 
     def directly() -> Outcome:
-        env = PushEnv()
-        env.reset(seed=3)
-        scene = replace(env.scene, steps=STEPS)
-        controller: Any = push_controller(worlds.models["tiny-push"])
+        world = PushWorld()
+        world.env.reset(seed=3)
+        scene = replace(world.env.scene, steps=STEPS)
+        low_level: LowLevel = control_by_place(worlds.models["tiny-push"])
         if servo == "simulator":
-            controller = SimulatorController(simulator_servo(env), env)
+            low_level = true_servo(world)
         ahead = to_tensor(subgoals[:-1])
-        outcome = run_episode(env, scene, lambda *_: ahead, controller, PUCK_SEGMENTER, EpisodeConfig(), 7)
-        env.close()
-        assert outcome.distance == path_length(scene, np.array(outcome.final_puck))
+        actor = Actor(low_level, lambda *_: ahead, make_goal(world.goal))
+        outcome = run_episode(world, scene, actor, own_seeds(7))
+        world.close()
+        last = outcome.measures[-1]
+        assert last["distance"] == path_length(scene, np.array(last["puck"]))
         return outcome
 
     outcome = on_engine(worlds, directly)
     assert same(reply, outcome) and len(reply["frames"]) == STEPS + 1
-    assert (reply["distance"], reply["initial_distance"]) == (outcome.distance, outcome.initial_distance)
+    assert (reply["distance"], reply["initial_distance"]) == (
+        outcome.measures[-1]["distance"],
+        outcome.measures[0]["distance"],
+    )
     assert reply["pursued"] == [place for _, place in outcome.pursued]
     assert (reply["steps"], reply["stop_reason"], reply["success"]) == (STEPS, "steps", False)
     assert (reply["servo"], reply["plan"], reply["planner"], reply["rewards"]) == (servo, PLAN, None, None)
@@ -161,16 +165,16 @@ def test_dm_control_is_that_of_the_planner_in_process(worlds: ModelService, worl
     reply = post(world_http, body)
 
     def directly() -> Any:
-        env = DmcEnv("cartpole-balance")
-        env.reset(seed=5)
-        search = SUITE_SERVO.model_copy(update={"horizon": horizon_of("cartpole-balance")})
-        controller = control_by_reward(worlds.models["tiny-dmc"], "cartpole-balance", search)
-        outcome = drive(suite_episode(env, controller, None, 3, torch.Generator().manual_seed(6)))
-        env.close()
+        world = DmcWorld("cartpole-balance")
+        picture, _ = world.env.reset(seed=5)
+        search = DMC_SERVO.model_copy(update={"horizon": horizon_of("cartpole-balance")})
+        actor = Actor(control_by_reward(worlds.models["tiny-dmc"], "cartpole-balance", search))
+        outcome = drive(episode(world, picture, None, 3, actor, one_stream(6)))
+        world.close()
         return outcome
 
     outcome = on_engine(worlds, directly)
-    assert same(reply, outcome) and reply["rewards"] == outcome.rewards
+    assert same(reply, outcome) and reply["rewards"] == [now["reward"] for now in outcome.measures[1:]]
     assert (reply["steps"], reply["stop_reason"], reply["model"]["name"]) == (3, "steps", "tiny-dmc")
     assert reply["success"] is reply["distance"] is reply["layout"] is reply["plan"] is None
     assert post(world_http, body)["digest"] == reply["digest"]
@@ -179,10 +183,12 @@ def test_dm_control_is_that_of_the_planner_in_process(worlds: ModelService, worl
 @pytest.fixture
 def planning(point_mass: Any, worlds: ModelService) -> Iterator[tuple[ModelService, TestClient]]:
     """A service with a planner of the toy world that knows the real puck, and the tiny model that pushes."""
-    world = type(point_mass)(PUCK_SEGMENTER)
-    cost = ObjectDistance(PUCK_SEGMENTER, lambda features: PUCK_SEGMENTER.blob(world.decode(features)).centre)
-    planner = Planner(world, cost, HierarchyConfig(keyframes=3), PUCK_SEGMENTER.whole)
-    toy = ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, 64, planner, PUCK_SEGMENTER)
+    world = type(point_mass)(PUCK_GOAL.segmenter)
+    cost = ObjectDistance(
+        PUCK_GOAL.segmenter, lambda features: PUCK_GOAL.segmenter.blob(world.decode(features)).centre
+    )
+    planner = Planner(world, cost, HierarchyConfig(keyframes=3), PUCK_GOAL.segmenter.whole)
+    toy = ReadyPlanner("toy", "1", "ab" * 32, "cd" * 32, 64, planner, PUCK_GOAL)
     models = {"toy": toy, "tiny-push": worlds.models["tiny-push"]}
     service = ModelService(Settings(models=tuple(models), threads=1), lambda name, device: models[name])
     with TestClient(create_app(service.settings, service), base_url="http://localhost") as http:

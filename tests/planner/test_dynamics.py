@@ -1,35 +1,35 @@
-"""Rewards and keypoints of one task as something to search, and controllers built on them."""
+"""What Struct-VRNNs predict for one task, as something to search in."""
 
 from contextlib import nullcontext
 
 import pytest
 import torch
 
-from planner import learned, suite_learned
-from planner.learned import KeypointModel
-from planner.search.cem import CemConfig
-from planner.search.costs import KeypointDistance, Return
-from planner.search.servo import ServoConfig
-from planner.suite_learned import RewardModel, RewardState, goal_controller, reward_controller
-from world_models.interface import Context, Future
+from planner import dynamics
+from planner.dynamics import KeypointModel, PlaceModel, RewardModel, RewardState
+from planner.search.costs import Return
+from world_models.interface import Context
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 
 ROWS, SEEN, AHEAD, ACTIONS = 2, 4, 5, 2
-SEARCH = ServoConfig(horizon=3, cem=CemConfig(candidates=4, iterations=2, bound=1.0))
 
 
 @pytest.fixture(autouse=True)
 def full_precision(monkeypatch):
-    for module in (learned, suite_learned):
-        monkeypatch.setattr(module, "autocast", lambda device: nullcontext())
+    monkeypatch.setattr(dynamics, "autocast", lambda device: nullcontext())
 
 
 def spread(module, rng):
     for parameter in module.parameters():
         parameter.data = 0.3 * torch.randn(parameter.shape, generator=rng)
     return module.eval().requires_grad_(False)
+
+
+def tracking_model(**changes):
+    config = DEBUG.model.model_copy(update={"actions": ACTIONS, **changes})
+    return spread(StructVRNN(config), torch.Generator().manual_seed(0))
 
 
 def reward_model():
@@ -90,39 +90,19 @@ def test_keypoints_are_those_of_the_world_model():
     assert torch.equal(found.times, expected.times) and model.decision_dim == ACTIONS
 
 
-def test_return_is_the_sum_of_the_first_feature():
-    cost, features = Return(), torch.tensor([[[1.0, 9.0], [2.0, 9.0]], [[-4.0, 9.0], [0.5, 9.0]]])
-    target = cost.target(torch.zeros(2, 3, 8, 8))
-    assert cost(Future(features, torch.ones(2, 2)), torch.zeros(2, 2, 1), target).tolist() == [-3.0, 3.5]
+def test_places_are_those_of_the_bodies_named_in_their_order():
+    world = tracking_model(bodies=("puck", "wall", "finger"))
+    model, seen = PlaceModel(world, ("finger", "puck")), context()
+    known = world.places(world.embed(seen.frames[:, 0]))
+    assert torch.equal(model.locate(seen.frames[:, 0]), known[:, [2, 0]].flatten(1))
+    found = model.imagine(model.encode(seen), decisions())
+    expected = world.places(world.imagine(world.encode(seen), decisions()).features)[:, :, [2, 0]]
+    torch.testing.assert_close(found.features, expected.flatten(2), rtol=1e-5, atol=1e-5)
+    assert model.decision_dim == ACTIONS
 
 
-def test_keypoints_count_by_scale_and_weight():
-    goal = torch.tensor([[0.0, 0.0, 1.0, 0.5, 0.5, 0.5, -1.0, 1.0, 0.0]])
-    last = torch.tensor([[0.3, 0.4, 0.2, 0.5, 0.7, 1.0, 1.0, -1.0, 1.0]])
-    future = Future(torch.stack([goal, last], 1), torch.tensor([[1.0, 2.0]]))
-
-    def cost(**settings):
-        distance = KeypointDistance(lambda frames: goal, **settings)
-        return float(distance(future, torch.zeros(1, 2, 1), distance.target(torch.zeros(1, 3, 8, 8))))
-
-    assert cost() == pytest.approx((0.25 + 0.5 * 0.04) / 1.5)
-    assert cost(weights=torch.tensor([0.0, 1.0, 1.0])) == pytest.approx(0.04)
-    with pytest.raises(ValueError, match="not be negative"):
-        cost(weights=torch.tensor([1.0, -1.0, 0.0]))
-
-
-@pytest.mark.parametrize("build", [reward_controller, goal_controller])
-def test_controllers_of_the_shipped_model_act_alike_twice(build):
-    controller = build("struct-vrnn-dmc", "reacher-easy", SEARCH)
-    seen = Context(context(64).frames[:1], context(64).actions[:1])
-    goal = seen.frames[:, 0]
-    first, again = (controller.act(seen, goal, None, torch.Generator().manual_seed(3)) for _ in range(2))
-    assert first.action.shape == (1, ACTIONS) and bool((first.action.abs() <= 1).all())
-    assert torch.equal(first.decisions, again.decisions) and torch.equal(first.cost, again.cost)
-
-
-def test_a_task_without_a_head_is_refused_by_name():
-    with pytest.raises(
-        ValueError, match=r"no reward head for 'hopper-hop'; it has some for acrobot-swingup, "
-    ):
-        reward_controller("struct-vrnn-dmc", "hopper-hop")
+def test_bodies_that_a_model_does_not_know_are_refused():
+    with pytest.raises(ValueError, match=r"knows cart, finger, not puck"):
+        PlaceModel(tracking_model(bodies=("cart", "finger")), ("puck", "finger"))
+    with pytest.raises(ValueError, match="no bodies"):
+        PlaceModel(tracking_model(bodies=()), ("puck", "finger"))

@@ -1,0 +1,66 @@
+"""Recorded pushing: demonstrations, and play without a goal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.data_set import DataSet, Part, Shards
+from envs.push.ids import PUSH_ID
+from world_models.data import Scalar, Sequences
+
+PUSH_VERSION = 2
+PLAY_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Push(Shards):
+    """Demonstrations of pushing the puck round the wall, 31 frames each."""
+
+    out: Path = Path("data/push")
+    sequences: int = 50_000
+
+
+@dataclass(frozen=True)
+class PushPlay(Shards):
+    """Pushing without a goal, at the rate of control, 20 frames each."""
+
+    out: Path = Path("data/push-play")
+    sequences: int = 20_000
+
+
+def _draw_push(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, Scalar]]:
+    # A simulator is imported by the process that needs one.
+    from envs.push.demonstrations import draw_demonstration, render_sequences
+    from envs.push.env import PushEnv
+
+    env = PushEnv()
+    try:
+        demonstrations = [draw_demonstration(env, seed, first + k) for k in range(count)]
+        return render_sequences(env, demonstrations), {}
+    finally:
+        env.close()
+
+
+def _draw_play(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, Scalar]]:
+    from envs.push.env import PushEnv
+    from envs.push.play import BODIES, draw_sequences
+
+    env = PushEnv()
+    try:
+        bodies: dict[str, Scalar] = {"observation": 2 * len(BODIES), "bodies": ",".join(BODIES)}
+        return draw_sequences(env, seed, first, count), bodies
+    finally:
+        env.close()
+
+
+def _push(settings: Push) -> Sequence[Part]:
+    return [Part(settings.out, {"environment": PUSH_ID, "version": PUSH_VERSION}, _draw_push)]
+
+
+def _play(settings: PushPlay) -> Sequence[Part]:
+    origin: dict[str, Scalar] = {"environment": PUSH_ID, "version": PLAY_VERSION, "policy": "play"}
+    return [Part(settings.out, origin, _draw_play)]
+
+
+PUSH = DataSet("push", Push, _push)
+PUSH_PLAY = DataSet("push-play", PushPlay, _play)

@@ -1,0 +1,153 @@
+"""Pushing as a world: one of its tasks, from pictures, with the puck's way to the goal as measure."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.push.env import CAMERA, STRICT_SUCCESS, SUCCESS, PushEnv
+from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
+from envs.push.ids import MANIFESTS
+from envs.push.scene import Scene, Variation, path_length
+from envs.push.simulator import PushSimulator
+from envs.rendering import Projection
+from envs.world import Column, Measures, Picture, Record, World
+from world_models.segmenter import PUCK_GOAL
+from world_models.statistics import wilson_interval
+
+
+def _success(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Record:
+    distances = np.array([record["distance"] for record in records])
+    successes = int((distances < SUCCESS).sum())
+    return {
+        "success_rate": successes / len(records),
+        "success_ci95": list(wilson_interval(successes, len(records))),
+    }
+
+
+def _strict(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Record:
+    distances = np.array([record["distance"] for record in records])
+    return {"strict_rate": float((distances < STRICT_SUCCESS).mean())}
+
+
+def _error(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Record:
+    distances = np.array([record["distance"] for record in records])
+    return {
+        "position_error_mean": float(distances.mean()),
+        "position_error_std": float(distances.std()),
+        "initial_error_mean": float(np.mean([record["initial_distance"] for record in records])),
+    }
+
+
+def _through_wall(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Record:
+    """How many plans cut through a wall; None for planners that plan nothing."""
+    planned = any(record["planned"] for record in records)
+    return {"plans_through_wall": sum(r["plan_crosses_wall"] for r in records) if planned else None}
+
+
+def _success_text(row: Mapping[str, Any]) -> str:
+    low, high = row["success_ci95"]
+    return f"{100 * row['success_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+class PushWorld(World[Scene]):
+    """One pushing task; ``variation`` says how its world differs from what models were trained on."""
+
+    goal = PUCK_GOAL
+    columns: ClassVar[Sequence[Column | str]] = (
+        Column("success < 0.30 (95 % CI)", _success, _success_text),
+        Column("strict < 0.15", _strict, lambda row: f"{100 * row['strict_rate']:.1f} %"),
+        Column(
+            "position error, mean ± sd",
+            _error,
+            lambda row: f"{row['position_error_mean']:.3f} ± {row['position_error_std']:.3f}",
+        ),
+        "whole",
+        Column(
+            "plans through wall",
+            _through_wall,
+            lambda row: "-" if row["plans_through_wall"] is None else str(row["plans_through_wall"]),
+        ),
+        "steps",
+        "model_steps",
+        "simulator_steps",
+        "plan_seconds",
+        "step_seconds",
+    )
+
+    def __init__(self, task: str = "push", variation: Variation | None = None) -> None:
+        self.id = task
+        self.env: PushEnv = PushEnv(variation, task=task)
+        self.steps = self.env.task.steps
+        self._project = Projection(self.env.model, CAMERA, self.image_size)
+
+    def episodes(self, count: int, seed: int | None = None) -> Scenes:
+        """The task's frozen scenes, or ``count`` new ones drawn with ``seed``."""
+        if seed is not None:
+            return draw_episodes(seed, count, self.id)
+        return load_manifest(MANIFESTS[self.id])
+
+    def begin(self, start: Scene) -> tuple[Picture, Picture]:
+        """Set up the scene: how it is, and how it should be."""
+        picture, info = self.env.reset(options={"scene": start})
+        return picture, info["goal"]
+
+    def length(self, start: Scene) -> int:
+        """A scene says how many steps it allows."""
+        return start.steps
+
+    def measure(self) -> Measures:
+        """``distance``: the puck's shortest way to the goal in table units; ``puck``: where it is ``[x,
+        y]``.
+        """
+        puck = self.env.positions()["puck"]
+        return {"distance": path_length(self.env.scene, puck), "puck": (float(puck[0]), float(puck[1]))}
+
+    def simulator(self, pool: int, threads: int = 1) -> PushSimulator:
+        """Pixels of puck and finger, from the physics."""
+        return PushSimulator(self.env, pool, threads)
+
+    def demonstrate(self, start: Scene) -> Sequence[Picture]:
+        """Pictures of the keyframes of the demonstrator's first success; none if it has none."""
+        demonstration = find_demonstration(self.env, start)
+        if demonstration is None:
+            return []
+        pictures = []
+        self.env.start(start)
+        for frame in np.flatnonzero(demonstration.keyframes):
+            self.env.set_state(demonstration.states[frame])
+            pictures.append(self.env.render())
+        return pictures
+
+    def record(
+        self, start: Scene, measures: Sequence[Measures], plans: Sequence[Sequence[tuple[float, ...]]]
+    ) -> Record:
+        """Distances at the start and at the end, and whether the first plan crosses a wall."""
+        return {
+            "initial_distance": measures[0]["distance"],
+            "distance": measures[-1]["distance"],
+            "final_puck": measures[-1]["puck"],
+            "goal": start.goal,
+            "plan_crosses_wall": bool(plans) and self._crosses(start, plans[0]),
+        }
+
+    def _crosses(self, scene: Scene, centres: Sequence[tuple[float, ...]]) -> bool:
+        """Whether straight lines from start over the planned puck positions to the goal cut a wall."""
+        start, goal = self._project(np.array([scene.puck, scene.goal]), 0.0)
+        seen = [np.array(centre) for centre in centres if np.isfinite(centre).all()]
+        route = [start, *seen, goal]
+        walls = [self._project(wall.end_points(margin=0.0), 0.0) for wall in scene.walls]
+        return any(_cut(a, b, *wall) for a, b in pairwise(route) for wall in walls)
+
+
+def _cut(
+    a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64], d: NDArray[np.float64]
+) -> bool:
+    """Whether the segments a-b and c-d cross."""
+
+    def side(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> float:
+        return float((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0

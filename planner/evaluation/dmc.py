@@ -1,0 +1,222 @@
+"""``planner.evaluate dmc``: DM Control tasks controlled from pictures, beside true dynamics and chance."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+
+from envs.dmc.episodes import DmcStart, load_starts
+from envs.dmc.tasks import TASKS, find_task
+from envs.world import Episodes, Picture, World
+from planner.control import (
+    DMC_SERVO,
+    control_by_goal,
+    control_by_reward,
+    find_head,
+    horizon_of,
+    model_for,
+)
+from planner.episode import Outcome, Randomness, one_stream
+from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
+from planner.loading import load_world_model
+from planner.low_levels import RandomActions, true_servo, uniform
+from planner.search.servo import ServoConfig
+from world_models.files import write_bytes
+
+ARMS = {
+    "simulator": "the search in the true dynamics, for true reward",
+    "learned": "the search in the learned model, from pictures",
+    "random": "uniform actions",
+}
+"""In the order in which they are run: the simulator's episodes leave goal pictures behind."""
+GOAL_TASKS = ("acrobot-swingup", "cartpole-balance", "reacher-easy", "walker-stand")
+"""Tasks whose aim a picture can show; speed cannot be seen in one."""
+Objective = Literal["reward", "goal"]
+
+
+@dataclass(frozen=True)
+class Dmc(Evaluation):
+    """Control DM Control tasks: predictively with a learned model or the true dynamics, or at random."""
+
+    verb: ClassVar[str] = "planner.evaluate dmc"
+    labels: ClassVar[tuple[str, str]] = ("task", "arm")
+    start_label: ClassVar[str] = "start"
+
+    task: str = "all"
+    """Comma-separated tasks, or all (that have a goal picture, with --objective goal)."""
+    arms: str = "learned,simulator,random"
+    """Comma-separated: learned, simulator, random."""
+    objective: Objective = "reward"
+    """What the learned arm is after: predicted reward, or a goal picture: the one of the highest reward in
+    the simulator arm's episode from the same start. The simulator arm always searches for true reward."""
+    episodes: int = 20
+    """How many of the frozen episodes, from the first."""
+    steps: int | None = None
+    """Stop after so many steps of the environment; None runs whole episodes."""
+    workers: int = os.cpu_count() or 1
+    seed: int = 0
+    """Seed of the searches; the starts do not depend on it."""
+    model: str = "struct-vrnn-{domain}"
+    """Shipped model or model folder of the learned arm; {domain} stands for acrobot, cartpole, ..."""
+    device: str = "cpu"
+    horizon: int | None = None
+    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others."""
+    settings: ServoConfig = DMC_SERVO
+    """The search, the same for the learned and the simulator arm: an equal budget. Steps along the
+    gradient are the learned arm's alone."""
+    out: Path = Path("dmc.json")
+    video: Path | None = None
+    """Folder for one MP4 per task and arm, of the first episode."""
+
+    def tasks(self) -> list[str]:
+        """The tasks asked for; an error names the valid ones."""
+        valid = GOAL_TASKS if self.objective == "goal" else tuple(TASKS)
+        if self.task == "all":
+            return list(valid)
+        names = split_names(self.task)
+        for name in names:
+            find_task(name)
+        without = [name for name in names if name not in valid]
+        if without:
+            raise ValueError(
+                f"no picture shows the aim of {', '.join(without)}; choose from {', '.join(valid)}"
+            )
+        if not names:
+            raise ValueError(f"no task; choose from all, {', '.join(valid)}")
+        return names
+
+    def trials(self) -> list[Trial]:
+        """Every task with every arm."""
+        arms = parse_names(self.arms, list(ARMS), "arm")
+        return [(task, arm) for task in self.tasks() for arm in arms]
+
+    def order(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The slowest come first: the last to finish should be short."""
+        arms = list(ARMS)
+        return sorted(trials, key=lambda trial: (arms.index(trial[1]), -find_task(trial[0]).steps))
+
+    def place(self, trial: Trial) -> tuple[str, dict[str, Any]]:
+        """The task."""
+        return f"dmc/{trial[0]}", {}
+
+    def starts(self, trial: Trial) -> Episodes[DmcStart]:
+        """The task's frozen starts."""
+        if self.episodes < 1 or self.workers < 1 or (self.steps is not None and self.steps < 1):
+            raise ValueError("--episodes, --workers and --steps must be at least 1")
+        frozen = load_starts()
+        starts = frozen.starts[trial[0]]
+        if self.episodes > len(starts):
+            raise ValueError(f"{frozen.name} has {len(starts)} episodes of every task; ask for fewer")
+        return Episodes(frozen.name, frozen.seed, frozen.fingerprint, starts)
+
+    def who(self, trial: Trial) -> str:
+        """The arm."""
+        return trial[1]
+
+    def dependencies(self, trials: Sequence[Trial]) -> dict[Trial, dict[str, Any]]:
+        """Seed, steps, search, objective and weights."""
+        if self.settings.horizon != DMC_SERVO.horizon or (self.horizon is not None and self.horizon < 1):
+            raise ValueError("say with --horizon, at least 1, how far the search looks ahead")
+        return {trial: self._settings(*trial) for trial in trials}
+
+    def _settings(self, task: str, arm: str) -> dict[str, Any]:
+        settings: dict[str, Any] = {"seed": self.seed, "steps": self._steps(task)}
+        if arm != "random":
+            settings["search"] = self.search_of(arm, task).model_dump(mode="json")
+        if arm == "learned":
+            model = load_world_model(model_for(self.model, task), "cpu")
+            settings |= {
+                "objective": self.objective,
+                "weights_sha256": model.weights_sha256,
+                "head_sha256": find_head(model, task).sha256,
+            }
+        return settings
+
+    def search_of(self, arm: str, task: str) -> ServoConfig:
+        """The search of an arm: true dynamics have no gradient to refine its answers by."""
+        steps = 0 if arm == "simulator" else self.settings.gradient_steps
+        horizon = horizon_of(task) if self.horizon is None else self.horizon
+        return self.settings.model_copy(update={"gradient_steps": steps, "horizon": horizon})
+
+    def team(self, trial: Trial, world: World[Any]) -> Team:
+        """The arm's low level; nobody proposes subgoals."""
+        task, arm = trial
+        if arm == "random":
+            return Team(RandomActions(world.action_size, uniform))
+        if arm == "simulator":
+            return Team(true_servo(world, self.search_of(arm, task)))
+        control = control_by_reward if self.objective == "reward" else control_by_goal
+        model = load_world_model(model_for(self.model, task), self.device)
+        return Team(control(model, task, self.search_of(arm, task)), device=self.device)
+
+    def randomness(self, index: int) -> Randomness:
+        """One stream for the whole episode."""
+        return one_stream(self.seed * 1_000_003 + index)
+
+    def length(self, world: World[Any], start: DmcStart) -> int:
+        """As asked, a whole episode at most."""
+        return self._steps(world.id.removeprefix("dmc/"))
+
+    def _steps(self, task: str) -> int:
+        whole = find_task(task).steps
+        return whole if self.steps is None else min(self.steps, whole)
+
+    def goal_picture(self, trial: Trial, index: int, run: Run) -> Picture | None:
+        """The picture of the highest reward that the simulator arm sees in the same episode."""
+        task, arm = trial
+        if self.objective != "goal" or arm != "learned":
+            return None
+        path = self.goal_path(task, index)
+        if not path.exists():
+            run((task, "simulator"), index)
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+    def keep(self, trial: Trial, index: int, outcome: Outcome) -> None:
+        """The simulator arm leaves goal pictures behind."""
+        task, arm = trial
+        if self.objective == "goal" and arm == "simulator":
+            content = io.BytesIO()
+            Image.fromarray(best_frame(outcome)).save(content, format="PNG")
+            write_bytes(self.goal_path(task, index), content.getvalue())
+
+    def goal_path(self, task: str, index: int) -> Path:
+        """Where the goal picture of an episode is kept: named after all it depends on."""
+        search = self.search_of("simulator", task).model_dump(mode="json")
+        start = self.starts((task, "simulator")).starts[index]
+        source = json.dumps([search, self.seed, self._steps(task), start.digest])
+        name = f"{task}-{index:03d}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.png"
+        return self.out.with_name(self.out.name + ".goals") / name
+
+    def film_path(self, trial: Trial, index: int) -> Path | None:
+        """The first episode has a film."""
+        if self.video is None or index > 0:
+            return None
+        return self.video / f"{'-'.join(trial)}-{self.objective}.mp4"
+
+    def content(self, settings: Mapping[Trial, dict[str, Any]]) -> dict[str, Any]:
+        """Objective, episodes and settings."""
+        frozen, named = load_starts(), dict[str, dict[str, Any]]()
+        for (task, arm), values in settings.items():
+            named.setdefault(task, {})[arm] = values
+        return {
+            "objective": self.objective,
+            "manifest": {"name": frozen.name, "fingerprint": frozen.fingerprint, "seed": frozen.seed},
+            "settings": named,
+        }
+
+
+def best_frame(outcome: Outcome) -> Picture:
+    """The picture of the highest reward, the last of them if it was paid more than once; of the start if the
+    first step diverged.
+    """
+    rewards = [measures["reward"] for measures in outcome.measures[1:]]
+    _, step = max(((reward, step) for step, reward in enumerate(rewards, 1)), default=(0.0, 0))
+    return outcome.frames[step]

@@ -1,0 +1,205 @@
+"""``planner.evaluate push``: planners compared on the pushing tasks, with one low level for all."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from envs.push.episodes import Scenes, draw_episodes, load_manifest
+from envs.push.ids import MANIFESTS, PUSH_IDS
+from envs.push.scene import Variation
+from envs.push.tasks import find_task
+from envs.world import World
+from planner.control import control_by_place
+from planner.episode import Randomness, own_seeds
+from planner.evaluation import films
+from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, evaluate, parse_names
+from planner.goals import make_goal
+from planner.loading import load_keyin, load_planner, load_tap, load_world_model
+from planner.low_levels import LowLevel, RandomActions, clipped_normal, true_servo
+from planner.search.servo import ServoConfig
+from planner.settings import Settings
+from planner.subgoals import PLANNERS, TAP_DRAWS, keyin_subgoals, oracle_subgoals, tap_subgoals
+from world_models.keyin.model import KeyIn
+from world_models.shipped import weights_digest
+from world_models.tap.model import Tap
+
+SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
+"""Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""
+SHIPPED = Settings()
+STANDARD = Variation()
+
+
+@dataclass(frozen=True)
+class Push(Evaluation):
+    """Push the puck round the wall."""
+
+    verb: ClassVar[str] = "planner.evaluate push"
+    labels: ClassVar[tuple[str, str]] = ("planner", "servo")
+    start_label: ClassVar[str] = "scene"
+
+    planners: str = "keyin,flat,random,oracle"
+    """Comma-separated: keyin, jumpy, surprise, tap, flat, flat-deep, random, oracle."""
+    task: str = "push"
+    """push, or harder: push-long, push-two-walls, push-tight."""
+    servo: Literal["simulator", "learned"] = "simulator"
+    """Low level: a search in the true dynamics, or in a learned model from pictures alone."""
+    compare: bool = True
+    """With the learned servo: also flat with it, and the planners with the true dynamics."""
+    variation: Variation = STANDARD
+    """How the world differs from what the models were trained on."""
+    episodes: int = 400
+    """How many of the frozen episodes, from the first."""
+    fresh: int | None = None
+    """Draw new episodes with this seed instead of the frozen ones."""
+    workers: int = os.cpu_count() or 1
+    seed: int = 0
+    """Seed of the searches; the episodes do not depend on it."""
+    model: str = "keyin-push"
+    """Shipped model or model folder of the keyin planner; tap works on its pictures."""
+    jumpy: str = "jumpy-push"
+    """The same for the jumpy planner, ..."""
+    surprise: str = "surprise-push"
+    tap: str = "tap-push"
+    learned: str = "struct-vrnn-push"
+    """The same for the learned servo."""
+    device: str = "cpu"
+    server: str | None = None
+    """Not here: ``python -m server.evaluate push --server URL`` has a server plan and act."""
+    settings: Settings = SHIPPED
+    """How both levels search, and when subgoals are switched."""
+    out: Path = Path("results.json")
+    video: Path | None = None
+    """Folder for one MP4 and one plan strip per episode."""
+
+    def names(self) -> list[str]:
+        """The planners asked for; an error names the valid ones."""
+        return parse_names(self.planners, list(PLANNERS), "planner")
+
+    def trials(self) -> list[Trial]:
+        """Planners and their low levels, in the order of the table."""
+        names = self.names()
+        found = [(name, NO_SERVO if name == "random" else self.servo) for name in names]
+        if self.servo == LEARNED and self.compare:
+            found.append(("flat", LEARNED))
+            found += [(name, SIMULATOR) for name in names if name != "random"]
+        if self.settings.episode.replan == "surprised" and any(servo != LEARNED for _, servo in found):
+            raise ValueError("only the learned servo is surprised; add --servo learned --no-compare")
+        return list(dict.fromkeys(found))
+
+    def place(self, trial: Trial) -> tuple[str, dict[str, Any]]:
+        """The task, varied as asked."""
+        return self.task, {"variation": self.variation}
+
+    def starts(self, trial: Trial) -> Scenes:
+        """The frozen scenes, or new ones."""
+        if self.episodes < 1 or self.workers < 1:
+            raise ValueError("--episodes and --workers must be at least 1")
+        find_task(self.task)
+        if self.fresh is not None:
+            return draw_episodes(self.fresh, self.episodes, self.task)
+        frozen = load_manifest(MANIFESTS[self.task])
+        if self.episodes > len(frozen.starts):
+            raise ValueError(
+                f"{frozen.name} has {len(frozen.starts)} episodes; ask for fewer, or use --fresh SEED"
+            )
+        return frozen
+
+    def weights(self) -> dict[str, str]:
+        """Model names by learned planner, of those asked for, and under ``learned`` that of the servo."""
+        models = {"keyin": self.model, "jumpy": self.jumpy, "surprise": self.surprise, "tap": self.tap}
+        wanted = set(self.names())
+        if "tap" in wanted:
+            wanted.add("keyin")
+        found = {name: models[name] for name in models if name in wanted}
+        return found | ({LEARNED: self.learned} if self.servo == LEARNED else {})
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the weights by learned planner."""
+        return {name: weights_digest(model) for name, model in self.weights().items()}
+
+    def dependencies(self, trials: Sequence[Trial]) -> dict[Trial, dict[str, Any]]:
+        """Seed, searches, variation and weights."""
+        if self.server is not None and self.verb == Push.verb:
+            raise ValueError(f"ask servers with python -m server.evaluate push --server {self.server}")
+        digests = self.digests()
+        return {trial: self._settings(digests, *trial) for trial in trials}
+
+    def _settings(self, digests: Mapping[str, str], planner: str, servo: str) -> dict[str, Any]:
+        settings: dict[str, Any] = {"seed": self.seed, "search": self.settings.to_json()}
+        settings["variation"] = self.variation.model_dump(mode="json", exclude_defaults=True)
+        if planner in digests:
+            settings["weights_sha256"] = digests[planner]
+        if planner == "tap":
+            settings["pictures_sha256"] = digests["keyin"]
+        if servo == LEARNED:
+            settings["servo_sha256"] = digests[LEARNED]
+        return settings
+
+    def team(self, trial: Trial, world: World[Any]) -> Team:
+        """The planner's subgoals, and the low level with the planner's search."""
+        planner, servo = trial
+        low_level = self.low_level(servo, self.settings.search(planner), world)
+        return Team(low_level, self.proposer(planner), self.settings.episode)
+
+    def low_level(self, servo: str, search: ServoConfig, world: World[Any]) -> LowLevel:
+        """The low level of that name; learned ones are not given the world."""
+        if servo == NO_SERVO:
+            return RandomActions(world.action_size, clipped_normal)
+        if servo == LEARNED:
+            return control_by_place(load_world_model(self.learned, self.device), search)
+        return true_servo(world, search)
+
+    def proposer(self, planner: str) -> Proposer:
+        """Where a planner's subgoals come from."""
+        weights = self.weights()
+        if planner == "oracle":
+            return Proposer(oracle_subgoals)
+        if planner == "tap":
+            return _tap_proposer(load_tap(self.tap, self.device), load_keyin(self.model, self.device))
+        if planner not in weights:
+            return Proposer()
+        found = load_planner(weights[planner], self.device, self.settings.hierarchy).planner
+        search, subgoals = found.config, keyin_subgoals(found)
+        imagined = search.cem.candidates * search.cem.iterations * search.keyframes
+        return Proposer(lambda world, start: subgoals, search.keyframes, imagined)
+
+    def randomness(self, index: int) -> Randomness:
+        """A seed for every search."""
+        return own_seeds(self.seed * 1_000_003 + index)
+
+    def content(self, settings: Mapping[Trial, dict[str, Any]]) -> dict[str, Any]:
+        """Environment, episodes and settings."""
+        episodes = self.starts(next(iter(settings)))
+        return {
+            "env": PUSH_IDS[self.task],
+            "manifest": {
+                "name": episodes.name,
+                "fingerprint": episodes.fingerprint,
+                "seed": episodes.seed,
+            },
+            "settings": {", ".join(trial): values for trial, values in settings.items()},
+        }
+
+    def film_path(self, trial: Trial, index: int) -> Path | None:
+        """Every episode has a film."""
+        return None if self.video is None else self.video / f"{'-'.join(trial)}-{index:03d}.mp4"
+
+
+def _tap_proposer(tap: Tap, pictures: KeyIn) -> Proposer:
+    """TAP on the pictures of the model that it was trained with."""
+    goal = make_goal(pictures.config.goal)
+    if goal is None:
+        raise ValueError("tap works on the pictures of a model that has a goal in its configuration")
+    count = pictures.config.keyframes - 1
+    subgoals = tap_subgoals(tap, pictures, count, goal.plausible)
+    return Proposer(lambda world, start: subgoals, count + 1, TAP_DRAWS * count)
+
+
+def evaluate_push(run: Push) -> dict[str, Any]:
+    """Evaluate, and draw where the pucks ended beside the results; answers the JSON content."""
+    result, found = evaluate(run)
+    titles = {", ".join(trial): records for trial, records in found.items()}
+    films.final_positions(titles, run.out.with_suffix(".png"))
+    return result

@@ -1,0 +1,72 @@
+"""What is wanted: goals that travel with a model or a world, and the costs that searches make of them."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from planner.search.costs import Approach, Cost, ObjectDistance, Return
+from world_models.segmenter import ObjectGoal
+
+APPROACH_WEIGHT = 0.1
+"""Pull of the effector toward the object, per pixel of the object's distance."""
+
+
+class Goal(Protocol):
+    """What of a goal picture counts, and when it is reached."""
+
+    def target(self, pictures: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """What pictures show of what is wanted; NaN where they show nothing of it."""
+        ...
+
+    def distance(self, found: Float[Tensor, "B G"], target: Float[Tensor, "B G"]) -> Float[Tensor, " B"]:
+        """How far two of these are from each other; infinite where one is NaN."""
+        ...
+
+    def plausible(self, pictures: Float[Tensor, "B C H W"]) -> Bool[Tensor, " B"]:
+        """Whether they look like pictures of this world."""
+        ...
+
+
+class ObjectInPicture:
+    """An object's place in the picture, found by colour; distances are in pixels."""
+
+    def __init__(self, wanted: ObjectGoal) -> None:
+        self.wanted = wanted
+
+    def target(self, pictures: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2"]:
+        """The object's centre."""
+        return self.wanted.segmenter.blob(pictures).centre
+
+    def distance(self, found: Float[Tensor, "B 2"], target: Float[Tensor, "B 2"]) -> Float[Tensor, " B"]:
+        """Euclidean."""
+        distance = torch.linalg.vector_norm(found - target, dim=-1)
+        return torch.where(distance.isnan(), torch.inf, distance)
+
+    def plausible(self, pictures: Float[Tensor, "B C H W"]) -> Bool[Tensor, " B"]:
+        """Whether they show exactly one whole object."""
+        return self.wanted.segmenter.whole(pictures)
+
+
+def make_goal(wanted: ObjectGoal | None) -> Goal | None:
+    """What the closed loop asks of pictures; None where reward is wanted."""
+    return None if wanted is None else ObjectInPicture(wanted)
+
+
+def picture_cost(wanted: ObjectGoal, decode: Callable[[Tensor], Tensor]) -> ObjectDistance:
+    """The cost of a model whose features ``decode`` into pictures (KeyIn, section 10)."""
+    segmenter = wanted.segmenter
+    return ObjectDistance(segmenter, lambda features: segmenter.blob(decode(features)).centre)
+
+
+def action_cost(wanted: ObjectGoal | None) -> Cost:
+    """The cost of actions in dynamics whose features are what is wanted.
+
+    Either pixels ``[object_x, object_y, effector_x, effector_y]``: object to goal, effector to object; or
+    ``[reward]``.
+    """
+    if wanted is None:
+        return Return()
+    return Approach(ObjectDistance(wanted.segmenter, lambda features: features[:, :2]), APPROACH_WEIGHT)

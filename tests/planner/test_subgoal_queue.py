@@ -1,0 +1,115 @@
+"""When subgoals are reached, given up and replaced."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from planner.subgoal_queue import SubgoalQueue
+
+
+class Line:
+    """A goal on a line: the first pixel of a picture says where; nothing is seen in negative ones."""
+
+    def target(self, pictures: Tensor) -> Tensor:
+        places = pictures[:, 0, 0, :1]
+        return torch.where(places < 0, torch.nan, places)
+
+    def distance(self, found: Tensor, target: Tensor) -> Tensor:
+        return (found - target).abs()[:, 0].nan_to_num(torch.inf)
+
+    def plausible(self, pictures: Tensor) -> Tensor:
+        return torch.ones(len(pictures), dtype=torch.bool)
+
+
+def picture(*places: float) -> Tensor:
+    return torch.tensor(places)[:, None, None, None].expand(-1, 3, 2, 2)
+
+
+def found(place: float) -> Tensor:
+    return torch.tensor([[place]])
+
+
+@pytest.fixture
+def queue() -> SubgoalQueue:
+    """On the way to 9; subgoals are reached within 2, the goal within 1."""
+    return SubgoalQueue(Line(), picture(9.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=3)
+
+
+def pursued(queue: SubgoalQueue) -> float:
+    assert queue.subgoal.shape == (1, 3, 2, 2)
+    return float(queue.subgoal[0, 0, 0, 0])
+
+
+def test_the_goal_alone_is_ahead_at_first(queue):
+    assert queue.at_goal and pursued(queue) == 9 and queue.place == 0
+
+
+def test_subgoals_come_before_the_goal_in_their_order(queue):
+    queue.follow(picture(3.0, 6.0))
+    seen = []
+    for place in (0.0, 2.0, 5.0, 9.0):
+        status = queue.advance(found(place))
+        seen.append((status, pursued(queue), queue.place, queue.at_goal))
+    assert seen == [
+        ("continue", 3.0, 0, False),
+        ("switched", 6.0, 1, False),
+        ("switched", 9.0, 2, True),
+        ("done", 9.0, 2, True),
+    ]
+
+
+def test_a_subgoal_is_given_up_after_its_steps_but_the_goal_is_not(queue):
+    queue.follow(picture(3.0))
+    assert [queue.advance(found(0.0)) for _ in range(4)] == ["continue"] * 3 + ["missed"]
+    assert queue.at_goal
+    assert {queue.advance(found(0.0)) for _ in range(20)} == {"continue"}
+
+
+def test_every_subgoal_has_all_its_steps(queue):
+    queue.follow(picture(3.0, 6.0))
+    statuses = [queue.advance(found(0.0)) for _ in range(7)]
+    assert statuses == ["continue"] * 3 + ["missed"] + ["continue"] * 2 + ["missed"]
+
+
+def test_what_is_reached_already_is_skipped_at_once(queue):
+    queue.follow(picture(3.0, 3.5, 7.0))
+    assert queue.advance(found(3.0)) == "switched"
+    assert pursued(queue) == 7 and queue.place == 2
+
+
+def test_the_radius_itself_is_not_within(queue):
+    queue.follow(picture(3.0))
+    assert queue.advance(found(1.0)) == "continue"
+    assert queue.advance(found(1.25)) == "switched"
+    assert queue.advance(found(8.0)) == "continue"
+    assert queue.advance(found(8.25)) == "done"
+
+
+def test_pictures_that_show_nothing_are_left_out_and_still_count(queue):
+    queue.follow(picture(-1.0, 3.0, -1.0))
+    assert pursued(queue) == 3 and queue.place == 1
+    assert queue.advance(found(3.0)) == "switched"
+    assert pursued(queue) == 9 and queue.place == 3
+
+
+def test_while_nothing_is_seen_time_goes_on(queue):
+    queue.follow(picture(3.0))
+    statuses = [queue.advance(found(torch.nan)) for _ in range(5)]
+    assert statuses == ["continue"] * 3 + ["missed", "continue"]
+
+
+def test_a_new_plan_starts_afresh(queue):
+    queue.follow(picture(3.0, 6.0))
+    queue.advance(found(3.0))
+    queue.advance(found(0.0))
+    queue.follow(picture(1.0, 8.0))
+    assert (pursued(queue), queue.place, queue.at_goal) == (1.0, 0, False)
+    assert [queue.advance(found(5.0)) for _ in range(4)] == ["continue"] * 3 + ["missed"]
+
+
+def test_the_goal_is_kept_even_if_it_shows_nothing():
+    queue = SubgoalQueue(Line(), picture(-1.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=3)
+    queue.follow(picture(3.0))
+    assert queue.advance(found(3.0)) == "switched"
+    assert queue.at_goal and queue.place == 1
+    assert queue.advance(found(3.0)) == "continue"
