@@ -21,10 +21,8 @@ from world_models.checkpoint import load_model, write_card, write_model
 from world_models.data import DataError
 from world_models.files import write_bytes
 from world_models.losses import Loss
-from world_models.training.fit import FitConfig, Positive, fit
+from world_models.training.fit import FitConfig, PositiveFloat, PositiveInt, ShareBelowOne, fit
 from world_models.training.run import Session, TrainingRun
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 SMALLEST = 1e-3
 """Features that vary less are not blown up to full size."""
@@ -45,10 +43,10 @@ class ActionClassifierConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["action-classifier"] = "action-classifier"
-    features: Positive
+    features: PositiveInt
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
-    width: Positive = 128
-    dropout: Share = 0.25
+    width: PositiveInt = 128
+    dropout: ShareBelowOne = 0.25
 
 
 class ActionRecipe(BaseModel):
@@ -60,12 +58,12 @@ class ActionRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: Positive = 128
-    dropout: Share = 0.25
-    epochs: Positive = 100
-    batch: Positive = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
-    test: Share = 0.24
+    width: PositiveInt = 128
+    dropout: ShareBelowOne = 0.25
+    epochs: PositiveInt = 100
+    batch: PositiveInt = 32
+    learning_rate: PositiveFloat = 1e-2
+    test: ShareBelowOne = 0.24
 
 
 class ActionClassifier(nn.Module):

@@ -10,7 +10,7 @@ from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.bound import lower_bound
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.model import Kalman
-from world_models.kalman.videos import Videos
+from world_models.kalman.videos import PackedVideos
 from world_models.training.run import Session
 
 CHUNK = 50
@@ -18,7 +18,7 @@ CHUNK = 50
 
 
 @torch.no_grad()
-def measure(model: Kalman, held_out: Sequence[Videos], session: Session) -> str:
+def measure(model: Kalman, held_out: Sequence[PackedVideos], session: Session) -> str:
     """The bound on held-out videos, one row of a table per number of objects."""
     rows = ["| objects | -log p(pictures), nats per frame | KL, nats per frame |", "|---|---|---|"]
     rng = torch.Generator().manual_seed(session.seed)

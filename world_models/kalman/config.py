@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveFloat, PositiveInt
 
 
 class KalmanConfig(BaseModel):
@@ -24,10 +24,10 @@ class KalmanConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["kalman"] = "kalman"
-    image_size: Positive = 48
+    image_size: PositiveInt = 48
     most_objects: Annotated[int, Field(ge=1, le=9)] = 3
-    components: Positive = 2
-    canvas: Positive = 1024
-    state: Positive = 128
-    filter_size: Positive = 7
-    scale: Annotated[float, Field(gt=0)] = 5.0
+    components: PositiveInt = 2
+    canvas: PositiveInt = 1024
+    state: PositiveInt = 128
+    filter_size: PositiveInt = 7
+    scale: PositiveFloat = 5.0

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
@@ -14,13 +13,12 @@ from world_models.kalman.bound import lower_bound
 from world_models.kalman.card import describe, measure
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.model import Kalman
-from world_models.kalman.videos import Videos
+from world_models.kalman.videos import PackedVideos
 from world_models.losses import Loss
-from world_models.training.fit import FitConfig, Positive, fit
+from world_models.training.fit import FitConfig, PositiveFloat, PositiveInt, fit
 from world_models.training.run import Session, TrainingRun, claim
 
 STAGES = ("frozen", "single", "joint")
-Weight = Annotated[float, Field(gt=0)]
 
 
 class Stage(FitConfig):
@@ -33,10 +31,10 @@ class Stage(FitConfig):
         kl_end: weight at the last step; in between it changes by the same factor at every step.
     """
 
-    most_objects: Positive = 3
-    drawn: Positive = 10
-    kl_start: Weight = 1.0
-    kl_end: Weight = 1.0
+    most_objects: PositiveInt = 3
+    drawn: PositiveInt = 10
+    kl_start: PositiveFloat = 1.0
+    kl_end: PositiveFloat = 1.0
 
     def kl_weight(self, step: int) -> float:
         """Weight of the KL at a step."""
@@ -58,7 +56,7 @@ class KalmanRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: KalmanConfig = KalmanConfig()
-    held_out: Positive = 500
+    held_out: PositiveInt = 500
     frozen: Stage
     single: Stage
     joint: Stage
@@ -117,7 +115,7 @@ def train_kalman(run: KalmanRun, command: str) -> Path:
     session = Session(run.out, run.seed, torch.device(run.device))
     with session.initial_weights():
         model = Kalman(recipe.model).to(session.device)
-    known = [Videos.read(part, 0, len(part) - recipe.held_out) for part in data]
+    known = [PackedVideos.read(part, 0, len(part) - recipe.held_out) for part in data]
     for name in STAGES:
         stage: Stage = getattr(recipe, name)
         model.motion.requires_grad_(name != "frozen")
@@ -125,7 +123,7 @@ def train_kalman(run: KalmanRun, command: str) -> Path:
     model.calibrate()
     folder = run.out / "model"
     write_model(folder, recipe.model, model, "")
-    held_out = [Videos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
+    held_out = [PackedVideos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
     figures = measure(Kalman.load(folder, session.device), held_out, session)
     stages = {name: getattr(recipe, name) for name in STAGES}
     write_card(folder, describe(recipe.model, stages, data, recipe.held_out, command, run.seed, figures))
@@ -155,7 +153,7 @@ def open_videos(folder: Path, recipe: KalmanRecipe) -> list[SequenceDataset]:
 
 def bound_loss(
     model: Kalman,
-    videos: Sequence[Videos],
+    videos: Sequence[PackedVideos],
     stage: Stage,
     device: torch.device,
     step: int,

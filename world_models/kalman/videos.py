@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
@@ -15,17 +14,19 @@ CHUNK = 250
 
 
 @dataclass(frozen=True)
-class Videos:
+class PackedVideos:
     """Black and white videos, eight pixels to a byte."""
 
     bits: UInt8[np.ndarray, "n T P"]
     size: int
 
     @classmethod
-    def read(cls, data: SequenceDataset, start: int, stop: int) -> "Videos":
+    def read(cls, data: SequenceDataset, start: int, stop: int) -> "PackedVideos":
         """Sequences ``start`` to ``stop - 1``."""
         batches = data.batches(CHUNK, start, stop)
-        white = (rearrange(batch.frames > 127, "n t h w c -> n t (c h w)") for batch in batches)
+        white = (
+            np.moveaxis(batch.frames > 127, -1, 2).reshape(*batch.frames.shape[:2], -1) for batch in batches
+        )
         bits = np.concatenate([np.packbits(part, axis=-1) for part in white])
         return cls(bits, data.shapes["frames"][1])
 

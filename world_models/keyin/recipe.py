@@ -1,14 +1,12 @@
 """How a KeyIn model is trained: the configuration of its stages."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from world_models.keyin.config import KeyInConfig, Weight
+from world_models.keyin.config import KeyInConfig
 from world_models.svg.latent_training import SVGStage
-from world_models.training.fit import FitConfig, Positive
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 
 
 class AutoencoderStage(FitConfig):
@@ -22,8 +20,8 @@ class AutoencoderStage(FitConfig):
         stills_share: share of stills in later batches.
     """
 
-    frames_per_sequence: Positive = 4
-    noise: Weight = 0.1
+    frames_per_sequence: PositiveInt = 4
+    noise: NonNegativeFloat = 0.1
     stills_first: Share = 0.2
     stills_share: Share = 0.25
 
@@ -42,8 +40,8 @@ class TeacherStage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["segmentation", "constant", "surprise"] = "segmentation"
-    rounds: Positive = 5
-    constant: Positive = 5
+    rounds: PositiveInt = 5
+    constant: PositiveInt = 5
 
 
 class PredictorStage(FitConfig):
@@ -54,8 +52,8 @@ class PredictorStage(FitConfig):
         offset_weight: weight of the offsets' cross-entropy in nats.
     """
 
-    beta: Weight = 1.0
-    offset_weight: Weight = 0.3
+    beta: NonNegativeFloat = 1.0
+    offset_weight: NonNegativeFloat = 0.3
 
 
 class SoftStage(FitConfig):
@@ -66,8 +64,8 @@ class SoftStage(FitConfig):
         interpolation_weight: weight of the sequence loss against the keyframe loss.
     """
 
-    beta: Weight = 1.0
-    interpolation_weight: Weight = 1.0
+    beta: NonNegativeFloat = 1.0
+    interpolation_weight: NonNegativeFloat = 1.0
 
 
 class ObjectColor(BaseModel):
@@ -81,7 +79,7 @@ class ObjectColor(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     color: tuple[Share, Share, Share] = (0.93, 0.14, 0.87)
-    tolerance: Annotated[float, Field(gt=0)] = 0.4
+    tolerance: PositiveFloat = 0.4
 
 
 class KeyInRecipe(BaseModel):
@@ -90,7 +88,7 @@ class KeyInRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: KeyInConfig
-    held_out: Positive
+    held_out: PositiveInt
     autoencoder: AutoencoderStage
     interpolator: FitConfig
     coder: FitConfig

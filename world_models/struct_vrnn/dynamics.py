@@ -45,7 +45,7 @@ class Rollout:
         return Belief(self.hidden[:, -1], self.features[:, -1])
 
 
-class Dynamics(nn.Module):
+class KeypointDynamics(nn.Module):
     """Prior, posterior, decoder and recurrence. Actions come padded and with their mask: ``[*B, 2A]``."""
 
     def __init__(self, config: StructVRNNConfig) -> None:

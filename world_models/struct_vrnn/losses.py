@@ -8,7 +8,7 @@ from torch import Tensor
 
 from world_models.layers import Gaussian
 from world_models.losses import gaussian_kl
-from world_models.struct_vrnn.dynamics import Belief, Dynamics
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics
 
 
 def separation_loss(features: Float[Tensor, "B T F"], width: float) -> Float[Tensor, ""]:
@@ -51,7 +51,7 @@ class Sampling:
 
 
 def sequence_loss(
-    dynamics: Dynamics,
+    dynamics: KeypointDynamics,
     features: Float[Tensor, "B T F"],
     actions: Float[Tensor, "B T-1 P"],
     sampling: Sampling,
@@ -96,7 +96,7 @@ def sequence_loss(
 
 @torch.no_grad()
 def _best_noise(
-    dynamics: Dynamics,
+    dynamics: KeypointDynamics,
     belief: Belief,
     known: Tensor,
     gaussian: Gaussian,

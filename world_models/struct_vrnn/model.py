@@ -11,7 +11,7 @@ from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.body_reader import BodyReader
 from world_models.struct_vrnn.config import StructVRNNConfig
-from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics, Rollout
 from world_models.struct_vrnn.fast_roll_out import foresee
 from world_models.struct_vrnn.vision import Reference, Vision, to_pixels
 
@@ -57,7 +57,7 @@ class StructVRNN(nn.Module):
         self.config = config
         self.vision = Vision(config)
         self.reader = BodyReader(config) if config.bodies else None
-        self.dynamics = Dynamics(config)
+        self.dynamics = KeypointDynamics(config)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "StructVRNN":

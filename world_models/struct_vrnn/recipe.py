@@ -1,16 +1,19 @@
 """How a Struct-VRNN is trained: the configuration of its stages."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from world_models.struct_vrnn.config import Count, StructVRNNConfig
-from world_models.training.fit import FitConfig, Positive
+from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.training.fit import (
+    FitConfig,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+)
 from world_models.training.run import TrainingRun
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
 
 
 class VisionStage(FitConfig):
@@ -33,15 +36,15 @@ class VisionStage(FitConfig):
             the data has; 0 is unsupervised.
     """
 
-    sequences: Positive = 19_000
-    frames: Positive = 4
-    separation: Weight = 0.001
-    separation_width: Annotated[float, Field(gt=0)] = 0.02
-    sparsity: Weight = 0.01
-    weight_decay: Weight = 1e-4
+    sequences: PositiveInt = 19_000
+    frames: PositiveInt = 4
+    separation: NonNegativeFloat = 0.001
+    separation_width: PositiveFloat = 0.02
+    sparsity: NonNegativeFloat = 0.01
+    weight_decay: NonNegativeFloat = 1e-4
     foreign: Share = 0.5
     rarity: bool = False
-    supervision: Weight = 0.0
+    supervision: NonNegativeFloat = 0.0
 
 
 class BodiesStage(FitConfig):
@@ -61,10 +64,10 @@ class DynamicsStage(FitConfig):
         own_future: the same where frames are predicted.
     """
 
-    observed: Positive = 8
-    predicted: Positive = 8
-    samples: Positive = 50
-    beta: Weight = 3e-3
+    observed: PositiveInt = 8
+    predicted: PositiveInt = 8
+    samples: PositiveInt = 50
+    beta: NonNegativeFloat = 3e-3
     own_seen: Share = 1.0
     own_future: Share = 0.5
 
@@ -83,7 +86,7 @@ class StructVRNNRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: StructVRNNConfig
-    held_out: Count
+    held_out: NonNegativeInt
     vision: VisionStage
     bodies: BodiesStage = BodiesStage(steps=4000, batch=1024)
     dynamics: DynamicsStage

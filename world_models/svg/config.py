@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from world_models.training.fit import Positive
+from world_models.training.fit import NonNegativeInt, PositiveInt
 
-Count = Annotated[int, Field(ge=0)]
 Prior = Literal["learned", "fixed", "none"]
 
 
@@ -27,11 +26,11 @@ class LatentSVGConfig(BaseModel):
 
     kind: Literal["svg-latent"] = "svg-latent"
     prior: Prior = "fixed"
-    embedding: Positive = 96
-    latent: Count = 10
-    hidden: Positive = 192
-    layers: Positive = 2
-    actions: Count = 0
+    embedding: PositiveInt = 96
+    latent: NonNegativeInt = 10
+    hidden: PositiveInt = 192
+    layers: PositiveInt = 2
+    actions: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _latents_have_a_prior(self) -> "LatentSVGConfig":
@@ -57,11 +56,11 @@ class SVGConfig(BaseModel):
 
     kind: Literal["svg"] = "svg"
     image_size: Annotated[int, Field(gt=0, multiple_of=8)] = 64
-    channels: Positive = 1
-    widths: tuple[Positive, Positive] = (32, 64)
-    bottleneck: Positive = 12
-    strokes: Positive = 48
-    dense: Positive = 256
+    channels: PositiveInt = 1
+    widths: tuple[PositiveInt, PositiveInt] = (32, 64)
+    bottleneck: PositiveInt = 12
+    strokes: PositiveInt = 48
+    dense: PositiveInt = 256
     recurrent: LatentSVGConfig = LatentSVGConfig(prior="learned", embedding=128)
 
     @property

@@ -2,20 +2,17 @@
 
 import math
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
 from world_models.layers import Gaussian, reparameterise
 from world_models.losses import Loss, gaussian_kl
 from world_models.svg.latent import LatentSVG
-from world_models.training.fit import FitConfig, fit
+from world_models.training.fit import FitConfig, NonNegativeFloat, fit
 from world_models.training.run import Session
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class SVGStage(FitConfig):
@@ -29,7 +26,7 @@ class SVGStage(FitConfig):
             which makes ``beta`` 1 the lower bound itself.
     """
 
-    beta: Weight = 0.02
+    beta: NonNegativeFloat = 0.02
     variance: Literal["fixed", "optimal"] = "fixed"
 
     def weigh(self, error: Float[Tensor, ""], kl: Float[Tensor, ""], size: int) -> Float[Tensor, ""]:

@@ -1,14 +1,10 @@
 """How an SVG model of pictures is trained: the configuration of its stages."""
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from world_models.svg.config import SVGConfig
-from world_models.svg.latent_training import SVGStage, Weight
-from world_models.training.fit import FitConfig, Positive
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from world_models.svg.latent_training import SVGStage
+from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveInt, Share
 
 
 class VisionStage(FitConfig):
@@ -21,8 +17,8 @@ class VisionStage(FitConfig):
         blank: share of the steps without skips, so that single frames can be decoded too.
     """
 
-    targets: Positive = 3
-    noise: Weight = 0.1
+    targets: PositiveInt = 3
+    noise: NonNegativeFloat = 0.1
     blank: Share = 0.05
 
 
@@ -36,7 +32,7 @@ class SVGRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: SVGConfig
-    held_out: Positive
-    videos: Positive = 20000
+    held_out: PositiveInt
+    videos: PositiveInt = 20000
     vision: VisionStage
     dynamics: SVGStage

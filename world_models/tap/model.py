@@ -6,19 +6,16 @@ subgoals come from recursion: one between start and bottleneck, one between bott
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.layers import Gaussian, GaussianHead, reparameterise
-from world_models.training.fit import Positive
-
-Weight = Annotated[float, Field(ge=0)]
-
+from world_models.training.fit import PositiveInt
 
 DEPTH = 3
 """How often training halves a sequence at most: enough for 15 subgoals."""
@@ -36,9 +33,9 @@ class TapConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["tap"] = "tap"
-    embedding: Positive = 96
-    latent: Positive = 4
-    hidden: Positive = 384
+    embedding: PositiveInt = 96
+    latent: PositiveInt = 4
+    hidden: PositiveInt = 384
 
 
 class Tap(nn.Module):

@@ -1,19 +1,17 @@
 """How TAP is trained."""
 
 from functools import partial
-from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from world_models.layers import reparameterise
 from world_models.losses import Loss, gaussian_kl
 from world_models.segmenter import Color
-from world_models.tap.model import DEPTH, Tap, Weight
-from world_models.training.fit import FitConfig, fit
+from world_models.tap.model import DEPTH, Tap
+from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, fit
 from world_models.training.run import Session
 
 MARGIN = 0.25
@@ -29,8 +27,8 @@ class TapStage(FitConfig):
             segment: the truncated Gaussian w(t) of the generalised minimum.
     """
 
-    beta: Weight = 1.0
-    preference: Annotated[float, Field(gt=0)] = 0.25
+    beta: NonNegativeFloat = 1.0
+    preference: PositiveFloat = 0.25
 
 
 def draw_segments(

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.kalman.ed_lstm.recurrence import Cell, Recurrence, advance
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveInt
 
 BLACK = -4.0
 """Logit of every pixel at the start: about the share of white ones."""
@@ -35,10 +34,10 @@ class EDLSTMConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["ed-lstm"] = "ed-lstm"
-    image_size: Positive = 48
-    state: Positive = 2048
-    encoder: tuple[Positive, ...] = (1024, 512)
-    decoder: tuple[Positive, ...] = (1024,)
+    image_size: PositiveInt = 48
+    state: PositiveInt = 2048
+    encoder: tuple[PositiveInt, ...] = (1024, 512)
+    decoder: tuple[PositiveInt, ...] = (1024,)
 
 
 class EDLSTM(nn.Module):
@@ -107,7 +106,7 @@ class EDLSTM(nn.Module):
 
     def _decode(self, states: Float[Tensor, "B T S"]) -> Float[Tensor, "B T 1 H W"]:
         logits = self.pixels(self.decoder(states)).float()
-        return rearrange(logits, "b t (c h w) -> b t c h w", c=1, h=self.config.image_size)
+        return logits.unflatten(-1, (1, self.config.image_size, self.config.image_size))
 
 
 def _layers(*widths: int) -> list[nn.Module]:

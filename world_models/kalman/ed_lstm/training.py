@@ -15,10 +15,10 @@ from tqdm import tqdm
 from world_models.checkpoint import load_weights, write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.ed_lstm.model import EDLSTM, EDLSTMConfig
-from world_models.kalman.videos import CHUNK, Videos
+from world_models.kalman.videos import CHUNK, PackedVideos
 from world_models.losses import Loss
 from world_models.precision import autocast
-from world_models.training.fit import FitConfig, Positive, fit
+from world_models.training.fit import FitConfig, PositiveInt, fit
 from world_models.training.run import Session, TrainingRun, claim
 
 COUNTS = (1, 2, 3)
@@ -40,8 +40,8 @@ class EDLSTMRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: EDLSTMConfig = EDLSTMConfig()
-    held_out: Positive = 500
-    seen: Positive = 5
+    held_out: PositiveInt = 500
+    seen: PositiveInt = 5
     teacher_forced: FitConfig
     free_running: FitConfig
 
@@ -96,8 +96,8 @@ def train_ed_lstm(run: EDLSTMRun, command: str) -> Path:
     claim(run, {"data": [[len(part), read_attributes(part.paths[0])] for part in data]})
     torch.set_num_threads(run.threads)
     session = Session(run.out, run.seed, torch.device(run.device))
-    known = [Videos.read(part, 0, len(part) - recipe.held_out) for part in data]
-    learned = Videos(np.concatenate([part.bits for part in known]), recipe.model.image_size)
+    known = [PackedVideos.read(part, 0, len(part) - recipe.held_out) for part in data]
+    learned = PackedVideos(np.concatenate([part.bits for part in known]), recipe.model.image_size)
     with session.initial_weights():
         model = EDLSTM(recipe.model).to(session.device)
 
@@ -109,7 +109,7 @@ def train_ed_lstm(run: EDLSTMRun, command: str) -> Path:
     for stage in STAGES:
         config: FitConfig = getattr(recipe, stage.replace("-", "_"))
         fit(stage, model, partial(loss, stage, config.batch), config, session)
-    held_out = [Videos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
+    held_out = [PackedVideos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
     errors = {}
     for stage in STAGES:
         load_weights(run.out / f"{stage}.safetensors", model)
@@ -165,7 +165,7 @@ def prediction_loss(model: EDLSTM, frames: Float[Tensor, "B T 1 H W"], seen: int
 
 
 @torch.no_grad()
-def generation_loss(model: EDLSTM, videos: Videos, seen: int, device: torch.device) -> float:
+def generation_loss(model: EDLSTM, videos: PackedVideos, seen: int, device: torch.device) -> float:
     """Mean negative log-likelihood of the frames after the first ``seen``, in nats per pixel."""
     total, count = 0.0, 0
     for first in tqdm(range(0, len(videos.bits), CHUNK), desc="  validation", leave=False):

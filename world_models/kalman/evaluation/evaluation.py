@@ -20,7 +20,7 @@ from world_models.kalman.evaluation.figures import Pictured, draw_figures
 from world_models.kalman.evaluation.held_out_videos import mean_pictures, read_test_videos
 from world_models.kalman.evaluation.measures import LOST, MARGIN, RUN, measure
 from world_models.kalman.model import Kalman
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveInt
 
 COUNTS = (1, 2, 3)
 """Numbers of balls."""
@@ -52,10 +52,10 @@ class KalmanEvaluation(BaseModel):
     data: Path = Path("data/cannonballs-test")
     learned: Path = Path("data/cannonballs")
     out: Path = Path("kalman.json")
-    sequences: Positive = 1000
-    seen: Positive = 5
+    sequences: PositiveInt = 1000
+    seen: PositiveInt = 5
     device: str = "cpu"
-    threads: Positive = 1
+    threads: PositiveInt = 1
 
 
 def evaluate_kalman(job: KalmanEvaluation, command: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ AVERAGED = 1000
 
 
 @dataclass(frozen=True)
-class Protocol:
+class KeyframeProtocol:
     """What the trivial methods do on a data set, and what its pictures show.
 
     Attributes:
@@ -58,8 +58,8 @@ class Protocol:
     thing: ObjectColor
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "brownian": Protocol(
+PROTOCOLS: dict[str, KeyframeProtocol] = {
+    "brownian": KeyframeProtocol(
         context=5,
         random=(7, 8, 9),
         constant=(8,) * 6,
@@ -67,7 +67,7 @@ PROTOCOLS: dict[str, Protocol] = {
         jumpy=(6,) * 6,
         thing=ObjectColor(color=(1.0, 1.0, 1.0), tolerance=math.sqrt(3) / 2),  # brighter than half
     ),
-    "push": Protocol(
+    "push": KeyframeProtocol(
         context=1,
         random=(4, 5, 6),
         constant=(5,) * 6,

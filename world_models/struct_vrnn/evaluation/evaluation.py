@@ -35,7 +35,7 @@ from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.data import held_out_features
 from world_models.struct_vrnn.rewards.table import ArmRun, common_tasks, find_runs
 from world_models.struct_vrnn.sequences import TaskData
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveInt
 
 ARMS = {
     "struct-vrnn": "struct-vrnn-dmc",
@@ -82,15 +82,15 @@ class TrackingEvaluation(BaseModel):
     runs: tuple[str, ...] = ()
     out: Path = Path("struct-vrnn-dmc.json")
     pictures: Path | None = None
-    sequences: Positive = 1000
-    fitted: Positive = 500
-    observed: Positive = 8
-    samples: Positive = 50
-    pictured: Positive = 50
-    painted: Positive = 100
+    sequences: PositiveInt = 1000
+    fitted: PositiveInt = 500
+    observed: PositiveInt = 8
+    samples: PositiveInt = 50
+    pictured: PositiveInt = 50
+    painted: PositiveInt = 100
     seed: int = 0
     device: str = "cpu"
-    threads: Positive = 1
+    threads: PositiveInt = 1
 
 
 def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from world_models.checkpoint import CheckpointError, load_model
-from world_models.struct_vrnn.config import Positive
+from world_models.training.fit import PositiveInt
 
 SMALLEST = 1e-3
 """Inputs that vary less are not blown up to full size."""
@@ -33,9 +33,9 @@ class RewardHeadConfig(BaseModel):
 
     kind: Literal["reward-head"] = "reward-head"
     task: str = Field(min_length=1)
-    actions: Positive
-    hidden_size: Positive
-    width: Positive = 128
+    actions: PositiveInt
+    hidden_size: PositiveInt
+    width: PositiveInt = 128
     world_model: str = ""
 
 

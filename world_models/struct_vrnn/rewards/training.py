@@ -20,7 +20,7 @@ from world_models.struct_vrnn.recipe import StructVRNNRecipe
 from world_models.struct_vrnn.rewards.data import CHUNK, Labels, Reader, null_errors, read_labels, read_run
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
-from world_models.training.fit import FitConfig, Positive, fit
+from world_models.training.fit import FitConfig, PositiveInt, fit
 from world_models.training.run import Session
 
 REWARDS = "rewards"
@@ -44,13 +44,13 @@ class RewardRecipe(FitConfig):
         width: units of each layer.
     """
 
-    steps: Positive = 1000
-    batch: Positive = 32
+    steps: PositiveInt = 1000
+    batch: PositiveInt = 32
     learning_rate: float = 3e-3
-    observed: Positive = 8
-    tested: Positive = 1000
+    observed: PositiveInt = 8
+    tested: PositiveInt = 1000
     choosing: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    width: Positive = 128
+    width: PositiveInt = 128
 
 
 class RewardRun(BaseModel):
