@@ -31,30 +31,23 @@ READ = 1000
 
 
 class ActionClassifierConfig(BaseModel):
-    """Everything that fixes the shape and the use of a classifier; stored with its weights.
-
-    Attributes:
-        features: F, numbers per frame that it reads.
-        classes: K names of actions, in the order of the labels.
-        width: units of each recurrent layer.
-        dropout: share of the units that training leaves out after each recurrent layer.
-    """
+    """Everything that fixes the shape and the use of a classifier; stored with its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["action-classifier"] = "action-classifier"
     features: PositiveInt
+    """F, numbers per frame that it reads."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    """K names of actions, in the order of the labels."""
     width: PositiveInt = 128
+    """Units of each recurrent layer."""
     dropout: ShareBelowOne = 0.25
+    """Share of the units that training leaves out after each recurrent layer."""
 
 
 class ActionRecipe(BaseModel):
-    """How a classifier learns: the numbers of section S2.2.
-
-    Attributes:
-        test: share of the sequences that is kept to test on; 279 of 1,160 in the paper.
-    """
+    """How a classifier learns: the numbers of section S2.2."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +57,7 @@ class ActionRecipe(BaseModel):
     batch: PositiveInt = 32
     learning_rate: PositiveFloat = 1e-2
     test: ShareBelowOne = 0.24
+    """Share of the sequences that is kept to test on; 279 of 1,160 in the paper."""
 
 
 class ActionClassifier(nn.Module):
@@ -166,16 +160,13 @@ def accuracy(model: ActionClassifier, labelled: Labelled) -> float:
 
 
 class ActionRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        features: npz file of a labelled set.
-        recipe: the settings.
-    """
+    """One training run; see :class:`TrainingRun`."""
 
     features: Path = Path("data/action-features.npz")
+    """npz file of a labelled set."""
     out: Path = Path("runs/action-recognition")
     recipe: ActionRecipe = ActionRecipe()
+    """The settings."""
 
 
 def train_action_recognition(run: ActionRun, command: str) -> Path:

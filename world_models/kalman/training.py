@@ -22,19 +22,16 @@ STAGES = ("frozen", "single", "joint")
 
 
 class Stage(FitConfig):
-    """One stage.
-
-    Attributes:
-        most_objects: only videos of up to so many objects are learned from.
-        drawn: pictures per video that the renderer is asked for; drawn anew at every step.
-        kl_start: weight of the KL at the first step; the bound is eq. 7 where it is 1.
-        kl_end: weight at the last step; in between it changes by the same factor at every step.
-    """
+    """One stage."""
 
     most_objects: PositiveInt = 3
+    """Only videos of up to so many objects are learned from."""
     drawn: PositiveInt = 10
+    """Pictures per video that the renderer is asked for; drawn anew at every step."""
     kl_start: PositiveFloat = 1.0
+    """Weight of the KL at the first step; the bound is eq. 7 where it is 1."""
     kl_end: PositiveFloat = 1.0
+    """Weight at the last step; in between it changes by the same factor at every step."""
 
     def kl_weight(self, step: int) -> float:
         """Weight of the KL at a step."""
@@ -43,36 +40,30 @@ class Stage(FitConfig):
 
 
 class KalmanRecipe(BaseModel):
-    """How a Kalman model learns.
-
-    Attributes:
-        model: sizes.
-        held_out: videos of every number of objects that are not learned from: the last ones.
-        frozen: renderer and inference network alone: the state-space model stays as it starts.
-        single: everything, on one object: what moves how is learned before which is which.
-        joint: everything, on all numbers of objects.
-    """
+    """How a Kalman model learns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: KalmanConfig = KalmanConfig()
+    """Sizes."""
     held_out: PositiveInt = 500
+    """Videos of every number of objects that are not learned from: the last ones."""
     frozen: Stage
+    """Renderer and inference network alone: the state-space model stays as it starts."""
     single: Stage
+    """Everything, on one object: what moves how is learned before which is which."""
     joint: Stage
+    """Everything, on all numbers of objects."""
 
 
 class KalmanRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of the videos, with one folder per number of objects.
-        recipe: the preset's settings, each of which can be changed.
-    """
+    """One training run; see :class:`TrainingRun`."""
 
     data: Path = Path("data/cannonballs")
+    """Folder of the videos, with one folder per number of objects."""
     out: Path = Path("runs/kalman-cannonballs")
     recipe: KalmanRecipe
+    """The preset's settings, each of which can be changed."""
 
 
 KALMAN_PRESETS: dict[str, tuple[str, KalmanRecipe]] = {

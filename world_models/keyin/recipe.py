@@ -10,76 +10,61 @@ from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat
 
 
 class AutoencoderStage(FitConfig):
-    """Pictures <-> embeddings.
-
-    Attributes:
-        frames_per_sequence: how many random frames of each sequence are kept in memory.
-        noise: standard deviation added to embeddings, so that near misses still decode.
-        stills_first: share of the steps, at the beginning, that see stills only: pictures of what does not
-            move in a sequence. Thin things at rest (the wall) are learned from them in a tenth of the time.
-        stills_share: share of stills in later batches.
-    """
+    """Pictures <-> embeddings."""
 
     frames_per_sequence: PositiveInt = 4
+    """How many random frames of each sequence are kept in memory."""
     noise: NonNegativeFloat = 0.1
+    """Standard deviation added to embeddings, so that near misses still decode."""
     stills_first: Share = 0.2
+    """Share of the steps, at the beginning, that see stills only: pictures of what does not move in a
+    sequence. Thin things at rest (the wall) are learned from them in a tenth of the time."""
     stills_share: Share = 0.25
+    """Share of stills in later batches."""
 
 
 class TeacherStage(BaseModel):
-    """Where the keyframes of the training sequences are.
-
-    Attributes:
-        method: ``segmentation`` is KeyIn: the cheapest segmentation (see the model's ``segmentation``).
-            ``constant`` keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a
-            sequential model is surprised (section 9, Algorithm 3).
-        rounds: how often the distribution of segment lengths is estimated and used in turn.
-        constant: frames between keyframes for ``constant``.
-    """
+    """Where the keyframes of the training sequences are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["segmentation", "constant", "surprise"] = "segmentation"
+    """``segmentation`` is KeyIn: the cheapest segmentation (see the model's ``segmentation``). ``constant``
+    keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a sequential model is
+    surprised (section 9, Algorithm 3)."""
     rounds: PositiveInt = 5
+    """How often the distribution of segment lengths is estimated and used in turn."""
     constant: PositiveInt = 5
+    """Frames between keyframes for ``constant``."""
 
 
 class PredictorStage(FitConfig):
-    """Keyframes under the teacher's segmentation.
-
-    Attributes:
-        beta: weight of the KL in nats against the squared embedding error, after a fifth of the steps.
-        offset_weight: weight of the offsets' cross-entropy in nats.
-    """
+    """Keyframes under the teacher's segmentation."""
 
     beta: NonNegativeFloat = 1.0
+    """Weight of the KL in nats against the squared embedding error, after a fifth of the steps."""
     offset_weight: NonNegativeFloat = 0.3
+    """Weight of the offsets' cross-entropy in nats."""
 
 
 class SoftStage(FitConfig):
-    """Algorithm 2 without teacher, through the frozen interpolator; zero steps leave it out.
-
-    Attributes:
-        beta: weight of the KL in nats.
-        interpolation_weight: weight of the sequence loss against the keyframe loss.
-    """
+    """Algorithm 2 without teacher, through the frozen interpolator; zero steps leave it out."""
 
     beta: NonNegativeFloat = 1.0
+    """Weight of the KL in nats."""
     interpolation_weight: NonNegativeFloat = 1.0
+    """Weight of the sequence loss against the keyframe loss."""
 
 
 class ObjectColor(BaseModel):
-    """The thing whose position the figures are about, found by its colour.
-
-    Attributes:
-        color: red, green, blue.
-        tolerance: largest Euclidean distance in RGB.
-    """
+    """The thing whose position the figures are about, found by its colour."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     color: tuple[Share, Share, Share] = (0.93, 0.14, 0.87)
+    """Red, green, blue."""
     tolerance: PositiveFloat = 0.4
+    """Largest Euclidean distance in RGB."""
 
 
 class KeyInRecipe(BaseModel):

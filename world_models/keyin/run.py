@@ -40,19 +40,16 @@ MEASURED = 300
 
 
 class KeyInRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of demonstrations (``python -m envs.collect`` makes one).
-        base: a finished run on the same data whose autoencoder, embeddings and interpolator are used instead
-            of training new ones: how models that are compared get the same pictures.
-        recipe: the preset's settings, each of which can be changed.
-    """
+    """One training run; see :class:`TrainingRun`."""
 
     data: Path = Path("data/push")
+    """Folder of demonstrations (``python -m envs.collect`` makes one)."""
     out: Path = Path("runs/keyin-push")
     base: Path | None = None
+    """A finished run on the same data whose autoencoder, embeddings and interpolator are used instead of
+    training new ones: how models that are compared get the same pictures."""
     recipe: KeyInRecipe
+    """The preset's settings, each of which can be changed."""
 
 
 def train_keyin(run: KeyInRun, command: str) -> Path:

@@ -35,19 +35,16 @@ class SequenceLoss:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a training sequence is rolled out.
-
-    Attributes:
-        observed: T, frames that are seen; the others are predicted.
-        samples: latents drawn per frame, of which the best counts (eq. 8); 1 switches best-of-many off.
-        own_seen: probability that the recurrence is fed the model's own frame where frames are seen.
-        own_future: the same where they are predicted (section S1.3).
-    """
+    """How a training sequence is rolled out."""
 
     observed: int
+    """T, frames that are seen; the others are predicted."""
     samples: int
+    """Latents drawn per frame, of which the best counts (eq. 8); 1 switches best-of-many off."""
     own_seen: float
+    """Probability that the recurrence is fed the model's own frame where frames are seen."""
     own_future: float
+    """The same where they are predicted (section S1.3)."""
 
 
 def sequence_loss(

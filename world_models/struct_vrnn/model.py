@@ -27,17 +27,14 @@ def weigh(features: Float[Tensor, "*B 3*K"]) -> Float[Tensor, "*B 3*K"]:
 
 @dataclass(frozen=True)
 class State:
-    """What is known after the context.
-
-    Attributes:
-        hidden: recurrent state after the last seen frame.
-        features: what the dynamics have of the last seen frame (see :meth:`StructVRNN.weigh`).
-        carried: :attr:`Rollout.carried` of each seen frame: what reward heads read.
-    """
+    """What is known after the context."""
 
     hidden: Float[Tensor, "B H"]
+    """Recurrent state after the last seen frame."""
     features: Float[Tensor, "B F"]
+    """What the dynamics have of the last seen frame (see :meth:`StructVRNN.weigh`)."""
     carried: Float[Tensor, "B T H+F"]
+    """:attr:`Rollout.carried` of each seen frame: what reward heads read."""
 
     def repeat(self, times: int) -> "State":
         """Every row ``times`` times in a row."""

@@ -16,18 +16,15 @@ from world_models.training.run import Session
 
 
 class SVGStage(FitConfig):
-    """How the recurrent part learns.
-
-    Attributes:
-        beta: weight of the KL in nats against the squared embedding error. Neighbouring frames differ little:
-            with 0.2 or more on Structured Brownian motion the latent is not used, and nothing surprises.
-        variance: ``fixed`` weighs the squared error by 1. ``optimal`` takes the negative log likelihood in
-            nats of a Gaussian whose one variance is the best for each batch (sigma-VAE, Rybkin et al. 2021),
-            which makes ``beta`` 1 the lower bound itself.
-    """
+    """How the recurrent part learns."""
 
     beta: NonNegativeFloat = 0.02
+    """Weight of the KL in nats against the squared embedding error. Neighbouring frames differ little: with
+    0.2 or more on Structured Brownian motion the latent is not used, and nothing surprises."""
     variance: Literal["fixed", "optimal"] = "fixed"
+    """``fixed`` weighs the squared error by 1. ``optimal`` takes the negative log likelihood in nats of a
+    Gaussian whose one variance is the best for each batch (sigma-VAE, Rybkin et al. 2021), which makes
+    ``beta`` 1 the lower bound itself."""
 
     def weigh(self, error: Float[Tensor, ""], kl: Float[Tensor, ""], size: int) -> Float[Tensor, ""]:
         """The objective of one step, from the squared error summed over ``size`` numbers and the KL."""

@@ -8,31 +8,26 @@ from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveInt, 
 
 
 class VisionStage(FitConfig):
-    """Pictures <-> embeddings, with skips from another frame of the same video.
+    """Pictures <-> embeddings, with skips from another frame of the same video."""
 
-    Attributes:
-        batch: videos per step.
-        targets: frames of each video that are decoded, with the skips of one more frame.
-        noise: standard deviation added to embeddings, so that near misses still decode.
-        blank: share of the steps without skips, so that single frames can be decoded too.
-    """
-
+    batch: PositiveInt
+    """Videos per step."""
     targets: PositiveInt = 3
+    """Frames of each video that are decoded, with the skips of one more frame."""
     noise: NonNegativeFloat = 0.1
+    """Standard deviation added to embeddings, so that near misses still decode."""
     blank: Share = 0.05
+    """Share of the steps without skips, so that single frames can be decoded too."""
 
 
 class SVGRecipe(BaseModel):
-    """All stages, in order. The last ``held_out`` videos of each data set are never trained on.
-
-    Attributes:
-        videos: most videos of each data set that are learned from; they are kept in memory.
-    """
+    """All stages, in order. The last ``held_out`` videos of each data set are never trained on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: SVGConfig
     held_out: PositiveInt
     videos: PositiveInt = 20000
+    """Most videos of each data set that are learned from; they are kept in memory."""
     vision: VisionStage
     dynamics: SVGStage

@@ -26,19 +26,16 @@ MEASURED = 100
 
 
 class SVGRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of videos (``python -m envs.collect`` makes them), or of several such folders.
-        base: a finished run on the same data whose encoder, decoder and embeddings are used instead of
-            training new ones: how models that are compared see the same.
-        recipe: the preset's settings, each of which can be changed.
-    """
+    """One training run; see :class:`TrainingRun`."""
 
     data: Path = Path("data/digits")
+    """Folder of videos (``python -m envs.collect`` makes them), or of several such folders."""
     out: Path = Path("runs/svg-lp-digits")
     base: Path | None = None
+    """A finished run on the same data whose encoder, decoder and embeddings are used instead of training new
+    ones: how models that are compared see the same."""
     recipe: SVGRecipe
+    """The preset's settings, each of which can be changed."""
 
 
 def train_svg_model(run: SVGRun, command: str) -> Path:

@@ -22,20 +22,17 @@ DEPTH = 3
 
 
 class TapConfig(BaseModel):
-    """Sizes of a TAP model.
-
-    Attributes:
-        embedding: size F of a frame's embedding.
-        latent: size Z of the decision which of several bottlenecks it is, such as the side of a wall.
-        hidden: width of all layers.
-    """
+    """Sizes of a TAP model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["tap"] = "tap"
     embedding: PositiveInt = 96
+    """Size F of a frame's embedding."""
     latent: PositiveInt = 4
+    """Size Z of the decision which of several bottlenecks it is, such as the side of a wall."""
     hidden: PositiveInt = 384
+    """Width of all layers."""
 
 
 class Tap(nn.Module):

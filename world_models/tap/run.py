@@ -24,32 +24,26 @@ from world_models.training.run import Session, TrainingRun
 
 
 class TapRecipe(BaseModel):
-    """How TAP learns; everything about pictures and data is the base's.
-
-    Attributes:
-        object: the thing whose place makes a picture a goal.
-    """
+    """How TAP learns; everything about pictures and data is the base's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     latent: int = 4
     tap: TapStage
     object: ObjectColor = ObjectColor()
+    """The thing whose place makes a picture a goal."""
 
 
 class TapRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of demonstrations.
-        base: a finished KeyIn run on the same data, whose autoencoder and embeddings are used.
-        recipe: the preset's settings, each of which can be changed.
-    """
+    """One training run; see :class:`TrainingRun`."""
 
     data: Path = Path("data/push")
+    """Folder of demonstrations."""
     base: Path = Path("runs/keyin-push")
+    """A finished KeyIn run on the same data, whose autoencoder and embeddings are used."""
     out: Path = Path("runs/tap-push")
     recipe: TapRecipe
+    """The preset's settings, each of which can be changed."""
 
 
 def train_on_pictures(run: TapRun, command: str) -> Path:

@@ -19,16 +19,13 @@ MARGIN = 0.25
 
 
 class TapStage(FitConfig):
-    """How a TAP model learns.
-
-    Attributes:
-        beta: weight of the KL in nats against the squared embedding error.
-        preference: standard deviation of the preference for the middle of a segment, as a share of the
-            segment: the truncated Gaussian w(t) of the generalised minimum.
-    """
+    """How a TAP model learns."""
 
     beta: NonNegativeFloat = 1.0
+    """Weight of the KL in nats against the squared embedding error."""
     preference: PositiveFloat = 0.25
+    """Standard deviation of the preference for the middle of a segment, as a share of the segment: the
+    truncated Gaussian w(t) of the generalised minimum."""
 
 
 def draw_segments(

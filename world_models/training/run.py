@@ -14,21 +14,18 @@ from world_models.files import write_bytes
 
 
 class TrainingRun(BaseModel):
-    """What every training run is told.
-
-    Attributes:
-        out: folder of this run; give the same one to resume.
-        seed: seed of all that is random: weights, batches, noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-    """
+    """What every training run is told."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     out: Path
+    """Folder of this run; give the same one to resume."""
     seed: int = 0
+    """Seed of all that is random: weights, batches, noise."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
     threads: int = 1
+    """CPU threads; one per process is fastest when cores are shared."""
 
 
 def claim(run: TrainingRun, origin: Mapping[str, Any]) -> None:

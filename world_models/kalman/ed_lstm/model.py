@@ -22,22 +22,19 @@ BLACK = -4.0
 
 
 class EDLSTMConfig(BaseModel):
-    """Sizes.
-
-    Attributes:
-        image_size: height and width of the pictures in pixels.
-        state: entries of the LSTM's state.
-        encoder: widths of the encoder's layers.
-        decoder: widths of the decoder's hidden layers.
-    """
+    """Sizes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["ed-lstm"] = "ed-lstm"
     image_size: PositiveInt = 48
+    """Height and width of the pictures in pixels."""
     state: PositiveInt = 2048
+    """Entries of the LSTM's state."""
     encoder: tuple[PositiveInt, ...] = (1024, 512)
+    """Widths of the encoder's layers."""
     decoder: tuple[PositiveInt, ...] = (1024,)
+    """Widths of the decoder's hidden layers."""
 
 
 class EDLSTM(nn.Module):

@@ -27,36 +27,30 @@ STAGES = {"teacher-forced": "true pictures as inputs", "free-running": "its own 
 
 
 class EDLSTMRecipe(BaseModel):
-    """How the baseline learns.
-
-    Attributes:
-        model: sizes.
-        held_out: videos of every number of balls that are not learned from: the last ones.
-        seen: frames that are always given; later ones are the model's own in the second stage.
-        teacher_forced: the paper's training.
-        free_running: goes on from there and trains what is tested.
-    """
+    """How the baseline learns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: EDLSTMConfig = EDLSTMConfig()
+    """Sizes."""
     held_out: PositiveInt = 500
+    """Videos of every number of balls that are not learned from: the last ones."""
     seen: PositiveInt = 5
+    """Frames that are always given; later ones are the model's own in the second stage."""
     teacher_forced: FitConfig
+    """The paper's training."""
     free_running: FitConfig
+    """Goes on from there and trains what is tested."""
 
 
 class EDLSTMRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of the videos, with one folder per number of balls.
-        recipe: the preset's settings, each of which can be changed.
-    """
+    """One training run; see :class:`TrainingRun`."""
 
     data: Path = Path("data/cannonballs")
+    """Folder of the videos, with one folder per number of balls."""
     out: Path = Path("runs/ed-lstm-cannonballs")
     recipe: EDLSTMRecipe
+    """The preset's settings, each of which can be changed."""
 
 
 ED_LSTM_PRESETS: dict[str, tuple[str, EDLSTMRecipe]] = {

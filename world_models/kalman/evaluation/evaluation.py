@@ -29,33 +29,29 @@ AVERAGED = 2000
 
 
 class KalmanEvaluation(BaseModel):
-    """The Kalman model next to its baselines.
-
-    Attributes:
-        model: model folder.
-        baseline: model folder of an ED-LSTM (``python -m world_models.train ed-lstm-cannonballs``); without
-            one its rows are left out.
-        data: folder of test videos, with one folder per number of balls.
-        learned: folder of training videos, of which mean pictures are made; without one these rows are left
-            out.
-        out: JSON file to write; the figures lie beside it.
-        sequences: how many videos of every number of balls: the first ones.
-        seen: frames given before what is generated; as many are given after what is interpolated.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-    """
+    """The Kalman model next to its baselines."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path = Path(__file__).parents[2] / "pretrained" / "kalman-cannonballs"
+    """Model folder."""
     baseline: Path = Path("runs/ed-lstm-cannonballs/model")
+    """Model folder of an ED-LSTM (``python -m world_models.train ed-lstm-cannonballs``); without one its rows
+    are left out."""
     data: Path = Path("data/cannonballs-test")
+    """Folder of test videos, with one folder per number of balls."""
     learned: Path = Path("data/cannonballs")
+    """Folder of training videos, of which mean pictures are made; without one these rows are left out."""
     out: Path = Path("kalman.json")
+    """JSON file to write; the figures lie beside it."""
     sequences: PositiveInt = 1000
+    """How many videos of every number of balls: the first ones."""
     seen: PositiveInt = 5
+    """Frames given before what is generated; as many are given after what is interpolated."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
     threads: PositiveInt = 1
+    """CPU threads; one per process is fastest when cores are shared."""
 
 
 def evaluate_kalman(job: KalmanEvaluation, command: str) -> dict[str, Any]:

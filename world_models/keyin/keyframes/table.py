@@ -39,23 +39,20 @@ AVERAGED = 1000
 
 @dataclass(frozen=True)
 class KeyframeProtocol:
-    """What the trivial methods do on a data set, and what its pictures show.
-
-    Attributes:
-        context: T, frames that are given.
-        random: offsets from which Random draws.
-        constant: offsets of Constant. For Brownian motion these are the authors', as is Static's pattern.
-        static: offsets of Static, as the authors' model learned them.
-        jumpy: offsets of Jumpy, which knows no others.
-        thing: the object that moves.
-    """
+    """What the trivial methods do on a data set, and what its pictures show."""
 
     context: int
+    """T, frames that are given."""
     random: tuple[int, ...]
+    """Offsets from which Random draws."""
     constant: tuple[int, ...]
+    """Offsets of Constant. For Brownian motion these are the authors', as is Static's pattern."""
     static: tuple[int, ...]
+    """Offsets of Static, as the authors' model learned them."""
     jumpy: tuple[int, ...]
+    """Offsets of Jumpy, which knows no others."""
     thing: ObjectColor
+    """The object that moves."""
 
 
 PROTOCOLS: dict[str, KeyframeProtocol] = {

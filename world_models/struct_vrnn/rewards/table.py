@@ -42,27 +42,24 @@ Row = dict[str, Any]
 
 
 class RewardEvaluation(BaseModel):
-    """The table of reward prediction.
-
-    Attributes:
-        data: folder with one folder of sequences per task.
-        runs_folder: where the runs ``<preset>-<seed>`` of the arms are; missing heads are trained there.
-        out: JSON file to write.
-        plot: PNG of the error over time to draw.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-        recipe: how a head learns, the same for all arms.
-    """
+    """The table of reward prediction."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/dmc")
+    """Folder with one folder of sequences per task."""
     runs_folder: Path = Path("runs")
+    """Where the runs ``<preset>-<seed>`` of the arms are; missing heads are trained there."""
     out: Path = Path("rewards.json")
+    """JSON file to write."""
     plot: Path | None = None
+    """PNG of the error over time to draw."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
     threads: int = 1
+    """CPU threads; one per process is fastest when cores are shared."""
     recipe: RewardRecipe = RewardRecipe()
+    """How a head learns, the same for all arms."""
 
 
 @dataclass(frozen=True)

@@ -35,22 +35,19 @@ Counts = Float[np.ndarray, "L 11 11"]
 
 @dataclass(frozen=True)
 class Example:
-    """One start.
-
-    Attributes:
-        first_wall: frame, counted from 0, in which the digit is put on the edge of the picture; the next one
-            is the first that differs between videos.
-        path: middles (x, y) of the digit in pixels, up to then.
-        truth: shares over the videos of the data set.
-        halves: the same of either half of them.
-        models: the same of sampled videos.
-    """
+    """One start."""
 
     first_wall: int
+    """Frame, counted from 0, in which the digit is put on the edge of the picture; the next one is the first
+    that differs between videos."""
     path: Float[np.ndarray, "t 2"]
+    """Middles (x, y) of the digit in pixels, up to then."""
     truth: Counts
+    """Shares over the videos of the data set."""
     halves: tuple[Counts, Counts]
+    """The same of either half of them."""
     models: dict[str, Counts]
+    """The same of sampled videos."""
 
 
 @torch.no_grad()

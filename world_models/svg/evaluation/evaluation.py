@@ -46,20 +46,18 @@ PICTURED = 2
 class SVGEvaluation(SamplingProtocol):
     """How well SVG models predict videos: SSIM and PSNR of the best of many samples, and where given the
     distribution of directions after a wall and the prior's spread.
-
-    Attributes:
-        models: model folders, named by their last part.
-        starts: folder of folders of videos that share their start, one digit each; None leaves them out.
-        path: folder of videos that share the whole path of their digits; None leaves it out.
-        out: JSON file to write; scores are kept, and pictures put, beside it.
-        workers: processes that share the videos, of one thread each.
     """
 
     models: tuple[Path, ...] = MODELS
+    """Model folders, named by their last part."""
     starts: Path | None = Path("data/moving-digits-start")
+    """Folder of folders of videos that share their start, one digit each; None leaves them out."""
     path: Path | None = Path("data/moving-digits-path")
+    """Folder of videos that share the whole path of their digits; None leaves it out."""
     out: Path = Path("svg.json")
+    """JSON file to write; scores are kept, and pictures put, beside it."""
     workers: PositiveInt = 1
+    """Processes that share the videos, of one thread each."""
 
     @field_validator("models")
     @classmethod

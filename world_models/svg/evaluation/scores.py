@@ -44,44 +44,38 @@ Scores = dict[str, Float32[np.ndarray, "n L"]]
 
 
 class SamplingProtocol(BaseModel):
-    """What is predicted.
-
-    Attributes:
-        data: folder of videos; the last ones are used.
-        videos: how many.
-        seen: frames that a model sees.
-        generated: frames that it generates after them.
-        samples: videos sampled per video.
-        seed: seed of the samples.
-        device: ``cpu``, ``cuda``, ...
-    """
+    """What is predicted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/moving-digits-test")
+    """Folder of videos; the last ones are used."""
     videos: PositiveInt = 5000
+    """How many."""
     seen: PositiveInt = 5
+    """Frames that a model sees."""
     generated: PositiveInt = 20
+    """Frames that it generates after them."""
     samples: PositiveInt = 100
+    """Videos sampled per video."""
     seed: NonNegativeInt = 0
+    """Seed of the samples."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some of the videos, to be scored by one method.
-
-    Attributes:
-        model: folder of the model; None repeats the last seen frame.
-        first: index of the first video in the data.
-        path: where the scores go.
-    """
+    """Some of the videos, to be scored by one method."""
 
     protocol: SamplingProtocol
     model: Path | None
+    """Folder of the model; None repeats the last seen frame."""
     first: int
+    """Index of the first video in the data."""
     count: int
     path: Path
+    """Where the scores go."""
 
 
 def score_videos(
