@@ -13,19 +13,28 @@ from typing import Any
 import tyro
 from pydantic import BaseModel
 
-from world_models.action_recognition.classifier import ActionRun, train_action_recognition
-from world_models.kalman.ed_lstm.training import ED_LSTM_PRESETS, EDLSTMRun, train_ed_lstm
-from world_models.kalman.training import KALMAN_PRESETS, KalmanRun, train_kalman
+from world_models.action_recognition.recipe import ActionRun
+from world_models.action_recognition.run import train_action_recognition
+from world_models.kalman.ed_lstm.presets import ED_LSTM_PRESETS
+from world_models.kalman.ed_lstm.recipe import EDLSTMRun
+from world_models.kalman.ed_lstm.run import train_ed_lstm
+from world_models.kalman.presets import KALMAN_PRESETS
+from world_models.kalman.recipe import KalmanRun
+from world_models.kalman.run import train_kalman
 from world_models.keyin.presets import PRESETS
-from world_models.keyin.run import KeyInRun, train_keyin
+from world_models.keyin.recipe import KeyInRun
+from world_models.keyin.run import train_keyin
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
 from world_models.struct_vrnn.recipe import StructVRNNRun
-from world_models.struct_vrnn.rewards.training import RewardRun, train_rewards
+from world_models.struct_vrnn.rewards.recipe import RewardRun
+from world_models.struct_vrnn.rewards.run import train_rewards
 from world_models.struct_vrnn.run import train_struct_vrnn
 from world_models.svg.presets import SVG_PRESETS
-from world_models.svg.run import SVGRun, train_svg_model
+from world_models.svg.recipe import SVGRun
+from world_models.svg.run import train_svg_model
 from world_models.tap.presets import TAP_PRESETS
-from world_models.tap.run import TapRun, train_on_pictures
+from world_models.tap.recipe import TapRun
+from world_models.tap.run import train_on_pictures
 
 TRAININGS: dict[type[BaseModel], Callable[[Any, str], Path]] = {
     KeyInRun: train_keyin,

@@ -5,7 +5,8 @@ import torch
 from planner.subgoals import TAP_DRAWS, tap_subgoals
 from world_models.keyin import KeyIn
 from world_models.keyin.presets import KEYIN_DEBUG
-from world_models.tap.model import Tap, TapConfig
+from world_models.tap.config import TapConfig
+from world_models.tap.model import Tap
 
 
 def models() -> tuple[Tap, KeyIn]:

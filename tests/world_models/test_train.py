@@ -12,10 +12,12 @@ from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin
 from world_models.keyin.presets import KEYIN_DEBUG
-from world_models.keyin.run import KeyInRun, train_keyin
+from world_models.keyin.recipe import KeyInRun
+from world_models.keyin.run import train_keyin
 from world_models.tap.model import Tap
 from world_models.tap.presets import TAP_PRESETS
-from world_models.tap.run import TapRun, train_on_pictures
+from world_models.tap.recipe import TapRun
+from world_models.tap.run import train_on_pictures
 from world_models.train import main
 from world_models.training import fit
 from world_models.training.run import Session

@@ -1,4 +1,4 @@
-"""Labelled sets of feature sequences: what :mod:`world_models.action_recognition.classifier` learns from.
+"""Labelled sets of feature sequences: what :mod:`world_models.action_recognition.training` learns from.
 
 On disk a set is an npz file with ``features`` (float32 ``[n, T, F]``) and ``labels`` (int64 ``[n]``, from 0).
 ``classes`` (the names of the labels) and ``groups`` (int64 ``[n]``) may be left out.

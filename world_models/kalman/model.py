@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.inference import InferenceNetwork, Inferred
+from world_models.kalman.inference.network import InferenceNetwork, Inferred
 from world_models.kalman.lgssm.dynamics import NewtonianDynamics
 from world_models.kalman.lgssm.filter import LGSSM, kalman_filter
 from world_models.kalman.renderer import Renderer

@@ -1,5 +1,6 @@
 """How a KeyIn model is trained: the configuration of its stages."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from world_models.keyin.config import KeyInConfig
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from world_models.training.run import TrainingRun
 
 
 class AutoencoderStage(FitConfig):
@@ -90,3 +92,16 @@ class KeyInRecipe(BaseModel):
                 "model.segmentation goes with teacher.method 'segmentation', and is None otherwise"
             )
         return self
+
+
+class KeyInRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`."""
+
+    data: Path = Path("data/push")
+    """Folder of demonstrations (``python -m envs.collect`` makes one)."""
+    out: Path = Path("runs/keyin-push")
+    base: Path | None = None
+    """A finished run on the same data whose autoencoder, embeddings and interpolator are used instead of
+    training new ones: how models that are compared get the same pictures."""
+    recipe: KeyInRecipe
+    """The preset's settings, each of which can be changed."""

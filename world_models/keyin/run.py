@@ -15,8 +15,8 @@ from world_models.keyin.card import card_text
 from world_models.keyin.discovery.teaching import teach
 from world_models.keyin.figures import measure
 from world_models.keyin.model import KeyIn
-from world_models.keyin.recipe import KeyInRecipe
-from world_models.training.run import Session, TrainingRun
+from world_models.keyin.recipe import KeyInRun
+from world_models.training.run import Session
 
 RESULTS = {
     "autoencoder": ("autoencoder.safetensors", "embeddings"),
@@ -37,19 +37,6 @@ SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
 
 MEASURED = 300
 """Held-out sequences that the card's figures are measured on, at most."""
-
-
-class KeyInRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`."""
-
-    data: Path = Path("data/push")
-    """Folder of demonstrations (``python -m envs.collect`` makes one)."""
-    out: Path = Path("runs/keyin-push")
-    base: Path | None = None
-    """A finished run on the same data whose autoencoder, embeddings and interpolator are used instead of
-    training new ones: how models that are compared get the same pictures."""
-    recipe: KeyInRecipe
-    """The preset's settings, each of which can be changed."""
 
 
 def train_keyin(run: KeyInRun, command: str) -> Path:

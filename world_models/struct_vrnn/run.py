@@ -8,8 +8,8 @@ import torch
 
 from world_models.checkpoint import write_card, write_model
 from world_models.files import write_bytes
-from world_models.struct_vrnn.body_errors import measure_bodies
 from world_models.struct_vrnn.card import _body_section, card
+from world_models.struct_vrnn.evaluation.body_errors import measure_bodies
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import StructVRNNRecipe, StructVRNNRun
 from world_models.struct_vrnn.sequences import TaskData, open_tasks

@@ -1,10 +1,13 @@
 """How an SVG model of pictures is trained: the configuration of its stages."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
 
 from world_models.svg.config import SVGConfig
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveInt, Share
+from world_models.training.run import TrainingRun
 
 
 class VisionStage(FitConfig):
@@ -31,3 +34,16 @@ class SVGRecipe(BaseModel):
     """Most videos of each data set that are learned from; they are kept in memory."""
     vision: VisionStage
     dynamics: SVGStage
+
+
+class SVGRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`."""
+
+    data: Path = Path("data/digits")
+    """Folder of videos (``python -m envs.collect`` makes them), or of several such folders."""
+    out: Path = Path("runs/svg-lp-digits")
+    base: Path | None = None
+    """A finished run on the same data whose encoder, decoder and embeddings are used instead of training new
+    ones: how models that are compared see the same."""
+    recipe: SVGRecipe
+    """The preset's settings, each of which can be changed."""

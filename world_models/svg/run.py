@@ -11,11 +11,11 @@ from world_models.data import SequenceDataset, read_attributes
 from world_models.files import write_bytes
 from world_models.svg.card import card_text
 from world_models.svg.model import SVG
-from world_models.svg.recipe import SVGRecipe
+from world_models.svg.recipe import SVGRecipe, SVGRun
 from world_models.svg.training import cache_embeddings, train_dynamics, train_vision
 from world_models.svg.validation import measure
 from world_models.svg.videos import open_videos, read_held_out, read_known
-from world_models.training.run import Session, TrainingRun, claim
+from world_models.training.run import Session, claim
 
 VISION, EMBEDDINGS = "vision.safetensors", "embeddings.npy"
 
@@ -23,19 +23,6 @@ SEEN = 5
 """Frames that are given where predictions are measured (section 4.2)."""
 MEASURED = 100
 """Held-out videos of each data set that the card's figures are measured on, at most."""
-
-
-class SVGRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`."""
-
-    data: Path = Path("data/digits")
-    """Folder of videos (``python -m envs.collect`` makes them), or of several such folders."""
-    out: Path = Path("runs/svg-lp-digits")
-    base: Path | None = None
-    """A finished run on the same data whose encoder, decoder and embeddings are used instead of training new
-    ones: how models that are compared see the same."""
-    recipe: SVGRecipe
-    """The preset's settings, each of which can be changed."""
 
 
 def train_svg_model(run: SVGRun, command: str) -> Path:

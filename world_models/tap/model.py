@@ -6,33 +6,17 @@ subgoals come from recursion: one between start and bottleneck, one between bott
 """
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.layers import Gaussian, GaussianHead, reparameterise
-from world_models.training.fit import PositiveInt
+from world_models.tap.config import TapConfig
 
 DEPTH = 3
 """How often training halves a sequence at most: enough for 15 subgoals."""
-
-
-class TapConfig(BaseModel):
-    """Sizes of a TAP model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["tap"] = "tap"
-    embedding: PositiveInt = 96
-    """Size F of a frame's embedding."""
-    latent: PositiveInt = 4
-    """Size Z of the decision which of several bottlenecks it is, such as the side of a wall."""
-    hidden: PositiveInt = 384
-    """Width of all layers."""
 
 
 class Tap(nn.Module):

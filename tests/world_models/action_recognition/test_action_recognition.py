@@ -4,17 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from world_models.action_recognition import classifier
-from world_models.action_recognition.classifier import (
-    ActionClassifier,
-    ActionRecipe,
-    ActionRun,
-    accuracy,
-    fit_classifier,
-    predict,
-    train_action_recognition,
-)
+from world_models.action_recognition import training
 from world_models.action_recognition.labelled_features import Labelled, read_labelled, write_features
+from world_models.action_recognition.model import ActionClassifier, accuracy, predict
+from world_models.action_recognition.recipe import ActionRecipe, ActionRun
+from world_models.action_recognition.run import train_action_recognition
+from world_models.action_recognition.training import fit_classifier
 from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.data import DataError, SequenceDataset, Sequences, shard_path, write_shard
 from world_models.training import fit
@@ -134,7 +129,7 @@ def save(path, labelled, *names):
 def test_a_killed_run_ends_with_the_same_classifier(tmp_path, monkeypatch):
     save(tmp_path / "set.npz", turning(40, 0), "features", "labels", "classes", "groups")
     recipe = ActionRecipe(width=4, epochs=2, batch=4)
-    monkeypatch.setattr(classifier, "FitConfig", partial(FitConfig, save_every=5))
+    monkeypatch.setattr(training, "FitConfig", partial(FitConfig, save_every=5))
     run = ActionRun(features=tmp_path / "set.npz", out=tmp_path / "whole", recipe=recipe)
     folder = train_action_recognition(run, "command")
     card = read_model(folder).card

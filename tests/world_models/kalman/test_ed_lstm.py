@@ -3,15 +3,13 @@ import pytest
 import torch
 
 from world_models.data import DataError, SequenceDataset, Sequences, shard_path, write_shard
-from world_models.kalman.ed_lstm.model import EDLSTM, EDLSTMConfig
+from world_models.kalman.ed_lstm.config import EDLSTMConfig
+from world_models.kalman.ed_lstm.model import EDLSTM
+from world_models.kalman.ed_lstm.presets import ED_LSTM_PRESETS
+from world_models.kalman.ed_lstm.recipe import EDLSTMRun
 from world_models.kalman.ed_lstm.recurrence import Recurrence
-from world_models.kalman.ed_lstm.training import (
-    ED_LSTM_PRESETS,
-    EDLSTMRun,
-    generation_loss,
-    prediction_loss,
-    train_ed_lstm,
-)
+from world_models.kalman.ed_lstm.run import train_ed_lstm
+from world_models.kalman.ed_lstm.training import generation_loss, prediction_loss
 from world_models.kalman.videos import PackedVideos
 
 SIZE, FRAMES = 12, 6
@@ -132,7 +130,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(data, tmp_path, m
         return prediction_loss(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("world_models.kalman.ed_lstm.training.prediction_loss", stop)
+        patch.setattr("world_models.kalman.ed_lstm.run.prediction_loss", stop)
         with pytest.raises(KeyboardInterrupt):
             train_ed_lstm(debug_run(data, tmp_path / "parts"), "command")
     parts = train_ed_lstm(debug_run(data, tmp_path / "parts"), "command")

@@ -13,7 +13,10 @@ from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.kalman.bound import lower_bound
 from world_models.kalman.lgssm.filter import LGSSM
 from world_models.kalman.model import Kalman
-from world_models.kalman.training import KALMAN_PRESETS, STAGES, KalmanRun, Stage, train_kalman
+from world_models.kalman.presets import KALMAN_PRESETS
+from world_models.kalman.recipe import KalmanRun, Stage
+from world_models.kalman.run import train_kalman
+from world_models.kalman.training import STAGES
 from world_models.training import fit
 from world_models.training.run import Session, claim
 

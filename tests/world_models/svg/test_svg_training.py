@@ -11,7 +11,8 @@ from world_models.data import DataError, SequenceDataset, Sequences, shard_path,
 from world_models.svg import SVG
 from world_models.svg.latent_training import SVGStage
 from world_models.svg.presets import DEBUG
-from world_models.svg.run import SVGRun, train_svg_model
+from world_models.svg.recipe import SVGRun
+from world_models.svg.run import train_svg_model
 from world_models.svg.training import picture_error
 from world_models.svg.videos import open_videos, read_held_out, read_known
 from world_models.training import fit

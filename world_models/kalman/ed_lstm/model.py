@@ -6,35 +6,17 @@ of 2048. It knows nothing of objects; when it generates, its own pictures are it
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.kalman.ed_lstm.config import EDLSTMConfig
 from world_models.kalman.ed_lstm.recurrence import Cell, Recurrence, advance
-from world_models.training.fit import PositiveInt
 
 BLACK = -4.0
 """Logit of every pixel at the start: about the share of white ones."""
-
-
-class EDLSTMConfig(BaseModel):
-    """Sizes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["ed-lstm"] = "ed-lstm"
-    image_size: PositiveInt = 48
-    """Height and width of the pictures in pixels."""
-    state: PositiveInt = 2048
-    """Entries of the LSTM's state."""
-    encoder: tuple[PositiveInt, ...] = (1024, 512)
-    """Widths of the encoder's layers."""
-    decoder: tuple[PositiveInt, ...] = (1024,)
-    """Widths of the decoder's hidden layers."""
 
 
 class EDLSTM(nn.Module):

@@ -18,15 +18,11 @@ from pydantic import BaseModel, ConfigDict
 from world_models.data import read_attributes
 from world_models.files import write_bytes
 from world_models.statistics import mean_and_interval
+from world_models.struct_vrnn.rewards.card import Result
 from world_models.struct_vrnn.rewards.data import read_run, read_truth
 from world_models.struct_vrnn.rewards.figures import curves
-from world_models.struct_vrnn.rewards.training import (
-    Result,
-    RewardRecipe,
-    cached_labels,
-    read_recipe,
-    train_heads,
-)
+from world_models.struct_vrnn.rewards.recipe import RewardRecipe
+from world_models.struct_vrnn.rewards.run import cached_labels, read_recipe, train_heads
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
 
 ARMS = {
