@@ -3,17 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from world_models.checkpoint import write_card, write_model
-from world_models.data import read_attributes
-from world_models.kalman.card import describe, measure
+from world_models.kalman.card import card_text, measure
 from world_models.kalman.model import Kalman
-from world_models.kalman.recipe import KalmanRun, Stage
-from world_models.kalman.training import STAGES, bound_loss
+from world_models.kalman.recipe import KalmanRun
+from world_models.kalman.training import STAGES, train_stage
 from world_models.kalman.videos import PackedVideos, open_videos
-from world_models.training.fit import fit
-from world_models.training.run import Session, claim
+from world_models.training.run import claim, export, origin_of
 
 
 def train_kalman(run: KalmanRun, command: str) -> Path:
@@ -25,25 +20,21 @@ def train_kalman(run: KalmanRun, command: str) -> Path:
 
     Raises:
         DataError: the data is missing.
-        ValueError: the data does not fit the recipe, or ``run.out`` holds a run with other settings.
+        ValueError: the data does not fit the recipe, or ``run.out`` holds another run.
     """
     recipe = run.recipe
     data = open_videos(run.data, recipe)
-    claim(run, {"data": [[len(part), read_attributes(part.paths[0])] for part in data]})
-    torch.set_num_threads(run.threads)
-    session = Session(run.out, run.seed, torch.device(run.device))
+    session = claim(run, {part.folder.name: origin_of(part) for part in data})
     with session.initial_weights():
         model = Kalman(recipe.model).to(session.device)
     known = [PackedVideos.read(part, 0, len(part) - recipe.held_out) for part in data]
     for name in STAGES:
-        stage: Stage = getattr(recipe, name)
-        model.motion.requires_grad_(name != "frozen")
-        fit(name, model, partial(bound_loss, model, known, stage, session.device), stage, session)
+        train_stage(name, model, known, getattr(recipe, name), session)
     model.calibrate()
-    folder = run.out / "model"
-    write_model(folder, recipe.model, model, "")
     held_out = [PackedVideos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
-    figures = measure(Kalman.load(folder, session.device), held_out, session)
-    stages = {name: getattr(recipe, name) for name in STAGES}
-    write_card(folder, describe(recipe.model, stages, data, recipe.held_out, command, run.seed, figures))
-    return folder
+    return export(
+        session,
+        model,
+        partial(measure, held_out=held_out, session=session),
+        partial(card_text, run, data, command),
+    )

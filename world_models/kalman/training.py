@@ -1,6 +1,7 @@
 """Training a Kalman model in stages (Chiappa and Paquet 2019, section 3.2), for all numbers of objects."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -9,8 +10,19 @@ from world_models.kalman.model import Kalman
 from world_models.kalman.recipe import Stage
 from world_models.kalman.videos import PackedVideos
 from world_models.losses import Loss
+from world_models.training.fit import fit
+from world_models.training.run import Session
 
 STAGES = ("frozen", "single", "joint")
+"""In order; each is a field of the recipe."""
+
+
+def train_stage(
+    name: str, model: Kalman, videos: Sequence[PackedVideos], stage: Stage, session: Session
+) -> None:
+    """Learn from all videos; the state-space model rests in the first stage."""
+    model.motion.requires_grad_(name != "frozen")
+    fit(name, model, partial(bound_loss, model, videos, stage, session.device), stage, session)
 
 
 def bound_loss(

@@ -10,6 +10,9 @@ from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 from world_models.training.run import TrainingRun
 
+STAGES = ("autoencoder", "interpolator", "coder", "surprise", "teacher", "predictor", "soft")
+"""In order; each is a field of the recipe."""
+
 
 class AutoencoderStage(FitConfig):
     """Pictures <-> embeddings."""

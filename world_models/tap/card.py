@@ -1,26 +1,27 @@
 """The card of a TAP model."""
 
-import json
-
-from world_models.data import SequenceDataset, read_attributes
+from world_models.data import SequenceDataset
 from world_models.tap.recipe import TapRun
+from world_models.training.card import data_section, first_shard, training_section
 
 
-def _card(run: TapRun, data: SequenceDataset, command: str) -> str:
-    origin = json.dumps(read_attributes(data.paths[0]), sort_keys=True)
+def card_text(run: TapRun, data: SequenceDataset, command: str, _: None) -> str:
+    """What the model is, what it learned from, and how; what it is worth is measured by planning with it.
+
+    Args:
+        run: how it was trained.
+        data: what it learned from.
+        command: how the run was started.
+    """
     return f"""# TAP
 
 Predicts pictures between a start and a goal, whenever they come: a baseline for KeyIn. It works on the
 embeddings of the autoencoder of `{run.base}` and holds none of its own.
 Method: Jayaraman et al. 2019, *Time-Agnostic Prediction*, as the KeyIn paper uses it for planning.
 
-## Data
-{len(data)} sequences. First shard: `{origin}`
+{data_section([f"{len(data)} sequences. First shard: {first_shard(data)}"])}
 
-## Training
-`{command}` (seed {run.seed})
-
-- tap: {run.recipe.tap.model_dump_json()}
+{training_section(command, run.seed, {"tap": run.recipe.tap})}
 
 ## Decisions the papers leave open
 Several subgoals come from halving: the middle one first, then those on either side of it. A small latent

@@ -148,8 +148,19 @@ def test_a_killed_run_ends_with_the_same_classifier(tmp_path, monkeypatch):
             train_action_recognition(killed, "command")
     again = train_action_recognition(killed, "command")
     assert (again / "MANIFEST.json").read_bytes() == (folder / "MANIFEST.json").read_bytes()
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match="other seed; choose another --out"):
         train_action_recognition(killed.model_copy(update={"seed": 1}), "command")
+
+
+def test_a_run_does_not_go_on_with_another_set(tmp_path):
+    path, recipe = tmp_path / "set.npz", ActionRecipe(width=4, epochs=1, batch=4)
+    run = ActionRun(features=path, out=tmp_path / "run", recipe=recipe)
+    for _ in range(2):  # the second goes on from the first
+        save(path, turning(40, 0), "features", "labels")
+        train_action_recognition(run, "command")
+    save(path, turning(40, 1), "features", "labels")
+    with pytest.raises(ValueError, match=r"holds a run with other data\.sha256; choose another --out"):
+        train_action_recognition(run, "command")
 
 
 def test_names_and_groups_may_be_left_out(tmp_path):

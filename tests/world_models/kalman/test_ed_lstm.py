@@ -130,7 +130,7 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(data, tmp_path, m
         return prediction_loss(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("world_models.kalman.ed_lstm.run.prediction_loss", stop)
+        patch.setattr("world_models.kalman.ed_lstm.training.prediction_loss", stop)
         with pytest.raises(KeyboardInterrupt):
             train_ed_lstm(debug_run(data, tmp_path / "parts"), "command")
     parts = train_ed_lstm(debug_run(data, tmp_path / "parts"), "command")

@@ -1,51 +1,45 @@
 """The card of an ED-LSTM."""
 
-import json
+from collections.abc import Mapping, Sequence
 
-from world_models.data import SequenceDataset, read_attributes
-from world_models.kalman.ed_lstm.recipe import EDLSTMRun
-
-COUNTS = (1, 2, 3)
-"""Numbers of balls, all learned by one model; each has its own folder of videos."""
-
-STAGES = {"teacher-forced": "true pictures as inputs", "free-running": "its own pictures as inputs"}
+from world_models.data import SequenceDataset
+from world_models.kalman.ed_lstm.recipe import COUNTS, STAGES, EDLSTMRun, best_stage
+from world_models.training.card import data_line, data_section, training_section
 
 
-def _card(
-    run: EDLSTMRun,
-    data: list[SequenceDataset],
-    command: str,
-    errors: dict[str, list[float]],
-    best: str,
+def card_text(
+    run: EDLSTMRun, data: Sequence[SequenceDataset], command: str, errors: Mapping[str, Sequence[float]]
 ) -> str:
+    """What the model is, what it learned from, how, and how well.
+
+    Args:
+        run: how it was trained.
+        data: what it learned from, one set per number of balls.
+        command: how the run was started.
+        errors: of every stage on held-out videos, one per number of balls.
+    """
     recipe = run.recipe
-    origins = "\n".join(
-        f"- {len(part) - recipe.held_out} videos, {recipe.held_out} more held out; first shard "
-        f"`{json.dumps(read_attributes(part.paths[0]), sort_keys=True)}`"
+    origins = (
+        data_line(f"{len(part) - recipe.held_out} videos, {recipe.held_out} more held out", part)
         for part in data
     )
     rows = "\n".join(
         f"| {stage} ({STAGES[stage]}) | {' | '.join(f'{error:.5f}' for error in errors[stage])} |"
         for stage in STAGES
     )
+    stages = {name: getattr(recipe, name.replace("-", "_")) for name in ("model", *STAGES)}
     return f"""# ED-LSTM
 
 Predicts the next picture from those before, without a notion of objects: the Kalman model's baseline.
 Method: Chiappa and Paquet 2019, *Unsupervised Separation of Dynamics from Pixels*, section 3.4.
 
-## Data
-{origins}
+{data_section(origins)}
 
-## Training
-`{command}` (seed {run.seed})
-
-- model: {recipe.model.model_dump_json()}
-- teacher-forced: {recipe.teacher_forced.model_dump_json()}
-- free-running: {recipe.free_running.model_dump_json()}
+{training_section(command, run.seed, stages)}
 
 ## Figures on the held-out videos
 Frames after the first {recipe.seen}, made from the model's own: negative log-likelihood in nats per pixel,
-for {", ".join(map(str, COUNTS))} balls. These weights are {best}.
+for {", ".join(map(str, COUNTS))} balls. These weights are {best_stage(errors)}.
 
 | inputs in training | {" | ".join(f"N = {count}" for count in COUNTS)} |
 |---|{"---|" * len(COUNTS)}

@@ -1,5 +1,6 @@
 """How an ED-LSTM is trained: the configuration of its stages and of a run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -7,6 +8,16 @@ from pydantic import BaseModel, ConfigDict
 from world_models.kalman.ed_lstm.config import EDLSTMConfig
 from world_models.training.fit import FitConfig, PositiveInt
 from world_models.training.run import TrainingRun
+
+COUNTS = (1, 2, 3)
+"""Numbers of balls, all learned by one model; each has its own folder of videos."""
+STAGES = {"teacher-forced": "true pictures as inputs", "free-running": "its own pictures as inputs"}
+"""In order, and what they do; each is a field of the recipe."""
+
+
+def best_stage(errors: Mapping[str, Sequence[float]]) -> str:
+    """The stage with the least error over all numbers of balls."""
+    return min(errors, key=lambda stage: sum(errors[stage]))
 
 
 class EDLSTMRecipe(BaseModel):

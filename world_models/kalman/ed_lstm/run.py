@@ -4,18 +4,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from world_models.checkpoint import load_weights, write_card, write_model
-from world_models.data import SequenceDataset, read_attributes
-from world_models.kalman.ed_lstm.card import COUNTS, STAGES, _card
+from world_models.data import SequenceDataset
+from world_models.kalman.ed_lstm.card import card_text
 from world_models.kalman.ed_lstm.model import EDLSTM
-from world_models.kalman.ed_lstm.recipe import EDLSTMRecipe, EDLSTMRun
-from world_models.kalman.ed_lstm.training import generation_loss, prediction_loss
+from world_models.kalman.ed_lstm.recipe import COUNTS, STAGES, EDLSTMRecipe, EDLSTMRun
+from world_models.kalman.ed_lstm.training import choose_stage, train_stage
 from world_models.kalman.videos import PackedVideos
-from world_models.losses import Loss
-from world_models.training.fit import FitConfig, fit
-from world_models.training.run import Session, claim
+from world_models.training.run import claim, export, origin_of
 
 
 def train_ed_lstm(run: EDLSTMRun, command: str) -> Path:
@@ -27,37 +23,20 @@ def train_ed_lstm(run: EDLSTMRun, command: str) -> Path:
 
     Raises:
         DataError: the data is missing.
-        ValueError: the data does not fit the recipe, or ``run.out`` holds a run with other settings.
+        ValueError: the data does not fit the recipe, or ``run.out`` holds another run.
     """
     recipe = run.recipe
     data = open_videos(run.data, recipe)
-    claim(run, {"data": [[len(part), read_attributes(part.paths[0])] for part in data]})
-    torch.set_num_threads(run.threads)
-    session = Session(run.out, run.seed, torch.device(run.device))
+    session = claim(run, {part.folder.name: origin_of(part) for part in data})
     known = [PackedVideos.read(part, 0, len(part) - recipe.held_out) for part in data]
     learned = PackedVideos(np.concatenate([part.bits for part in known]), recipe.model.image_size)
     with session.initial_weights():
         model = EDLSTM(recipe.model).to(session.device)
-
-    def loss(stage: str, batch: int, step: int, rng: torch.Generator) -> Loss:
-        rows = torch.randint(len(learned.bits), (batch,), generator=rng)
-        frames = learned.frames(rows.numpy()).to(session.device)
-        return prediction_loss(model, frames, recipe.seen if stage == "free-running" else None)
-
     for stage in STAGES:
-        config: FitConfig = getattr(recipe, stage.replace("-", "_"))
-        fit(stage, model, partial(loss, stage, config.batch), config, session)
+        train_stage(stage, model, learned, recipe, session)
     held_out = [PackedVideos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
-    errors = {}
-    for stage in STAGES:
-        load_weights(run.out / f"{stage}.safetensors", model)
-        errors[stage] = [generation_loss(model, videos, recipe.seen, session.device) for videos in held_out]
-    best = min(errors, key=lambda stage: sum(errors[stage]))
-    load_weights(run.out / f"{best}.safetensors", model)
-    folder = run.out / "model"
-    write_model(folder, recipe.model, model, "")
-    write_card(folder, _card(run, data, command, errors, best))
-    return folder
+    errors = choose_stage(model, held_out, recipe.seen, session)
+    return export(session, model, lambda _: errors, partial(card_text, run, data, command))
 
 
 def open_videos(folder: Path, recipe: EDLSTMRecipe) -> list[SequenceDataset]:

@@ -2,23 +2,22 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from world_models.checkpoint import write_card, write_model
-from world_models.data import read_attributes
 from world_models.files import write_bytes
 from world_models.struct_vrnn.recipe import StructVRNNRecipe
-from world_models.struct_vrnn.rewards.card import Result, _card, _figures
+from world_models.struct_vrnn.rewards.card import Result, card_text, figures
 from world_models.struct_vrnn.rewards.data import Labels, Reader, read_labels, read_run
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 from world_models.struct_vrnn.rewards.recipe import RewardRecipe, RewardRun
 from world_models.struct_vrnn.rewards.training import measure, train_head
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
-from world_models.training.run import Session
+from world_models.training import run as runs
+from world_models.training.run import SETTINGS, Session, export, origin_of
 
 REWARDS = "rewards"
 """Folder of the heads in a run."""
@@ -38,7 +37,7 @@ def train_rewards(job: RewardRun, command: str) -> Path:
     reader = read_run(job.run, job.recipe.observed, device)
     results = train_heads(reader, tasks, cached_labels(job.recipe), job.recipe, command, device)
     folder = job.run / REWARDS
-    lines = [f"| {task} | {_figures(result)} |" for task, result in results.items()]
+    lines = [f"| {task} | {figures(result)} |" for task, result in results.items()]
     table = "\n".join(["| task | MSE | MSE / null | test sequences |", "|---|---|---|---|", *lines])
     write_bytes(folder / "card.md", f"# Reward heads of {job.run.name}\n\n{table}\n".encode())
     return folder
@@ -50,11 +49,11 @@ def read_recipe(run: Path) -> StructVRNNRecipe:
     Raises:
         ValueError: it is none, or its model knows no tasks.
     """
-    if not (run / "run.json").exists() or not (run / "model" / "config.json").exists():
+    if not (run / SETTINGS).exists() or not (run / "model" / "config.json").exists():
         raise ValueError(
             f"{run} is no finished run; `python -m world_models.train struct-vrnn-dmc --out {run}` makes one"
         )
-    recipe = StructVRNNRecipe.model_validate(json.loads((run / "run.json").read_text())["recipe"])
+    recipe = StructVRNNRecipe.model_validate(runs.read_recipe(run))
     if not recipe.model.tasks:
         raise ValueError(f"{run} holds a model without tasks; rewards belong to a task")
     return recipe
@@ -98,7 +97,7 @@ def _settings(reader: Reader, task: TaskData, recipe: RewardRecipe) -> dict[str,
         "seed": reader.seed,
         "recipe": recipe.model_dump(mode="json"),
         "held_out": [task.known, len(task.sequences)],
-        "data": read_attributes(task.sequences.paths[0]),
+        "data": origin_of(task.sequences),
     }
 
 
@@ -115,8 +114,11 @@ def _train(
         world_model=reader.world_model,
     )
     head = train_head(states, labels, config, recipe, session)
-    folder = session.folder / task.name
-    write_model(folder, config, head, "")
-    result = measure(RewardHead.load(folder, session.device), states, labels)
-    write_card(folder, _card(reader, task, labels, recipe, command, result))
+    result: Result = {}
+
+    def tested(stored: RewardHead) -> Result:
+        result.update(measure(stored, states, labels))
+        return result
+
+    export(session, head, tested, partial(card_text, reader, task, labels, recipe, command), task.name)
     return result
