@@ -182,6 +182,18 @@ def test_a_base_with_another_detector_is_refused(data, finished, tmp_path, updat
     assert not run.out.exists()
 
 
+def test_a_base_that_learned_from_other_data_is_refused(data, finished, tmp_path):
+    """As many sequences of the same shape: the features that the base keeps would be taken for theirs."""
+    for k, task in enumerate(TASKS):
+        write_task(tmp_path / "other" / task, k + 1, BODIES[task], k + 5)
+    run = StructVRNNRun(data=tmp_path / "other", out=tmp_path / "run", base=finished, recipe=TWO_TASKS)
+    named = r"trained with other data\.one\.shards, data\.two\.shards; choose another --base"
+    with pytest.raises(ValueError, match=named):
+        train_struct_vrnn(run, "command")
+    with pytest.raises(ValueError, match=r"holds a run with other data\.one\.shards"):
+        train_struct_vrnn(run.model_copy(update={"out": finished, "base": None}), "command")
+
+
 def test_a_base_must_be_finished_and_is_nothing_for_joint_runs(data, finished, tmp_path):
     run = StructVRNNRun(data=data, out=tmp_path / "run", base=tmp_path, recipe=TWO_TASKS)
     with pytest.raises(ValueError, match="no finished run to build on"):
