@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from world_models.precision import autocast
-from world_models.struct_vrnn.dynamics import Dynamics
+from world_models.struct_vrnn.dynamics import KeypointDynamics
 from world_models.struct_vrnn.model import State, StructVRNN
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
 from world_models.training.run import Session
@@ -67,7 +67,7 @@ def rollouts() -> dict[str, Any]:
     }
 
 
-def flops_per_candidate(dynamics: Dynamics) -> int:
+def flops_per_candidate(dynamics: KeypointDynamics) -> int:
     """Multiplications and additions in the matrix products of one roll-out.
 
     Neither the prior's spread nor the recurrence after the last frame is needed, or computed.

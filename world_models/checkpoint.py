@@ -33,22 +33,19 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class StoredModel:
-    """The content of a verified model folder.
-
-    Attributes:
-        config: the parsed ``config.json``; its ``kind`` says which model it is.
-        weights: tensors by parameter name.
-        card: the model card, Markdown.
-        digest: SHA-256 of the manifest: one name for exactly these files.
-        weights_digest: SHA-256 of the weights alone.
-    """
+    """The content of a verified model folder."""
 
     folder: Path
     config: dict[str, Any]
+    """The parsed ``config.json``; its ``kind`` says which model it is."""
     weights: dict[str, Tensor]
+    """Tensors by parameter name."""
     card: str
+    """The model card, Markdown."""
     digest: str
+    """SHA-256 of the manifest: one name for exactly these files."""
     weights_digest: str
+    """SHA-256 of the weights alone."""
 
     def parse_config(self, kind: type[ConfigT]) -> ConfigT:
         """The configuration as ``kind``; a :class:`CheckpointError` if it is of another kind."""

@@ -14,48 +14,42 @@ cannonballs: generation, interpolation, positions and the learned law of motion;
 
 import shlex
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import tyro
-from pydantic import BaseModel
 
-from world_models.kalman.evaluation.evaluation import KalmanEvaluation, evaluate_kalman
-from world_models.kalman.evaluation.table import markdown_tables as kalman_tables
-from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin, figure_lines
-from world_models.keyin.keyframes.evaluation import KeyframeEvaluation, evaluate_keyframes
-from world_models.keyin.keyframes.results import markdown_table as keyframe_table
-from world_models.struct_vrnn.evaluation.evaluation import TrackingEvaluation, evaluate_tracking
-from world_models.struct_vrnn.evaluation.table import markdown_tables as tracking_tables
-from world_models.struct_vrnn.rewards.table import RewardEvaluation, evaluate_rewards
-from world_models.struct_vrnn.rewards.table import markdown_table as reward_table
-from world_models.svg.evaluation.evaluation import SVGEvaluation, evaluate_svg
-from world_models.svg.evaluation.table import markdown_tables as video_tables
+from world_models.kalman.method import KALMAN
+from world_models.keyin.method import KEYIN
+from world_models.struct_vrnn.method import STRUCT_VRNN
+from world_models.struct_vrnn.rewards.method import REWARDS
+from world_models.svg.method import SVG_ON_PICTURES
+from world_models.training.method import Evaluation, Method
 
-EVALUATIONS: dict[str, tuple[type[BaseModel], Callable[[Any, str], str]]] = {
-    "keyin-push": (KeyInEvaluation, lambda job, _: figure_lines(evaluate_keyin(job))),
-    "keyframes": (KeyframeEvaluation, lambda job, _: keyframe_table(evaluate_keyframes(job))),
-    "rewards": (RewardEvaluation, lambda job, command: reward_table(evaluate_rewards(job, command))),
-    "struct-vrnn-dmc": (
-        TrackingEvaluation,
-        lambda job, command: tracking_tables(evaluate_tracking(job, command)),
-    ),
-    "svg": (SVGEvaluation, lambda job, command: video_tables(evaluate_svg(job, command))),
-    "kalman": (KalmanEvaluation, lambda job, command: kalman_tables(evaluate_kalman(job, command))),
-}
-"""By name: the settings, and what measures. It is given the settings and the command that started it, writes
-its results, answers what to print, and raises ValueError or RuntimeError where something is wrong."""
+METHODS: tuple[Method, ...] = (
+    KEYIN,
+    REWARDS,
+    STRUCT_VRNN,
+    SVG_ON_PICTURES,
+    KALMAN,
+)
+"""What can be measured, in the order of ``--help``."""
+
+
+def evaluations() -> dict[str, Evaluation]:
+    """Every way to measure, by its name."""
+    return {name: found for method in METHODS for name, found in method.evaluations.items()}
 
 
 def main() -> None:
     """Read the command line and measure."""
+    known = evaluations()
     job = tyro.extras.subcommand_cli_from_dict(
-        {name: kind for name, (kind, _) in EVALUATIONS.items()}, prog="python -m world_models.evaluate"
+        {name: evaluation.settings for name, evaluation in known.items()},
+        prog="python -m world_models.evaluate",
     )
     command = shlex.join(["python", "-m", "world_models.evaluate", *sys.argv[1:]])
-    measure = next(measure for kind, measure in EVALUATIONS.values() if isinstance(job, kind))
+    evaluation = next(evaluation for evaluation in known.values() if type(job) is evaluation.settings)
     try:
-        print(measure(job, command))
+        print(evaluation.measure(job, command))
     except (ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
 

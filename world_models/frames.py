@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+Picture = UInt8[np.ndarray, "_ _ _"]
+"""One picture as bytes, height x width x channel; several in one function may differ in size."""
+
 
 def to_tensor(
     frames: UInt8[np.ndarray, "*batch H W C"], device: torch.device | str = "cpu"

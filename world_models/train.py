@@ -6,67 +6,47 @@ Every stage resumes from its last checkpoint, finished stages are skipped; the t
 
 import shlex
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import tyro
 from pydantic import BaseModel
 
-from world_models.action_recognition.classifier import ActionRun, train_action_recognition
-from world_models.kalman.ed_lstm.training import ED_LSTM_PRESETS, EDLSTMRun, train_ed_lstm
-from world_models.kalman.training import KALMAN_PRESETS, KalmanRun, train_kalman
-from world_models.keyin.presets import PRESETS
-from world_models.keyin.run import KeyInRun, train_keyin
-from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
-from world_models.struct_vrnn.recipe import StructVRNNRun
-from world_models.struct_vrnn.rewards.training import RewardRun, train_rewards
-from world_models.struct_vrnn.run import train_struct_vrnn
-from world_models.svg.presets import SVG_PRESETS
-from world_models.svg.run import SVGRun, train_svg_model
-from world_models.tap.presets import TAP_PRESETS
-from world_models.tap.run import TapRun, train_on_pictures
+from world_models.action_recognition.method import ACTION_RECOGNITION
+from world_models.kalman.ed_lstm.method import ED_LSTM
+from world_models.kalman.method import KALMAN
+from world_models.keyin.method import KEYIN
+from world_models.struct_vrnn.method import STRUCT_VRNN
+from world_models.struct_vrnn.rewards.method import REWARDS
+from world_models.svg.method import SVG_ON_PICTURES
+from world_models.tap.method import TAP
+from world_models.training.method import Method
 
-TRAININGS: dict[type[BaseModel], Callable[[Any, str], Path]] = {
-    KeyInRun: train_keyin,
-    TapRun: train_on_pictures,
-    StructVRNNRun: train_struct_vrnn,
-    SVGRun: train_svg_model,
-    RewardRun: train_rewards,
-    ActionRun: train_action_recognition,
-    KalmanRun: train_kalman,
-    EDLSTMRun: train_ed_lstm,
-}
-"""What runs a training of each kind: given the run and the command that started it, it answers the model's
-folder, and raises ValueError or RuntimeError where something is wrong."""
+METHODS: tuple[Method, ...] = (
+    KEYIN,
+    TAP,
+    STRUCT_VRNN,
+    KALMAN,
+    ED_LSTM,
+    SVG_ON_PICTURES,
+    REWARDS,
+    ACTION_RECOGNITION,
+)
+"""What can be trained, in the order of ``--help``."""
 
 
 def presets() -> dict[str, tuple[str, BaseModel]]:
-    """Every named run: what it is, and its settings, into a folder of its name under ``runs``."""
-    runs, named = Path("runs"), dict[str, tuple[str, BaseModel]]()
-    for name, (text, recipe) in PRESETS.items():
-        named[name] = (text, KeyInRun(recipe=recipe, out=runs / name))
-    for name, (text, tap) in TAP_PRESETS.items():
-        named[name] = (text, TapRun(recipe=tap, out=runs / name))
-    for name, (text, folder, struct) in STRUCT_VRNN_PRESETS.items():
-        named[name] = (text, StructVRNNRun(recipe=struct, data=folder, out=runs / name))
-    for name, (text, kalman) in KALMAN_PRESETS.items():
-        named[name] = (text, KalmanRun(recipe=kalman, out=runs / name))
-    for name, (text, ed_lstm) in ED_LSTM_PRESETS.items():
-        named[name] = (text, EDLSTMRun(recipe=ed_lstm, out=runs / name))
-    for name, (text, folder, svg) in SVG_PRESETS.items():
-        named[name] = (text, SVGRun(recipe=svg, data=folder, out=runs / name))
-    named["rewards"] = ("reward heads of a finished Struct-VRNN run", RewardRun())
-    named["action-recognition"] = ("classifier of labelled keypoint sequences", ActionRun())
-    return named
+    """Every named run: what it is, and its settings."""
+    return {name: run for method in METHODS for name, run in method.runs.items()}
 
 
 def main() -> None:
     """Read the command line and train."""
     run = tyro.extras.overridable_config_cli(presets())
     command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
+    method = next(
+        method for method in METHODS if type(run) in {type(named) for _, named in method.runs.values()}
+    )
     try:
-        model = TRAININGS[type(run)](run, command)
+        model = method.train(run, command)
     except (ValueError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
     print((model / "card.md").read_text())

@@ -25,9 +25,9 @@ from envs.push.scene import (
     place,
 )
 from envs.rendering import Projection
+from world_models.frames import Picture
 
 Array = NDArray[np.float64]
-Picture = NDArray[np.uint8]
 Labels = NDArray[np.intp]
 T = TypeVar("T")
 Reading = Generator[None, None, T]

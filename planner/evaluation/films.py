@@ -7,13 +7,12 @@ from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Outcome
+from world_models.frames import Picture
 
-Picture = NDArray[np.uint8]
 SCALE = 4
 """Pictures are 64 pixels wide; people want to see more."""
 SMALL_SCALE = 2

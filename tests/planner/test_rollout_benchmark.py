@@ -5,12 +5,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from planner import benchmark, rollout_benchmark
 from planner.rollout_benchmark import flops_per_candidate, linearity
 from world_models.struct_vrnn.config import StructVRNNConfig
-from world_models.struct_vrnn.dynamics import Belief, Dynamics
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics
 from world_models.struct_vrnn.fast_roll_out import foresee
 
 
 def test_operations_are_those_that_torch_counts():
-    dynamics = Dynamics(StructVRNNConfig(actions=2, keypoints=4, latent=3, hidden=8))
+    dynamics = KeypointDynamics(StructVRNNConfig(actions=2, keypoints=4, latent=3, hidden=8))
     belief = Belief(torch.zeros(5, 8), torch.zeros(5, 12))
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         foresee(dynamics, belief, torch.zeros(5, rollout_benchmark.STEPS, 4))

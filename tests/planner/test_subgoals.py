@@ -9,7 +9,8 @@ from planner.subgoals import TAP_DRAWS, oracle_subgoals, tap_subgoals
 from world_models.keyin import KeyIn
 from world_models.keyin.presets import KEYIN_DEBUG
 from world_models.segmenter import PUCK_GOAL
-from world_models.tap.model import Tap, TapConfig
+from world_models.tap.config import TapConfig
+from world_models.tap.model import Tap
 
 
 def models() -> tuple[Tap, KeyIn]:

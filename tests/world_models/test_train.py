@@ -12,10 +12,12 @@ from world_models.checkpoint import read_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.keyin.evaluation import KeyInEvaluation, evaluate_keyin
 from world_models.keyin.presets import KEYIN_DEBUG
-from world_models.keyin.run import KeyInRun, train_keyin
+from world_models.keyin.recipe import KeyInRun
+from world_models.keyin.run import train_keyin
 from world_models.tap.model import Tap
 from world_models.tap.presets import TAP_PRESETS
-from world_models.tap.run import TapRun, train_on_pictures
+from world_models.tap.recipe import TapRun
+from world_models.tap.run import train_on_pictures
 from world_models.train import main
 from world_models.training import fit
 from world_models.training.run import Session
@@ -23,10 +25,9 @@ from world_models.training.run import Session
 STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
+def write_data(folder, seed=0):
+    """Two shards of five sequences: a square that moves to the right."""
+    rng = np.random.default_rng(seed)
     for index in range(2):
         frames = np.full((5, 7, 16, 16, 3), 90, np.uint8)
         for row in range(5):
@@ -37,8 +38,13 @@ def data(tmp_path_factory):
         keyframes[:, [2, 4, 6]] = True
         actions = np.zeros((5, 6, 2), np.float32)
         states = np.zeros((5, 7, 4), np.float32)
-        write_shard(shard_path(folder, index), Sequences(frames, actions, keyframes, states), {"seed": 0})
+        write_shard(shard_path(folder, index), Sequences(frames, actions, keyframes, states), {"seed": seed})
     return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +201,24 @@ def test_tap_trains_on_the_pictures_of_a_finished_run_and_resumes(data, finished
     train_on_pictures(again, "command")
     weights = [(out / "model" / "model.safetensors").read_bytes() for out in (run.out, again.out)]
     assert weights[0] == weights[1]
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match="other seed; choose another --out"):
         train_on_pictures(again.model_copy(update={"seed": 5}), "command")
-    with pytest.raises(ValueError, match=r"no recipe\.json"):
+    with pytest.raises(ValueError, match="no finished run to build on"):
         train_on_pictures(run.model_copy(update={"base": tmp_path}), "command")
+
+
+def test_tap_does_not_go_on_with_other_data_or_another_base(data, finished, tmp_path):
+    run = TapRun(data=data, base=finished, out=tmp_path / "tap", recipe=TAP_PRESETS["tap-debug"][1])
+    train_on_pictures(run, "command")
+    other = write_data(tmp_path / "other", seed=1)
+    base = tmp_path / "base"
+    train_keyin(KeyInRun(data=other, out=base, recipe=KEYIN_DEBUG), "command")
+    kept = (run.out / "run.json").read_bytes()
+    with pytest.raises(ValueError, match=r"holds a run with other base\.autoencoder.*, data\.shards; choose"):
+        train_on_pictures(run.model_copy(update={"data": other, "base": base}), "command")
+    assert (run.out / "run.json").read_bytes() == kept
+    with pytest.raises(ValueError, match=r"trained with other data\.shards; choose another --base"):
+        train_on_pictures(run.model_copy(update={"data": other}), "command")
 
 
 def test_initial_weights_come_from_the_seed_alone(tmp_path):

@@ -1,4 +1,4 @@
-"""Labelled sets of feature sequences: what :mod:`world_models.action_recognition.classifier` learns from.
+"""Labelled sets of feature sequences: what :mod:`world_models.action_recognition.training` learns from.
 
 On disk a set is an npz file with ``features`` (float32 ``[n, T, F]``) and ``labels`` (int64 ``[n]``, from 0).
 ``classes`` (the names of the labels) and ``groups`` (int64 ``[n]``) may be left out.
@@ -27,10 +27,6 @@ READ = 50
 class Labelled:
     """A labelled set.
 
-    Attributes:
-        classes: names of the labels 0, 1, ...
-        groups: sequences of one group (of one video, say) must not be split between training and test.
-
     Raises:
         DataError: an array has the wrong type, shape or values.
     """
@@ -38,7 +34,9 @@ class Labelled:
     features: Float32[np.ndarray, "n T F"]
     labels: Int64[np.ndarray, " n"]
     classes: tuple[str, ...]
+    """Names of the labels 0, 1, ..."""
     groups: Int64[np.ndarray, " n"]
+    """Sequences of one group (of one video, say) must not be split between training and test."""
 
     def __post_init__(self) -> None:
         if self.features.dtype != np.float32 or self.features.ndim != 3 or not self.features.size:

@@ -1,16 +1,17 @@
 """The card of a trained Kalman model."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import torch
 from pydantic import BaseModel
 
-from world_models.data import SequenceDataset, read_attributes
+from world_models.data import SequenceDataset
 from world_models.kalman.bound import lower_bound
-from world_models.kalman.config import KalmanConfig
 from world_models.kalman.model import Kalman
-from world_models.kalman.videos import Videos
+from world_models.kalman.recipe import KalmanRun
+from world_models.kalman.training import STAGES
+from world_models.kalman.videos import PackedVideos
+from world_models.training.card import data_line, data_section, training_section
 from world_models.training.run import Session
 
 CHUNK = 50
@@ -18,7 +19,7 @@ CHUNK = 50
 
 
 @torch.no_grad()
-def measure(model: Kalman, held_out: Sequence[Videos], session: Session) -> str:
+def measure(model: Kalman, held_out: Sequence[PackedVideos], session: Session) -> str:
     """The bound on held-out videos, one row of a table per number of objects."""
     rows = ["| objects | -log p(pictures), nats per frame | KL, nats per frame |", "|---|---|---|"]
     rng = torch.Generator().manual_seed(session.seed)
@@ -35,37 +36,35 @@ def measure(model: Kalman, held_out: Sequence[Videos], session: Session) -> str:
     return "\n".join(rows)
 
 
-def describe(
-    config: KalmanConfig,
-    stages: Mapping[str, BaseModel],
-    data: Sequence[SequenceDataset],
-    held_out: int,
-    command: str,
-    seed: int,
-    figures: str,
-) -> str:
-    """What the model is, what it learned from, how, and how well."""
-    origins = "\n".join(
-        f"- {part.folder}: {len(part)} videos of {part.shapes['frames'][0]} frames, the last {held_out} held "
-        f"out; first shard `{json.dumps(read_attributes(part.paths[0]), sort_keys=True)}`"
+def card_text(run: KalmanRun, data: Sequence[SequenceDataset], command: str, figures: str) -> str:
+    """What the model is, what it learned from, how, and how well.
+
+    Args:
+        run: how it was trained.
+        data: what it learned from, one set per number of objects.
+        command: how the run was started.
+        figures: rows of a table: what was measured on held-out videos.
+    """
+    recipe, most = run.recipe, run.recipe.model.most_objects
+    stages = {name: getattr(recipe, name) for name in STAGES}
+    origins = (
+        data_line(
+            f"{part.folder}: {len(part)} videos of {part.shapes['frames'][0]} frames, "
+            f"the last {recipe.held_out} held out",
+            part,
+        )
         for part in data
     )
-    steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
     return f"""# Kalman model
 
-Finds 1 to {config.most_objects} objects in pictures, tracks them with Kalman filters and draws them where
+Finds 1 to {most} objects in pictures, tracks them with Kalman filters and draws them where
 they will be, were, or must have been in between.
 Method: Chiappa and Paquet 2019, *Unsupervised Separation of Dynamics from Pixels*. True positions are never
 seen.
 
-## Data
-{origins}
+{data_section(origins)}
 
-## Training
-`{command}` (seed {seed})
-
-- model: {config.model_dump_json()}
-{steps}
+{training_section(command, run.seed, {"model": recipe.model, **stages})}
 
 ## The bound on held-out videos (eq. 7, one sample)
 {figures}

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.inference import InferenceNetwork, Inferred
-from world_models.kalman.lgssm.dynamics import Dynamics
+from world_models.kalman.inference.network import InferenceNetwork, Inferred
+from world_models.kalman.lgssm.dynamics import NewtonianDynamics
 from world_models.kalman.lgssm.filter import LGSSM, kalman_filter
 from world_models.kalman.renderer import Renderer
 
@@ -30,7 +30,7 @@ class Kalman(nn.Module):
         super().__init__()
         self.config = config
         self.renderer = Renderer(config.image_size, config.canvas, config.scale)
-        self.motion = Dynamics(config.components, config.scale)
+        self.motion = NewtonianDynamics(config.components, config.scale)
         self.inference = InferenceNetwork(config)
         half = config.image_size / 2.0
         self.register_buffer("pixel_matrix", half / config.scale * torch.eye(2))

@@ -2,160 +2,32 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
-from world_models.checkpoint import write_card, write_model
-from world_models.data import SequenceDataset, read_attributes
 from world_models.kalman.bound import lower_bound
-from world_models.kalman.card import describe, measure
-from world_models.kalman.config import KalmanConfig
 from world_models.kalman.model import Kalman
-from world_models.kalman.videos import Videos
+from world_models.kalman.recipe import Stage
+from world_models.kalman.videos import PackedVideos
 from world_models.losses import Loss
-from world_models.training.fit import FitConfig, Positive, fit
-from world_models.training.run import Session, TrainingRun, claim
+from world_models.training.fit import fit
+from world_models.training.run import Session
 
 STAGES = ("frozen", "single", "joint")
-Weight = Annotated[float, Field(gt=0)]
+"""In order; each is a field of the recipe."""
 
 
-class Stage(FitConfig):
-    """One stage.
-
-    Attributes:
-        most_objects: only videos of up to so many objects are learned from.
-        drawn: pictures per video that the renderer is asked for; drawn anew at every step.
-        kl_start: weight of the KL at the first step; the bound is eq. 7 where it is 1.
-        kl_end: weight at the last step; in between it changes by the same factor at every step.
-    """
-
-    most_objects: Positive = 3
-    drawn: Positive = 10
-    kl_start: Weight = 1.0
-    kl_end: Weight = 1.0
-
-    def kl_weight(self, step: int) -> float:
-        """Weight of the KL at a step."""
-        share = step / max(1, self.steps - 1)
-        return float(self.kl_start ** (1.0 - share) * self.kl_end**share)
-
-
-class KalmanRecipe(BaseModel):
-    """How a Kalman model learns.
-
-    Attributes:
-        model: sizes.
-        held_out: videos of every number of objects that are not learned from: the last ones.
-        frozen: renderer and inference network alone: the state-space model stays as it starts.
-        single: everything, on one object: what moves how is learned before which is which.
-        joint: everything, on all numbers of objects.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: KalmanConfig = KalmanConfig()
-    held_out: Positive = 500
-    frozen: Stage
-    single: Stage
-    joint: Stage
-
-
-class KalmanRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of the videos, with one folder per number of objects.
-        recipe: the preset's settings, each of which can be changed.
-    """
-
-    data: Path = Path("data/cannonballs")
-    out: Path = Path("runs/kalman-cannonballs")
-    recipe: KalmanRecipe
-
-
-KALMAN_PRESETS: dict[str, tuple[str, KalmanRecipe]] = {
-    "kalman-cannonballs": (
-        "Kalman model of one to three cannonballs",
-        KalmanRecipe(
-            frozen=Stage(steps=200, batch=32, most_objects=1, learning_rate=4e-3),
-            single=Stage(steps=600, batch=32, most_objects=1, learning_rate=4e-3),
-            joint=Stage(steps=5800, batch=32, drawn=15, learning_rate=4e-3),
-        ),
-    ),
-    "kalman-debug": (
-        "Kalman model of tiny pictures, in seconds",
-        KalmanRecipe(
-            model=KalmanConfig(image_size=12, most_objects=2, canvas=16, state=8, filter_size=3),
-            held_out=2,
-            frozen=Stage(steps=2, batch=2, save_every=1, drawn=2, most_objects=1),
-            single=Stage(steps=2, batch=2, save_every=1, drawn=2, most_objects=1, kl_start=10.0),
-            joint=Stage(steps=2, batch=2, save_every=1, drawn=2),
-        ),
-    ),
-}
-
-
-def train_kalman(run: KalmanRun, command: str) -> Path:
-    """Run all stages and export the model; answers the model folder.
-
-    Args:
-        run: what to train.
-        command: how the run was started; goes into the model card.
-
-    Raises:
-        DataError: the data is missing.
-        ValueError: the data does not fit the recipe, or ``run.out`` holds a run with other settings.
-    """
-    recipe = run.recipe
-    data = open_videos(run.data, recipe)
-    claim(run, {"data": [[len(part), read_attributes(part.paths[0])] for part in data]})
-    torch.set_num_threads(run.threads)
-    session = Session(run.out, run.seed, torch.device(run.device))
-    with session.initial_weights():
-        model = Kalman(recipe.model).to(session.device)
-    known = [Videos.read(part, 0, len(part) - recipe.held_out) for part in data]
-    for name in STAGES:
-        stage: Stage = getattr(recipe, name)
-        model.motion.requires_grad_(name != "frozen")
-        fit(name, model, partial(bound_loss, model, known, stage, session.device), stage, session)
-    model.calibrate()
-    folder = run.out / "model"
-    write_model(folder, recipe.model, model, "")
-    held_out = [Videos.read(part, len(part) - recipe.held_out, len(part)) for part in data]
-    figures = measure(Kalman.load(folder, session.device), held_out, session)
-    stages = {name: getattr(recipe, name) for name in STAGES}
-    write_card(folder, describe(recipe.model, stages, data, recipe.held_out, command, run.seed, figures))
-    return folder
-
-
-def open_videos(folder: Path, recipe: KalmanRecipe) -> list[SequenceDataset]:
-    """The data, one set per number of objects.
-
-    Raises:
-        DataError: a folder is missing.
-        ValueError: pictures have another size, or there are too few videos.
-    """
-    size = recipe.model.image_size
-    data = [SequenceDataset(folder / str(count + 1)) for count in range(recipe.model.most_objects)]
-    for part in data:
-        if part.shapes["frames"][1:] != (size, size, 1):
-            raise ValueError(
-                f"the recipe needs pictures of {size} x {size} x 1, {part.folder} has {part.shapes['frames']}"
-            )
-        if len(part) <= recipe.held_out:
-            raise ValueError(
-                f"{part.folder} has {len(part)} sequences, but {recipe.held_out} are to be held out"
-            )
-    return data
+def train_stage(
+    name: str, model: Kalman, videos: Sequence[PackedVideos], stage: Stage, session: Session
+) -> None:
+    """Learn from all videos; the state-space model rests in the first stage."""
+    model.motion.requires_grad_(name != "frozen")
+    fit(name, model, partial(bound_loss, model, videos, stage, session.device), stage, session)
 
 
 def bound_loss(
     model: Kalman,
-    videos: Sequence[Videos],
+    videos: Sequence[PackedVideos],
     stage: Stage,
     device: torch.device,
     step: int,

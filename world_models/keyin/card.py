@@ -1,36 +1,29 @@
 """The card of a KeyIn model."""
 
-import json
-from collections.abc import Sequence
-
-from world_models.data import SequenceDataset, read_attributes
+from world_models.data import SequenceDataset
 from world_models.keyin.figures import Figures
-from world_models.keyin.recipe import KeyInRecipe
+from world_models.keyin.recipe import STAGES, KeyInRecipe, KeyInRun
+from world_models.training.card import data_section, first_shard, training_section
 
 
-def card_text(
-    recipe: KeyInRecipe,
-    seed: int,
-    data: SequenceDataset,
-    command: str,
-    stages: Sequence[str],
-    figures: Figures,
-) -> str:
-    """The model card: what it is, what it learned from, how, and how well.
+def card_text(run: KeyInRun, data: SequenceDataset, command: str, figures: Figures) -> str:
+    """What the model is, what it learned from, how, and how well.
 
     Args:
-        recipe: how it was trained.
-        seed: seed of the run.
-        data: what it was trained on.
+        run: how it was trained.
+        data: what it learned from.
         command: how the run was started.
-        stages: names of the stages, which are attributes of the recipe.
         figures: what was measured on the held-out sequences.
     """
-    origin = json.dumps(read_attributes(data.paths[0]), sort_keys=True)
+    recipe = run.recipe
     unused = {"surprise"} if recipe.teacher.method != "surprise" else set()
     unused |= {"coder"} if recipe.model.segmentation is None else set()
-    used = {name: getattr(recipe, name) for name in stages if name not in unused}
-    steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in used.items())
+    used = {name: getattr(recipe, name) for name in STAGES if name not in unused}
+    origin = (
+        f"{len(data)} sequences of {data.shapes['frames'][0]} pictures; "
+        f"the last {recipe.held_out} were held out.",
+        f"First shard: {first_shard(data)}",
+    )
     table = "\n".join(
         f"| {name} | {'-' if value is None else format(value, 'g')} |" for name, value in figures.items()
     )
@@ -40,14 +33,9 @@ Predicts {recipe.model.keyframes} keyframes and their times from one picture; a 
 {recipe.model.latent} standard normal numbers per keyframe.
 Method: Pertsch et al. 2019, *KeyIn: Discovering Subgoal Structure with Keyframe-based Video Prediction*.
 
-## Data
-{len(data)} sequences of {data.shapes["frames"][0]} pictures; the last {recipe.held_out} were held out.
-First shard: `{origin}`
+{data_section(origin)}
 
-## Training
-`{command}` (seed {seed})
-
-{steps}
+{training_section(command, run.seed, used)}
 
 ## Figures on the held-out sequences
 Lengths in pixels; "whole" = exactly one whole object in the decoded picture. How each is computed:

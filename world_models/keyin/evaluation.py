@@ -14,27 +14,24 @@ from world_models.keyin.recipe import ObjectColor
 
 
 class KeyInEvaluation(BaseModel):
-    """Figures of a KeyIn model on demonstrations it has not seen.
-
-    Attributes:
-        model: model folder.
-        data: folder of demonstrations.
-        out: JSON file to write.
-        sequences: how many to use: the last ones, which training holds out.
-        seed: seed of the prior samples.
-        device: ``cpu``, ``cuda``, ...
-        object: the thing to look for in pictures.
-    """
+    """Figures of a KeyIn model on demonstrations it has not seen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path
+    """Model folder."""
     data: Path = Path("data/push")
+    """Folder of demonstrations."""
     out: Path = Path("keyin.json")
+    """JSON file to write."""
     sequences: int = 1000
+    """How many to use: the last ones, which training holds out."""
     seed: int = 0
+    """Seed of the prior samples."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
     object: ObjectColor = ObjectColor()
+    """The thing to look for in pictures."""
 
 
 def evaluate_keyin(job: KeyInEvaluation) -> Figures:

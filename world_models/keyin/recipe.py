@@ -1,87 +1,75 @@
 """How a KeyIn model is trained: the configuration of its stages."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from world_models.keyin.config import KeyInConfig, Weight
+from world_models.keyin.config import KeyInConfig
 from world_models.svg.latent_training import SVGStage
-from world_models.training.fit import FitConfig, Positive
+from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from world_models.training.run import TrainingRun
 
-Share = Annotated[float, Field(ge=0, le=1)]
+STAGES = ("autoencoder", "interpolator", "coder", "surprise", "teacher", "predictor", "soft")
+"""In order; each is a field of the recipe."""
 
 
 class AutoencoderStage(FitConfig):
-    """Pictures <-> embeddings.
+    """Pictures <-> embeddings."""
 
-    Attributes:
-        frames_per_sequence: how many random frames of each sequence are kept in memory.
-        noise: standard deviation added to embeddings, so that near misses still decode.
-        stills_first: share of the steps, at the beginning, that see stills only: pictures of what does not
-            move in a sequence. Thin things at rest (the wall) are learned from them in a tenth of the time.
-        stills_share: share of stills in later batches.
-    """
-
-    frames_per_sequence: Positive = 4
-    noise: Weight = 0.1
+    frames_per_sequence: PositiveInt = 4
+    """How many random frames of each sequence are kept in memory."""
+    noise: NonNegativeFloat = 0.1
+    """Standard deviation added to embeddings, so that near misses still decode."""
     stills_first: Share = 0.2
+    """Share of the steps, at the beginning, that see stills only: pictures of what does not move in a
+    sequence. Thin things at rest (the wall) are learned from them in a tenth of the time."""
     stills_share: Share = 0.25
+    """Share of stills in later batches."""
 
 
 class TeacherStage(BaseModel):
-    """Where the keyframes of the training sequences are.
-
-    Attributes:
-        method: ``segmentation`` is KeyIn: the cheapest segmentation (see the model's ``segmentation``).
-            ``constant`` keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a
-            sequential model is surprised (section 9, Algorithm 3).
-        rounds: how often the distribution of segment lengths is estimated and used in turn.
-        constant: frames between keyframes for ``constant``.
-    """
+    """Where the keyframes of the training sequences are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal["segmentation", "constant", "surprise"] = "segmentation"
-    rounds: Positive = 5
-    constant: Positive = 5
+    """``segmentation`` is KeyIn: the cheapest segmentation (see the model's ``segmentation``). ``constant``
+    keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a sequential model is
+    surprised (section 9, Algorithm 3)."""
+    rounds: PositiveInt = 5
+    """How often the distribution of segment lengths is estimated and used in turn."""
+    constant: PositiveInt = 5
+    """Frames between keyframes for ``constant``."""
 
 
 class PredictorStage(FitConfig):
-    """Keyframes under the teacher's segmentation.
+    """Keyframes under the teacher's segmentation."""
 
-    Attributes:
-        beta: weight of the KL in nats against the squared embedding error, after a fifth of the steps.
-        offset_weight: weight of the offsets' cross-entropy in nats.
-    """
-
-    beta: Weight = 1.0
-    offset_weight: Weight = 0.3
+    beta: NonNegativeFloat = 1.0
+    """Weight of the KL in nats against the squared embedding error, after a fifth of the steps."""
+    offset_weight: NonNegativeFloat = 0.3
+    """Weight of the offsets' cross-entropy in nats."""
 
 
 class SoftStage(FitConfig):
-    """Algorithm 2 without teacher, through the frozen interpolator; zero steps leave it out.
+    """Algorithm 2 without teacher, through the frozen interpolator; zero steps leave it out."""
 
-    Attributes:
-        beta: weight of the KL in nats.
-        interpolation_weight: weight of the sequence loss against the keyframe loss.
-    """
-
-    beta: Weight = 1.0
-    interpolation_weight: Weight = 1.0
+    beta: NonNegativeFloat = 1.0
+    """Weight of the KL in nats."""
+    interpolation_weight: NonNegativeFloat = 1.0
+    """Weight of the sequence loss against the keyframe loss."""
 
 
 class ObjectColor(BaseModel):
-    """The thing whose position the figures are about, found by its colour.
-
-    Attributes:
-        color: red, green, blue.
-        tolerance: largest Euclidean distance in RGB.
-    """
+    """The thing whose position the figures are about, found by its colour."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     color: tuple[Share, Share, Share] = (0.93, 0.14, 0.87)
-    tolerance: Annotated[float, Field(gt=0)] = 0.4
+    """Red, green, blue."""
+    tolerance: PositiveFloat = 0.4
+    """Largest Euclidean distance in RGB."""
 
 
 class KeyInRecipe(BaseModel):
@@ -90,7 +78,7 @@ class KeyInRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: KeyInConfig
-    held_out: Positive
+    held_out: PositiveInt
     autoencoder: AutoencoderStage
     interpolator: FitConfig
     coder: FitConfig
@@ -107,3 +95,16 @@ class KeyInRecipe(BaseModel):
                 "model.segmentation goes with teacher.method 'segmentation', and is None otherwise"
             )
         return self
+
+
+class KeyInRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`."""
+
+    data: Path = Path("data/push")
+    """Folder of demonstrations (``python -m envs.collect`` makes one)."""
+    out: Path = Path("runs/keyin-push")
+    base: Path | None = None
+    """A finished run on the same data whose autoencoder, embeddings and interpolator are used instead of
+    training new ones: how models that are compared get the same pictures."""
+    recipe: KeyInRecipe
+    """The preset's settings, each of which can be changed."""

@@ -1,22 +1,27 @@
 """Training a KeyIn model from data to model folder."""
 
-import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from world_models.checkpoint import write_card, write_model
-from world_models.data import SequenceDataset, read_attributes
-from world_models.files import write_bytes
+from world_models.data import SequenceDataset
 from world_models.keyin import training
 from world_models.keyin.card import card_text
 from world_models.keyin.discovery.teaching import teach
-from world_models.keyin.figures import measure
+from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
-from world_models.keyin.recipe import KeyInRecipe
-from world_models.training.run import Session, TrainingRun
+from world_models.keyin.recipe import KeyInRun
+from world_models.training.run import (
+    claim,
+    differences_to_base,
+    export,
+    origin_of,
+    refuse_base,
+    take_over,
+)
 
 RESULTS = {
     "autoencoder": ("autoencoder.safetensors", "embeddings"),
@@ -39,22 +44,6 @@ MEASURED = 300
 """Held-out sequences that the card's figures are measured on, at most."""
 
 
-class KeyInRun(TrainingRun):
-    """One training run; see :class:`TrainingRun`.
-
-    Attributes:
-        data: folder of demonstrations (``python -m envs.collect`` makes one).
-        base: a finished run on the same data whose autoencoder, embeddings and interpolator are used instead
-            of training new ones: how models that are compared get the same pictures.
-        recipe: the preset's settings, each of which can be changed.
-    """
-
-    data: Path = Path("data/push")
-    out: Path = Path("runs/keyin-push")
-    base: Path | None = None
-    recipe: KeyInRecipe
-
-
 def train_keyin(run: KeyInRun, command: str) -> Path:
     """Run all stages and export the model; answers the model folder.
 
@@ -64,12 +53,14 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
 
     Raises:
         DataError: the data is missing or does not fit the recipe.
-        ValueError: ``run.out`` holds a run with other settings.
+        ValueError: ``run.out`` holds another run, or ``run.base`` no finished one.
     """
     data = SequenceDataset(run.data)
-    _check(run, data)
-    torch.set_num_threads(run.threads)
-    session = Session(run.out, run.seed, torch.device(run.device))
+    _check_data(run, data)
+    origin = origin_of(data)
+    shared = _shared(run.base, run, origin) if run.base is not None else []
+    session = claim(run, origin, shared, _made_with)
+    take_over(shared, session)
     with session.initial_weights():
         model = KeyIn(run.recipe.model).to(session.device)
     training.train_autoencoder(model, data, run.recipe, session)
@@ -80,19 +71,19 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
     training.train_predictor(model, known, teacher, run.recipe, session)
     if run.recipe.soft.steps:
         training.train_soft(model, known, teacher, run.recipe, session)
-    folder = run.out / "model"
-    write_model(folder, run.recipe.model, model, "")
-    generator = torch.Generator().manual_seed(run.seed)
-    measured = (len(data) - min(run.recipe.held_out, MEASURED), len(data))
-    stored = KeyIn.load(folder, session.device)
-    figures = measure(stored, data, *measured, run.recipe.object, generator)
-    write_bytes(run.out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
-    write_card(folder, card_text(run.recipe, run.seed, data, command, tuple(RESULTS), figures))
-    return folder
+
+    def figures(stored: KeyIn) -> Figures:
+        measured = (len(data) - min(run.recipe.held_out, MEASURED), len(data))
+        generator = torch.Generator().manual_seed(run.seed)
+        found = measure(stored, data, *measured, run.recipe.object, generator)
+        session.write_json("figures.json", found)
+        return found
+
+    return export(session, model, figures, partial(card_text, run, data, command))
 
 
-def _check(run: KeyInRun, data: SequenceDataset) -> None:
-    """The data must fit the recipe, and the folder must be new or hold this very run."""
+def _check_data(run: KeyInRun, data: SequenceDataset) -> None:
+    """The data must fit the recipe."""
     size = run.recipe.model.image_size
     expected = (run.recipe.model.context + run.recipe.model.frames, size, size, 3)
     if data.shapes["frames"] != expected:
@@ -103,51 +94,20 @@ def _check(run: KeyInRun, data: SequenceDataset) -> None:
         raise ValueError(
             f"{run.data} has {len(data)} sequences, but {run.recipe.held_out} are to be held out"
         )
-    origin = {"sequences": len(data), "data": read_attributes(data.paths[0])}
-    settings = _flat(run.model_dump(mode="json", include={"seed", "recipe"}) | origin)
-    path = run.out / "run.json"
-    before = json.loads(path.read_text()) if path.exists() else settings
-    changed = sorted(key for key in settings if settings[key] != before.get(key))
-    stale = [name for name in _made_with(changed) if (run.out / name).exists()]
-    if stale:
-        raise ValueError(
-            f"{run.out} holds a run with other {', '.join(changed)}; choose another --out, "
-            f"or delete {', '.join(stale)} there to do these stages again"
-        )
-    shared = _shared(run.base, settings) if run.base is not None else []
-    write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
-    write_bytes(run.out / "recipe.json", (run.recipe.model_dump_json(indent=2) + "\n").encode())
-    for source in shared:
-        if not (run.out / source.name).exists():
-            write_bytes(run.out / source.name, source.read_bytes())
 
 
-def _shared(base: Path, settings: Mapping[str, Any]) -> list[Path]:
-    """The base's finished stages that a run with these settings can go on from."""
-    missing = [name for name in (*SHARED, "embeddings", "run.json") if not (base / name).exists()]
-    if missing:
-        raise ValueError(f"{base} is no finished run to build on: it lacks {', '.join(missing)}")
-    theirs = json.loads((base / "run.json").read_text())
-    changed = [key for key in settings if key != "seed" and settings[key] != theirs.get(key)]
-    different = sorted(key for key in changed if SHARED[0] in _made_with([key]))
-    if different:
-        raise ValueError(f"{base} was trained with other {', '.join(different)}; choose another --base")
+def _shared(base: Path, run: KeyInRun, origin: Mapping[str, Any]) -> list[Path]:
+    """The base's finished stages that this run can go on from."""
+    changed = differences_to_base(base, run, origin, (*SHARED, "embeddings"))
+    refuse_base(base, [name for name in changed if SHARED[0] in _made_with([name])])
     return [base / name for name in SHARED if name not in _made_with(changed)]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _made_with(changed: Iterable[str]) -> list[str]:
     """Results that depend on any of the given settings: those of the first stage concerned and all later."""
     first = len(RESULTS)
     for key in changed:
-        part = key.removeprefix("recipe.").split(".")
+        part = key.removeprefix("recipe.").removeprefix("base.").split(".")
         if part[0] == "model":
             part[0] = _FIRST_USED_BY.get(part[1], part[0])
         if part[0] != "object":  # only the figures depend on it

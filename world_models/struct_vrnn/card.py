@@ -1,6 +1,5 @@
 """The model card of a Struct-VRNN."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,33 +8,39 @@ from world_models.data import read_attributes
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.recipe import StructVRNNRecipe, StructVRNNRun
 from world_models.struct_vrnn.sequences import TaskData
+from world_models.training.card import data_line, data_section, training_section
 
 
-def card(run: StructVRNNRun, tasks: Sequence[TaskData], command: str) -> str:
-    """What it is, what it learned from and how; figures are added by the evaluation."""
+def card_text(run: StructVRNNRun, tasks: Sequence[TaskData], command: str, bodies: str) -> str:
+    """What the model is, what it learned from and how; figures are added by the evaluation.
+
+    Args:
+        run: how it was trained.
+        tasks: what it learned from.
+        command: how the run was started.
+        bodies: a table of how well it knows its bodies; empty if it has none.
+    """
     recipe, model = run.recipe, run.recipe.model
-    origins = "\n".join(
-        f"- {task.name or run.data}: {task.known} sequences of {task.sequences.shapes['frames'][0]} frames, "
-        f"{len(task.sequences) - task.known} more held out; first shard "
-        f"`{json.dumps(read_attributes(task.sequences.paths[0]), sort_keys=True)}`"
-        f"{rounds(task.sequences.paths)}"
+    origins = (
+        data_line(
+            f"{task.name or run.data}: {task.known} sequences of {task.sequences.shapes['frames'][0]} "
+            f"frames, {len(task.sequences) - task.known} more held out",
+            task.sequences,
+        )
+        + rounds(task.sequences.paths)
         for task in tasks
     )
+    stages = {"model": model, "vision": recipe.vision, "dynamics": recipe.dynamics}
+    stages |= {"bodies": recipe.bodies} if model.bodies else {}
     return f"""# {_title(recipe)}
 
 Describes a frame by {model.features} numbers and predicts how they move{_driven(model.actions)}.
 Method: Minderer et al. 2019, *Unsupervised Learning of Object Structure and Dynamics from Videos*. Rewards
 are never seen.
 
-## Data
-{origins}
+{data_section(origins)}
 
-## Training
-`{command}` (seed {run.seed})
-
-- model: {model.model_dump_json()}
-- vision: {recipe.vision.model_dump_json()}
-- dynamics: {recipe.dynamics.model_dump_json()}{_reading(recipe)}
+{training_section(command, run.seed, stages)}
 
 ## Deviations from the paper
 The action that leads to a frame enters prior, posterior and decoder of that frame, not the recurrence alone.
@@ -48,7 +53,7 @@ first, the dynamics on their cached features (no gradient flows back in the pape
 relative to the largest one, two coordinate channels are added to the inputs of detector and generator (as in
 the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
 sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}
-"""
+{_body_section(bodies)}"""
 
 
 def rounds(paths: Sequence[Path]) -> str:
@@ -80,10 +85,6 @@ sequences:
 
 {table}
 """
-
-
-def _reading(recipe: StructVRNNRecipe) -> str:
-    return f"\n- bodies: {recipe.bodies.model_dump_json()}" if recipe.model.bodies else ""
 
 
 def _weighed(recipe: StructVRNNRecipe) -> str:

@@ -25,19 +25,16 @@ class Belief:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Consecutive frames: the features the model has of them and its recurrent state after each.
-
-    Attributes:
-        features: of each frame.
-        hidden: state of the recurrent network after each frame.
-        carried: all that is carried on from frame to frame, hidden state and features as the dynamics have
-            them: what reward heads read. The hidden state need not remember where things are, since
-            prior, posterior and decoder are told the features besides.
-    """
+    """Consecutive frames: the features the model has of them and its recurrent state after each."""
 
     features: Float[Tensor, "B T F"]
+    """Of each frame."""
     hidden: Float[Tensor, "B T H"]
+    """State of the recurrent network after each frame."""
     carried: Float[Tensor, "B T H+F"]
+    """All that is carried on from frame to frame, hidden state and features as the dynamics have them: what
+    reward heads read. The hidden state need not remember where things are, since prior, posterior and decoder
+    are told the features besides."""
 
     @property
     def last(self) -> Belief:
@@ -45,7 +42,7 @@ class Rollout:
         return Belief(self.hidden[:, -1], self.features[:, -1])
 
 
-class Dynamics(nn.Module):
+class KeypointDynamics(nn.Module):
     """Prior, posterior, decoder and recurrence. Actions come padded and with their mask: ``[*B, 2A]``."""
 
     def __init__(self, config: StructVRNNConfig) -> None:

@@ -1,9 +1,9 @@
 """Following many candidate actions fast, for planning.
 
-The equations are those of :meth:`Dynamics.imagine` and :meth:`RewardHead.forward`; what shares an input is
-one matrix product, weights are brought into the number format of the products once and not at every step,
-and work whose result nobody asks for is left out: the spread of the prior and, where states are not wanted,
-the recurrence after the last frame.
+The equations are those of :meth:`KeypointDynamics.imagine` and :meth:`RewardHead.forward`; what shares an
+input is one matrix product, weights are brought into the number format of the products once and not at every
+step, and work whose result nobody asks for is left out: the spread of the prior and, where states are not
+wanted, the recurrence after the last frame.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear
 
-from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics, Rollout
 from world_models.struct_vrnn.rewards.head import RewardHead
 
 Layer = tuple[Tensor, Tensor]
 """Weights and bias of a linear layer."""
 
 
-def foresee(dynamics: Dynamics, belief: Belief, actions: Float[Tensor, "B L 2A"]) -> Float[Tensor, "B L F"]:
+def foresee(
+    dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L 2A"]
+) -> Float[Tensor, "B L F"]:
     """Features that padded actions lead to, with prior means: those of ``imagine`` up to rounding."""
     features, _ = _follow(dynamics, belief, actions, actions.shape[1] - 1)
     return torch.stack(features, 1)
 
 
-def foresee_states(dynamics: Dynamics, belief: Belief, actions: Float[Tensor, "B L 2A"]) -> Rollout:
+def foresee_states(dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L 2A"]) -> Rollout:
     """:func:`foresee` with the recurrent states after every frame, the last one too, for reward heads."""
     frames, states = _follow(dynamics, belief, actions, actions.shape[1])
     features, hidden = torch.stack(frames, 1), torch.stack(states, 1)
@@ -53,7 +55,7 @@ def foresee_rewards(
 
 
 def _follow(
-    dynamics: Dynamics, belief: Belief, actions: Float[Tensor, "B L 2A"], advances: int
+    dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L 2A"], advances: int
 ) -> tuple[list[Float[Tensor, "B F"]], list[Float[Tensor, "B H"]]]:
     """Features of every frame, and the recurrent states after the first ``advances`` of them."""
     heads, gates = _Heads.of(dynamics), _Gates.of(dynamics.gru)
@@ -113,7 +115,7 @@ class _Heads:
     """The decoder's last layer."""
 
     @classmethod
-    def of(cls, dynamics: Dynamics) -> "_Heads":
+    def of(cls, dynamics: KeypointDynamics) -> "_Heads":
         """Those of the dynamics."""
         first, last = _layer(dynamics.decoder[0]), _layer(dynamics.decoder[-1])
         if not dynamics.config.stochastic:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from world_models.layers import Gaussian
 from world_models.losses import gaussian_kl
-from world_models.struct_vrnn.dynamics import Belief, Dynamics
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics
 
 
 def separation_loss(features: Float[Tensor, "B T F"], width: float) -> Float[Tensor, ""]:
@@ -35,23 +35,20 @@ class SequenceLoss:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a training sequence is rolled out.
-
-    Attributes:
-        observed: T, frames that are seen; the others are predicted.
-        samples: latents drawn per frame, of which the best counts (eq. 8); 1 switches best-of-many off.
-        own_seen: probability that the recurrence is fed the model's own frame where frames are seen.
-        own_future: the same where they are predicted (section S1.3).
-    """
+    """How a training sequence is rolled out."""
 
     observed: int
+    """T, frames that are seen; the others are predicted."""
     samples: int
+    """Latents drawn per frame, of which the best counts (eq. 8); 1 switches best-of-many off."""
     own_seen: float
+    """Probability that the recurrence is fed the model's own frame where frames are seen."""
     own_future: float
+    """The same where they are predicted (section S1.3)."""
 
 
 def sequence_loss(
-    dynamics: Dynamics,
+    dynamics: KeypointDynamics,
     features: Float[Tensor, "B T F"],
     actions: Float[Tensor, "B T-1 P"],
     sampling: Sampling,
@@ -96,7 +93,7 @@ def sequence_loss(
 
 @torch.no_grad()
 def _best_noise(
-    dynamics: Dynamics,
+    dynamics: KeypointDynamics,
     belief: Belief,
     known: Tensor,
     gaussian: Gaussian,

@@ -11,7 +11,7 @@ from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.body_reader import BodyReader
 from world_models.struct_vrnn.config import StructVRNNConfig
-from world_models.struct_vrnn.dynamics import Belief, Dynamics, Rollout
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics, Rollout
 from world_models.struct_vrnn.fast_roll_out import foresee
 from world_models.struct_vrnn.vision import Reference, Vision, to_pixels
 
@@ -27,17 +27,14 @@ def weigh(features: Float[Tensor, "*B 3*K"]) -> Float[Tensor, "*B 3*K"]:
 
 @dataclass(frozen=True)
 class State:
-    """What is known after the context.
-
-    Attributes:
-        hidden: recurrent state after the last seen frame.
-        features: what the dynamics have of the last seen frame (see :meth:`StructVRNN.weigh`).
-        carried: :attr:`Rollout.carried` of each seen frame: what reward heads read.
-    """
+    """What is known after the context."""
 
     hidden: Float[Tensor, "B H"]
+    """Recurrent state after the last seen frame."""
     features: Float[Tensor, "B F"]
+    """What the dynamics have of the last seen frame (see :meth:`StructVRNN.weigh`)."""
     carried: Float[Tensor, "B T H+F"]
+    """:attr:`Rollout.carried` of each seen frame: what reward heads read."""
 
     def repeat(self, times: int) -> "State":
         """Every row ``times`` times in a row."""
@@ -57,7 +54,7 @@ class StructVRNN(nn.Module):
         self.config = config
         self.vision = Vision(config)
         self.reader = BodyReader(config) if config.bodies else None
-        self.dynamics = Dynamics(config)
+        self.dynamics = KeypointDynamics(config)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "StructVRNN":

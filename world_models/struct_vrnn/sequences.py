@@ -21,20 +21,17 @@ READ = 50
 
 @dataclass(frozen=True)
 class TaskData:
-    """The sequences of one task.
-
-    Attributes:
-        name: the task; empty for a data set without tasks.
-        known: how many sequences, from the first, may be learned from.
-        observation: how many of the true state's numbers are the task's own observation.
-        bodies: names of the bodies whose pixel positions (x, y) follow in the state.
-    """
+    """The sequences of one task."""
 
     name: str
+    """The task; empty for a data set without tasks."""
     sequences: SequenceDataset
     known: int
+    """How many sequences, from the first, may be learned from."""
     observation: int
+    """How many of the true state's numbers are the task's own observation."""
     bodies: tuple[str, ...]
+    """Names of the bodies whose pixel positions (x, y) follow in the state."""
 
     @property
     def actions(self) -> int:

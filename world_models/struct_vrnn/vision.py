@@ -18,15 +18,12 @@ _TINY = 1e-6
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found in frames.
-
-    Attributes:
-        features: (x, y, scale) of every keypoint in turn; the scale is relative to the largest one.
-        activity: mean of every keypoint's raw map, what the sparsity loss is about; zeros for CNN-VRNN.
-    """
+    """What was found in frames."""
 
     features: Float[Tensor, "B F"]
+    """(x, y, scale) of every keypoint in turn; the scale is relative to the largest one."""
     activity: Float[Tensor, "B K"]
+    """Mean of every keypoint's raw map, what the sparsity loss is about; zeros for CNN-VRNN."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """The card of an SVG model of pictures."""
 
-import json
 from collections.abc import Mapping, Sequence
 
-from world_models.data import SequenceDataset, read_attributes
-from world_models.svg.recipe import SVGRecipe
+from world_models.data import SequenceDataset
+from world_models.svg.recipe import SVGRecipe, SVGRun
+from world_models.training.card import data_line, data_section, training_section
 
 TITLES = {
     "learned": "SVG-LP",
@@ -14,27 +14,24 @@ TITLES = {
 
 
 def card_text(
-    recipe: SVGRecipe,
-    seed: int,
-    sets: Sequence[SequenceDataset],
-    command: str,
-    figures: Mapping[str, float],
+    run: SVGRun, sets: Sequence[SequenceDataset], command: str, figures: Mapping[str, float]
 ) -> str:
-    """The model card: what it is, what it learned from, how, and how well.
+    """What the model is, what it learned from, how, and how well.
 
     Args:
-        recipe: how it was trained.
-        seed: seed of the run.
-        sets: what it was trained on.
+        run: how it was trained.
+        sets: what it learned from.
         command: how the run was started.
         figures: what was measured on held-out videos.
     """
-    model, stages = recipe.model, {"vision": recipe.vision, "dynamics": recipe.dynamics}
-    steps = "\n".join(f"- {name}: {stage.model_dump_json()}" for name, stage in stages.items())
-    origins = "\n".join(
-        f"- {data.folder.name}: {min(len(data) - recipe.held_out, recipe.videos)} videos of "
-        f"{data.shapes['frames'][0]} frames, {recipe.held_out} more held out; first shard "
-        f"`{json.dumps(read_attributes(data.paths[0]), sort_keys=True)}`"
+    recipe, model = run.recipe, run.recipe.model
+    stages = {"model": model, "vision": recipe.vision, "dynamics": recipe.dynamics}
+    origins = (
+        data_line(
+            f"{data.folder.name}: {min(len(data) - recipe.held_out, recipe.videos)} videos of "
+            f"{data.shapes['frames'][0]} frames, {recipe.held_out} more held out",
+            data,
+        )
         for data in sets
     )
     table = "\n".join(f"| {name} | {value:.5g} |" for name, value in figures.items())
@@ -43,14 +40,9 @@ def card_text(
 Predicts pictures of {model.image_size} x {model.image_size} pixels frame by frame; {_decision(recipe)}.
 Method: Denton and Fergus 2018, *Stochastic Video Generation with a Learned Prior*.
 
-## Data
-{origins}
+{data_section(origins)}
 
-## Training
-`{command}` (seed {seed})
-
-- model: {model.model_dump_json()}
-{steps}
+{training_section(command, run.seed, stages)}
 
 ## Figures on held-out videos
 Best of 20 samples. How each is computed: `world_models/svg/validation.py`.

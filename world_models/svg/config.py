@@ -4,34 +4,30 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from world_models.training.fit import Positive
+from world_models.training.fit import NonNegativeInt, PositiveInt
 
-Count = Annotated[int, Field(ge=0)]
 Prior = Literal["learned", "fixed", "none"]
 
 
 class LatentSVGConfig(BaseModel):
-    """Sizes of the recurrent networks, which see embeddings of frames.
-
-    Attributes:
-        prior: ``learned`` depends on the frames before (SVG-LP), ``fixed`` is N(0, I) at every step (SVG-FP),
-            ``none`` is the deterministic baseline, which has no latents.
-        embedding: size F of a frame's embedding.
-        latent: size Z of the latent of one step; 0 where ``prior`` is ``none``.
-        hidden: width of all recurrent layers.
-        layers: layers of the predictor; posterior and prior have one.
-        actions: size A of the action that leads to a frame; 0 where nobody acts.
-    """
+    """Sizes of the recurrent networks, which see embeddings of frames."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["svg-latent"] = "svg-latent"
     prior: Prior = "fixed"
-    embedding: Positive = 96
-    latent: Count = 10
-    hidden: Positive = 192
-    layers: Positive = 2
-    actions: Count = 0
+    """``learned`` depends on the frames before (SVG-LP), ``fixed`` is N(0, I) at every step (SVG-FP),
+    ``none`` is the deterministic baseline, which has no latents."""
+    embedding: PositiveInt = 96
+    """Size F of a frame's embedding."""
+    latent: NonNegativeInt = 10
+    """Size Z of the latent of one step; 0 where ``prior`` is ``none``."""
+    hidden: PositiveInt = 192
+    """Width of all recurrent layers."""
+    layers: PositiveInt = 2
+    """Layers of the predictor; posterior and prior have one."""
+    actions: NonNegativeInt = 0
+    """Size A of the action that leads to a frame; 0 where nobody acts."""
 
     @model_validator(mode="after")
     def _latents_have_a_prior(self) -> "LatentSVGConfig":
@@ -41,28 +37,25 @@ class LatentSVGConfig(BaseModel):
 
 
 class SVGConfig(BaseModel):
-    """Sizes of an SVG model of pictures.
-
-    Attributes:
-        image_size: side of the square pictures in pixels, a multiple of 8.
-        channels: colours of a picture.
-        widths: feature maps at a quarter and an eighth of the picture's side.
-        bottleneck: feature maps at an eighth of the side that the dense layers see and make.
-        strokes: feature maps of the decoder's last layer but one, at a quarter of the side.
-        dense: width of the dense layers between feature maps and embedding.
-        recurrent: the networks that predict embeddings.
-    """
+    """Sizes of an SVG model of pictures."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["svg"] = "svg"
     image_size: Annotated[int, Field(gt=0, multiple_of=8)] = 64
-    channels: Positive = 1
-    widths: tuple[Positive, Positive] = (32, 64)
-    bottleneck: Positive = 12
-    strokes: Positive = 48
-    dense: Positive = 256
+    """Side of the square pictures in pixels, a multiple of 8."""
+    channels: PositiveInt = 1
+    """Colours of a picture."""
+    widths: tuple[PositiveInt, PositiveInt] = (32, 64)
+    """Feature maps at a quarter and an eighth of the picture's side."""
+    bottleneck: PositiveInt = 12
+    """Feature maps at an eighth of the side that the dense layers see and make."""
+    strokes: PositiveInt = 48
+    """Feature maps of the decoder's last layer but one, at a quarter of the side."""
+    dense: PositiveInt = 256
+    """Width of the dense layers between feature maps and embedding."""
     recurrent: LatentSVGConfig = LatentSVGConfig(prior="learned", embedding=128)
+    """The networks that predict embeddings."""
 
     @property
     def prior(self) -> Prior:

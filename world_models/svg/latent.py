@@ -25,17 +25,14 @@ Memory = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class LatentState:
-    """What the recurrent networks know after a context. Dimension 0 is the batch, also of memories.
-
-    Attributes:
-        embedding: the last seen frame.
-        predictor: hidden and cell state of the predictor after it has predicted the last seen frame.
-        prior: the same of the prior's network; no layers where the prior has none.
-    """
+    """What the recurrent networks know after a context. Dimension 0 is the batch, also of memories."""
 
     embedding: Float[Tensor, "B F"]
+    """The last seen frame."""
     predictor: Float[Tensor, "B 2 layers H"]
+    """Hidden and cell state of the predictor after it has predicted the last seen frame."""
     prior: Float[Tensor, "B 2 layers H"]
+    """The same of the prior's network; no layers where the prior has none."""
 
     def repeat(self, times: int) -> "LatentState":
         """Every row ``times`` times in a row."""

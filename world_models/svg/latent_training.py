@@ -2,35 +2,29 @@
 
 import math
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
 from world_models.layers import Gaussian, reparameterise
 from world_models.losses import Loss, gaussian_kl
 from world_models.svg.latent import LatentSVG
-from world_models.training.fit import FitConfig, fit
+from world_models.training.fit import FitConfig, NonNegativeFloat, fit
 from world_models.training.run import Session
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class SVGStage(FitConfig):
-    """How the recurrent part learns.
+    """How the recurrent part learns."""
 
-    Attributes:
-        beta: weight of the KL in nats against the squared embedding error. Neighbouring frames differ little:
-            with 0.2 or more on Structured Brownian motion the latent is not used, and nothing surprises.
-        variance: ``fixed`` weighs the squared error by 1. ``optimal`` takes the negative log likelihood in
-            nats of a Gaussian whose one variance is the best for each batch (sigma-VAE, Rybkin et al. 2021),
-            which makes ``beta`` 1 the lower bound itself.
-    """
-
-    beta: Weight = 0.02
+    beta: NonNegativeFloat = 0.02
+    """Weight of the KL in nats against the squared embedding error. Neighbouring frames differ little: with
+    0.2 or more on Structured Brownian motion the latent is not used, and nothing surprises."""
     variance: Literal["fixed", "optimal"] = "fixed"
+    """``fixed`` weighs the squared error by 1. ``optimal`` takes the negative log likelihood in nats of a
+    Gaussian whose one variance is the best for each batch (sigma-VAE, Rybkin et al. 2021), which makes
+    ``beta`` 1 the lower bound itself."""
 
     def weigh(self, error: Float[Tensor, ""], kl: Float[Tensor, ""], size: int) -> Float[Tensor, ""]:
         """The objective of one step, from the squared error summed over ``size`` numbers and the KL."""

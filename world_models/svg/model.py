@@ -16,15 +16,12 @@ from world_models.svg.vision import Decoder, Encoder, Skips
 
 @dataclass(frozen=True)
 class SVGState:
-    """What is known after the context.
-
-    Attributes:
-        latent: the recurrent networks and the embedding of the last seen frame.
-        skips: what the decoder takes over from the last seen frame.
-    """
+    """What is known after the context."""
 
     latent: LatentState
+    """The recurrent networks and the embedding of the last seen frame."""
     skips: Skips
+    """What the decoder takes over from the last seen frame."""
 
     def repeat(self, times: int) -> "SVGState":
         """Every row ``times`` times in a row."""

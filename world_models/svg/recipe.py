@@ -1,42 +1,49 @@
 """How an SVG model of pictures is trained: the configuration of its stages."""
 
-from typing import Annotated
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from world_models.svg.config import SVGConfig
-from world_models.svg.latent_training import SVGStage, Weight
-from world_models.training.fit import FitConfig, Positive
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from world_models.svg.latent_training import SVGStage
+from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveInt, Share
+from world_models.training.run import TrainingRun
 
 
 class VisionStage(FitConfig):
-    """Pictures <-> embeddings, with skips from another frame of the same video.
+    """Pictures <-> embeddings, with skips from another frame of the same video."""
 
-    Attributes:
-        batch: videos per step.
-        targets: frames of each video that are decoded, with the skips of one more frame.
-        noise: standard deviation added to embeddings, so that near misses still decode.
-        blank: share of the steps without skips, so that single frames can be decoded too.
-    """
-
-    targets: Positive = 3
-    noise: Weight = 0.1
+    batch: PositiveInt
+    """Videos per step."""
+    targets: PositiveInt = 3
+    """Frames of each video that are decoded, with the skips of one more frame."""
+    noise: NonNegativeFloat = 0.1
+    """Standard deviation added to embeddings, so that near misses still decode."""
     blank: Share = 0.05
+    """Share of the steps without skips, so that single frames can be decoded too."""
 
 
 class SVGRecipe(BaseModel):
-    """All stages, in order. The last ``held_out`` videos of each data set are never trained on.
-
-    Attributes:
-        videos: most videos of each data set that are learned from; they are kept in memory.
-    """
+    """All stages, in order. The last ``held_out`` videos of each data set are never trained on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: SVGConfig
-    held_out: Positive
-    videos: Positive = 20000
+    held_out: PositiveInt
+    videos: PositiveInt = 20000
+    """Most videos of each data set that are learned from; they are kept in memory."""
     vision: VisionStage
     dynamics: SVGStage
+
+
+class SVGRun(TrainingRun):
+    """One training run; see :class:`TrainingRun`."""
+
+    data: Path = Path("data/digits")
+    """Folder of videos (``python -m envs.collect`` makes them), or of several such folders."""
+    out: Path = Path("runs/svg-lp-digits")
+    base: Path | None = None
+    """A finished run on the same data whose encoder, decoder and embeddings are used instead of training new
+    ones: how models that are compared see the same."""
+    recipe: SVGRecipe
+    """The preset's settings, each of which can be changed."""

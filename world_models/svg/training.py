@@ -18,7 +18,7 @@ from world_models.precision import autocast
 from world_models.svg.latent_training import train_svg
 from world_models.svg.model import SVG
 from world_models.svg.recipe import SVGRecipe, VisionStage
-from world_models.svg.videos import Videos
+from world_models.svg.videos import VideoSet
 from world_models.training.fit import fit
 from world_models.training.run import Session
 
@@ -26,7 +26,7 @@ EMBEDDED = 50
 """Videos whose frames are embedded at a time."""
 
 
-def train_vision(model: SVG, videos: Videos, stage: VisionStage, session: Session) -> None:
+def train_vision(model: SVG, videos: VideoSet, stage: VisionStage, session: Session) -> None:
     """Learn to embed frames, and to decode them with the skips of another frame of the same video."""
     vision = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
     fit("vision", vision, partial(vision_loss, model, videos, stage, session.device), stage, session)
@@ -34,7 +34,7 @@ def train_vision(model: SVG, videos: Videos, stage: VisionStage, session: Sessio
 
 def vision_loss(
     model: SVG,
-    videos: Videos,
+    videos: VideoSet,
     stage: VisionStage,
     device: torch.device,
     _step: int,
@@ -70,7 +70,7 @@ def picture_error(pictures: Float[Tensor, "B C H W"], truth: Float[Tensor, "B C 
 
 
 @torch.no_grad()
-def cache_embeddings(model: SVG, videos: Videos, path: Path, session: Session) -> Float[Tensor, "n T F"]:
+def cache_embeddings(model: SVG, videos: VideoSet, path: Path, session: Session) -> Float[Tensor, "n T F"]:
     """Embed every frame once, in half precision; kept in ``path``.
 
     Raises:
@@ -92,7 +92,7 @@ def cache_embeddings(model: SVG, videos: Videos, path: Path, session: Session) -
 
 
 def train_dynamics(
-    model: SVG, embeddings: Float[Tensor, "n T F"], videos: Videos, recipe: SVGRecipe, session: Session
+    model: SVG, embeddings: Float[Tensor, "n T F"], videos: VideoSet, recipe: SVGRecipe, session: Session
 ) -> None:
     """Learn to predict the next embedding from true ones."""
     train_svg(model.dynamics, embeddings, recipe.dynamics, session, videos.actions)

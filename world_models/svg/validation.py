@@ -8,7 +8,7 @@ from world_models.frames import to_tensor
 from world_models.interface import Context
 from world_models.picture_scores import ssim
 from world_models.svg.model import SVG
-from world_models.svg.videos import Videos
+from world_models.svg.videos import VideoSet
 
 SAMPLES = 20
 """Futures drawn of each video."""
@@ -17,7 +17,7 @@ BATCH = 10
 
 
 @torch.no_grad()
-def measure(model: SVG, videos: Videos, seen: int, generator: torch.Generator) -> dict[str, float]:
+def measure(model: SVG, videos: VideoSet, seen: int, generator: torch.Generator) -> dict[str, float]:
     """Figures by name; pictures are those after ``seen`` frames of a video.
 
     ========================  =========================================================================

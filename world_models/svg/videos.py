@@ -18,7 +18,7 @@ READ = 250
 
 
 @dataclass(frozen=True)
-class Videos:
+class VideoSet:
     """Videos of equal length; ``actions[:, t]`` leads from frame t to frame t + 1."""
 
     frames: UInt8[np.ndarray, "n T H W C"]
@@ -58,18 +58,18 @@ def open_videos(folder: Path, config: SVGConfig, held_out: int) -> list[Sequence
     return sets
 
 
-def read_known(sets: Sequence[SequenceDataset], config: SVGConfig, held_out: int, most: int) -> Videos:
+def read_known(sets: Sequence[SequenceDataset], config: SVGConfig, held_out: int, most: int) -> VideoSet:
     """The first videos of each data set that may be learned from, at most so many."""
     return _read([(data, 0, min(len(data) - held_out, most)) for data in sets], config)
 
 
-def read_held_out(sets: Sequence[SequenceDataset], config: SVGConfig, held_out: int, most: int) -> Videos:
+def read_held_out(sets: Sequence[SequenceDataset], config: SVGConfig, held_out: int, most: int) -> VideoSet:
     """The first held-out videos of each data set, at most so many."""
     starts = [(data, data.start_of_last(held_out)) for data in sets]
     return _read([(data, start, min(start + most, len(data))) for data, start in starts], config)
 
 
-def _read(ranges: Sequence[tuple[SequenceDataset, int, int]], config: SVGConfig) -> Videos:
+def _read(ranges: Sequence[tuple[SequenceDataset, int, int]], config: SVGConfig) -> VideoSet:
     count = sum(stop - start for _, start, stop in ranges)
     shapes = ranges[0][0].shapes
     frames = np.empty((count, *shapes["frames"]), np.uint8)
@@ -82,4 +82,4 @@ def _read(ranges: Sequence[tuple[SequenceDataset, int, int]], config: SVGConfig)
                 frames[rows], actions[rows] = batch.frames, batch.actions[..., : config.actions]
                 row += len(batch)
                 bar.update(len(batch))
-    return Videos(frames, torch.from_numpy(actions))
+    return VideoSet(frames, torch.from_numpy(actions))

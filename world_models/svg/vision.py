@@ -18,17 +18,14 @@ DARK = -3.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What the encoder's layers see in frames.
-
-    Attributes:
-        fine: feature maps at a quarter of the picture's side.
-        coarse: at an eighth.
-        dense: the layer before the embedding.
-    """
+    """What the encoder's layers see in frames."""
 
     fine: Float[Tensor, "B P h w"]
+    """Feature maps at a quarter of the picture's side."""
     coarse: Float[Tensor, "B Q h/2 w/2"]
+    """At an eighth."""
     dense: Float[Tensor, "B M"]
+    """The layer before the embedding."""
 
     def rows(self, which: slice) -> "Seen":
         """Of some of the frames."""

@@ -6,39 +6,17 @@ subgoals come from recursion: one between start and bottleneck, one between bott
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.layers import Gaussian, GaussianHead, reparameterise
-from world_models.training.fit import Positive
-
-Weight = Annotated[float, Field(ge=0)]
-
+from world_models.tap.config import TapConfig
 
 DEPTH = 3
 """How often training halves a sequence at most: enough for 15 subgoals."""
-
-
-class TapConfig(BaseModel):
-    """Sizes of a TAP model.
-
-    Attributes:
-        embedding: size F of a frame's embedding.
-        latent: size Z of the decision which of several bottlenecks it is, such as the side of a wall.
-        hidden: width of all layers.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["tap"] = "tap"
-    embedding: Positive = 96
-    latent: Positive = 4
-    hidden: Positive = 384
 
 
 class Tap(nn.Module):

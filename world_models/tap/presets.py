@@ -1,7 +1,6 @@
 """Named recipes of TAP."""
 
-from world_models.tap.run import TapRecipe
-from world_models.tap.training import TapStage
+from world_models.tap.recipe import TapRecipe, TapStage
 
 TAP_PRESETS: dict[str, tuple[str, TapRecipe]] = {
     "tap-push": (

@@ -1,36 +1,31 @@
 """How TAP is trained."""
 
 from functools import partial
-from typing import Annotated
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+from tqdm import tqdm
 
+from world_models.data import SequenceDataset
+from world_models.files import save_array
+from world_models.frames import to_tensor
+from world_models.keyin.model import KeyIn
+from world_models.keyin.recipe import ObjectColor
+from world_models.keyin.training import READ
 from world_models.layers import reparameterise
 from world_models.losses import Loss, gaussian_kl
+from world_models.precision import autocast
 from world_models.segmenter import Color
-from world_models.tap.model import DEPTH, Tap, Weight
-from world_models.training.fit import FitConfig, fit
+from world_models.tap.model import DEPTH, Tap
+from world_models.tap.recipe import TapStage
+from world_models.training.fit import fit
 from world_models.training.run import Session
 
 MARGIN = 0.25
 """Share of a segment at either end whose frames are no targets: the ends themselves are safe bets."""
-
-
-class TapStage(FitConfig):
-    """How a TAP model learns.
-
-    Attributes:
-        beta: weight of the KL in nats against the squared embedding error.
-        preference: standard deviation of the preference for the middle of a segment, as a share of the
-            segment: the truncated Gaussian w(t) of the generalised minimum.
-    """
-
-    beta: Weight = 1.0
-    preference: Annotated[float, Field(gt=0)] = 0.25
 
 
 def draw_segments(
@@ -156,3 +151,20 @@ def _object_and_rim(
     reference = frames.new_tensor(color)[:, None, None]
     found = (frames - reference).square().sum(1, keepdim=True) <= tolerance**2
     return functional.max_pool2d(found.float(), 3, stride=1, padding=1) > 0
+
+
+@torch.no_grad()
+def embed_goals(
+    pictures: KeyIn, data: SequenceDataset, count: int, thing: ObjectColor, session: Session
+) -> Float[Tensor, "n F"]:
+    """Embeddings of the goal pictures of the first ``count`` sequences; kept in ``goals.npy``."""
+    path = session.folder / "goals.npy"
+    if not path.exists():
+        parts = []
+        for first in tqdm(range(0, count, READ), desc=f"{'goals':>12}"):
+            frames = to_tensor(data[first : min(first + READ, count)].frames, session.device)
+            goals = goal_pictures(frames, thing.color, thing.tolerance)
+            with autocast(session.device):
+                parts.append(pictures.autoencoder.encode(goals).half().cpu().numpy())
+        save_array(path, np.concatenate(parts))
+    return torch.from_numpy(np.load(path, allow_pickle=False))

@@ -15,7 +15,12 @@ from world_models.losses import Loss
 from world_models.precision import autocast
 from world_models.training.run import Session
 
-Positive = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 WARM_UP = 50
 """Steps over which the learning rate rises from zero."""
@@ -26,10 +31,10 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: Annotated[int, Field(ge=0)]
-    batch: Positive
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    save_every: Positive = 200
+    steps: NonNegativeInt
+    batch: PositiveInt
+    learning_rate: PositiveFloat = 2e-3
+    save_every: PositiveInt = 200
 
 
 def learning_rate(config: FitConfig, step: int) -> float:

@@ -1,47 +1,42 @@
-"""A run of training: its settings, its folder, the files in it."""
+"""A run of training: what it depends on, its folder, what it takes over from another, the model it ends with.
 
+A method's ``run.py`` opens the data, claims the folder, builds the model, goes through its stages in order
+and exports.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import nn
 
+from world_models.checkpoint import write_card, write_model
+from world_models.data import SequenceDataset, read_attributes
 from world_models.files import write_bytes
+
+SETTINGS = "run.json"
+"""What a run depends on, in its folder."""
 
 
 class TrainingRun(BaseModel):
-    """What every training run is told.
-
-    Attributes:
-        out: folder of this run; give the same one to resume.
-        seed: seed of all that is random: weights, batches, noise.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-    """
+    """What every training run is told; methods add the data and ``recipe``: how it learns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     out: Path
+    """Folder of this run; give the same one to resume."""
     seed: int = 0
+    """Seed of all that is random: weights, batches, noise."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
     threads: int = 1
-
-
-def claim(run: TrainingRun, origin: Mapping[str, Any]) -> None:
-    """Note in ``run.json`` what a folder is for: its seed, its recipe and where its data is from.
-
-    Raises:
-        ValueError: the folder holds another run.
-    """
-    settings = json.loads(json.dumps(run.model_dump(mode="json", include={"seed", "recipe"}) | dict(origin)))
-    path = run.out / "run.json"
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise ValueError(f"{run.out} holds a run with other settings or data; choose another --out")
-    write_bytes(path, (json.dumps(settings, indent=2) + "\n").encode())
+    """CPU threads; one per process is fastest when cores are shared."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +58,148 @@ class Session:
         """Append one line to ``log.jsonl``."""
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run's folder."""
+        write_bytes(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def origin_of(data: SequenceDataset) -> dict[str, Any]:
+    """What tells a data set from others: how many sequences it has, and the attributes of every shard."""
+    return {"sequences": len(data), "shards": [read_attributes(path) for path in data.paths]}
+
+
+def claim(
+    run: TrainingRun,
+    data: Mapping[str, Any],
+    base: Iterable[Path] = (),
+    made_with: Callable[[Sequence[str]], Sequence[str]] | None = None,
+) -> Session:
+    """Begin a run in a new folder, or go on with it in its own: no run goes on with what another has made.
+
+    ``run.json`` keeps all that a run depends on: the recipe with its defaults, the seed, where the data is
+    from, and the digests of the files that it builds on.
+
+    Args:
+        run: what is to be trained.
+        data: what tells its data from others; see :func:`origin_of`.
+        base: files of a finished run that this one builds on.
+        made_with: answers the files and folders of a run that depend on any of these settings, given as
+            dotted names. Settings can be changed while none of these exists. None: all depends on all.
+
+    Raises:
+        ValueError: the folder holds another run.
+    """
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in base}
+    settings = {"seed": run.seed, **_learned_with(run, data), "base": digests}
+    session = Session(run.out, run.seed, torch.device(run.device))
+    if (run.out / SETTINGS).exists():
+        before = _read_settings(run.out, "--out")
+        changed = _differences(settings, before)
+        stale = [name for name in made_with(changed) if (run.out / name).exists()] if made_with else []
+        if stale or (changed and made_with is None):
+            again = f", or delete {', '.join(stale)} there to do these stages again" if stale else ""
+            raise ValueError(
+                f"{run.out} holds a run with other {', '.join(changed)}; choose another --out{again}"
+            )
+    session.write_json(SETTINGS, settings)
+    torch.set_num_threads(run.threads)
+    return session
+
+
+def differences_to_base(
+    base: Path, run: TrainingRun, data: Mapping[str, Any], needed: Iterable[str]
+) -> list[str]:
+    """Dotted names of what a finished run learned with and ``run`` does not; seeds may differ.
+
+    Raises:
+        ValueError: the base lacks one of the ``needed`` files and folders, or is of an older version.
+    """
+    if missing := [name for name in (*needed, SETTINGS) if not (base / name).exists()]:
+        raise ValueError(f"{base} is no finished run to build on: it lacks {', '.join(missing)}")
+    theirs = _read_settings(base, "--base")
+    mine = _learned_with(run, data)
+    return _differences(mine, {name: theirs[name] for name in mine})
+
+
+def refuse_base(base: Path, different: Sequence[str]) -> None:
+    """Refuse a base that differs in what matters.
+
+    Raises:
+        ValueError: it does.
+    """
+    if different:
+        raise ValueError(f"{base} was trained with other {', '.join(different)}; choose another --base")
+
+
+def take_over(files: Iterable[Path], session: Session) -> None:
+    """Copy files of a base into the run's folder, unless they are there."""
+    for path in files:
+        if not (session.folder / path.name).exists():
+            write_bytes(session.folder / path.name, path.read_bytes())
+
+
+def read_recipe(folder: Path) -> Any:
+    """The recipe that a run was trained with, as JSON; the run's method knows its type."""
+    return json.loads((folder / SETTINGS).read_text())["recipe"]
+
+
+class Trained(Protocol):
+    """A model that can be stored and read back."""
+
+    config: Any
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> Self:
+        """The model of a folder, ready for use."""
+        ...
+
+
+ModelT = TypeVar("ModelT", bound=Trained)
+FiguresT = TypeVar("FiguresT")
+
+
+def export(
+    session: Session,
+    model: ModelT,
+    measure: Callable[[ModelT], FiguresT],
+    card: Callable[[FiguresT], str],
+    name: str = "model",
+) -> Path:
+    """Write the model folder ``name`` and answer it.
+
+    Figures are those of the model as it is read back, whose weights are rounded; the card tells them.
+    """
+    folder = session.folder / name
+    write_model(folder, model.config, cast(nn.Module, model), "")
+    write_card(folder, card(measure(type(model).load(folder, session.device))))
+    return folder
+
+
+def _learned_with(run: TrainingRun, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe and data as they are when read from JSON."""
+    recipe = run.model_dump(mode="json", include={"recipe"})
+    learned: dict[str, Any] = json.loads(json.dumps(recipe | {"data": dict(data)}))
+    return learned
+
+
+def _read_settings(folder: Path, option: str) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text())
+    if settings.keys() != {"seed", "recipe", "data", "base"}:
+        raise ValueError(f"{folder} holds a run of an older version of this code; choose another {option}")
+    return settings
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Dotted names of all settings that are not the same, or that only one of the two has."""
+    mine, theirs, missing = _flat(one), _flat(other), object()
+    names = mine.keys() | theirs.keys()
+    return sorted(name for name in names if mine.get(name, missing) != theirs.get(name, missing))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

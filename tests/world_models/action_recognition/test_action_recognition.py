@@ -4,17 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from world_models.action_recognition import classifier
-from world_models.action_recognition.classifier import (
-    ActionClassifier,
-    ActionRecipe,
-    ActionRun,
-    accuracy,
-    fit_classifier,
-    predict,
-    train_action_recognition,
-)
+from world_models.action_recognition import training
 from world_models.action_recognition.labelled_features import Labelled, read_labelled, write_features
+from world_models.action_recognition.model import ActionClassifier, accuracy, predict
+from world_models.action_recognition.recipe import ActionRecipe, ActionRun
+from world_models.action_recognition.run import train_action_recognition
+from world_models.action_recognition.training import fit_classifier
 from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.data import DataError, SequenceDataset, Sequences, shard_path, write_shard
 from world_models.training import fit
@@ -134,7 +129,7 @@ def save(path, labelled, *names):
 def test_a_killed_run_ends_with_the_same_classifier(tmp_path, monkeypatch):
     save(tmp_path / "set.npz", turning(40, 0), "features", "labels", "classes", "groups")
     recipe = ActionRecipe(width=4, epochs=2, batch=4)
-    monkeypatch.setattr(classifier, "FitConfig", partial(FitConfig, save_every=5))
+    monkeypatch.setattr(training, "FitConfig", partial(FitConfig, save_every=5))
     run = ActionRun(features=tmp_path / "set.npz", out=tmp_path / "whole", recipe=recipe)
     folder = train_action_recognition(run, "command")
     card = read_model(folder).card
@@ -153,8 +148,19 @@ def test_a_killed_run_ends_with_the_same_classifier(tmp_path, monkeypatch):
             train_action_recognition(killed, "command")
     again = train_action_recognition(killed, "command")
     assert (again / "MANIFEST.json").read_bytes() == (folder / "MANIFEST.json").read_bytes()
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match="other seed; choose another --out"):
         train_action_recognition(killed.model_copy(update={"seed": 1}), "command")
+
+
+def test_a_run_does_not_go_on_with_another_set(tmp_path):
+    path, recipe = tmp_path / "set.npz", ActionRecipe(width=4, epochs=1, batch=4)
+    run = ActionRun(features=path, out=tmp_path / "run", recipe=recipe)
+    for _ in range(2):  # the second goes on from the first
+        save(path, turning(40, 0), "features", "labels")
+        train_action_recognition(run, "command")
+    save(path, turning(40, 1), "features", "labels")
+    with pytest.raises(ValueError, match=r"holds a run with other data\.sha256; choose another --out"):
+        train_action_recognition(run, "command")
 
 
 def test_names_and_groups_may_be_left_out(tmp_path):

@@ -3,16 +3,14 @@ import pytest
 import torch
 
 from world_models.data import DataError, SequenceDataset, Sequences, shard_path, write_shard
-from world_models.kalman.ed_lstm.model import EDLSTM, EDLSTMConfig
+from world_models.kalman.ed_lstm.config import EDLSTMConfig
+from world_models.kalman.ed_lstm.model import EDLSTM
+from world_models.kalman.ed_lstm.presets import ED_LSTM_PRESETS
+from world_models.kalman.ed_lstm.recipe import EDLSTMRun
 from world_models.kalman.ed_lstm.recurrence import Recurrence
-from world_models.kalman.ed_lstm.training import (
-    ED_LSTM_PRESETS,
-    EDLSTMRun,
-    generation_loss,
-    prediction_loss,
-    train_ed_lstm,
-)
-from world_models.kalman.videos import Videos
+from world_models.kalman.ed_lstm.run import train_ed_lstm
+from world_models.kalman.ed_lstm.training import generation_loss, prediction_loss
+from world_models.kalman.videos import PackedVideos
 
 SIZE, FRAMES = 12, 6
 
@@ -104,14 +102,14 @@ def test_free_running_loss_does_not_look_at_inputs_it_makes_itself(model, frames
 
 def test_packed_videos_are_the_videos(data):
     sequences = SequenceDataset(data / "2")
-    videos = Videos.read(sequences, 1, 5)
+    videos = PackedVideos.read(sequences, 1, 5)
     true = torch.from_numpy(sequences[1:5].frames > 0).float().movedim(-1, 2)
     assert torch.equal(videos.frames(slice(None)), true)
     assert torch.equal(videos.frames(np.array([3, 0])), true[[3, 0]])
 
 
 def test_generation_loss_is_the_mean_over_later_pixels(model, data):
-    videos = Videos.read(SequenceDataset(data / "1"), 0, 6)
+    videos = PackedVideos.read(SequenceDataset(data / "1"), 0, 6)
     frames = videos.frames(slice(None))
     made = model.generate(frames[:, :2], FRAMES - 2).double()
     true = frames[:, 2:].double()

@@ -8,7 +8,8 @@ from world_models.checkpoint import CheckpointError, write_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.evaluate import EVALUATIONS
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.ed_lstm.model import EDLSTM, EDLSTMConfig
+from world_models.kalman.ed_lstm.config import EDLSTMConfig
+from world_models.kalman.ed_lstm.model import EDLSTM
 from world_models.kalman.evaluation.evaluation import KalmanEvaluation, evaluate_kalman
 from world_models.kalman.evaluation.figures import overlay
 from world_models.kalman.evaluation.held_out_videos import mean_pictures, read_test_videos

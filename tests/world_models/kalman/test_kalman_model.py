@@ -9,7 +9,7 @@ from world_models.checkpoint import CheckpointError, write_model
 from world_models.interface import Context
 from world_models.kalman.bound import lower_bound
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.ed_lstm.model import EDLSTMConfig
+from world_models.kalman.ed_lstm.config import EDLSTMConfig
 from world_models.kalman.lgssm.filter import predict, update
 from world_models.kalman.model import Kalman, KalmanWorld
 

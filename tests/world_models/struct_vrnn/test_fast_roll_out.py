@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from world_models.struct_vrnn.dynamics import Belief, Dynamics
+from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics
 from world_models.struct_vrnn.fast_roll_out import foresee, foresee_rewards, foresee_states
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
@@ -13,7 +13,7 @@ ROWS, AHEAD, ACTIONS = 3, 5, 2
 
 def build(stochastic=True):
     rng = torch.Generator().manual_seed(0)
-    dynamics = Dynamics(DEBUG.model.model_copy(update={"stochastic": stochastic, "actions": ACTIONS}))
+    dynamics = KeypointDynamics(DEBUG.model.model_copy(update={"stochastic": stochastic, "actions": ACTIONS}))
     for parameter in dynamics.parameters():
         torch.nn.init.normal_(parameter, std=0.2, generator=rng)
     sizes = [dynamics.config.hidden, dynamics.config.features]

@@ -17,12 +17,14 @@ from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.rewards import training
 from world_models.struct_vrnn.rewards.data import Labels, recurrent_states
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig, load_heads
+from world_models.struct_vrnn.rewards.recipe import RewardRecipe, RewardRun
+from world_models.struct_vrnn.rewards.run import train_rewards
 from world_models.struct_vrnn.rewards.table import (
     RewardEvaluation,
     evaluate_rewards,
     find_runs,
 )
-from world_models.struct_vrnn.rewards.training import RewardRecipe, RewardRun, train_head, train_rewards
+from world_models.struct_vrnn.rewards.training import train_head
 from world_models.training.run import Session
 
 TASKS = ("cart", "walker")

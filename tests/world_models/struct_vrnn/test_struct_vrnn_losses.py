@@ -7,7 +7,7 @@ import torch
 
 from world_models.layers import reparameterise
 from world_models.losses import gaussian_kl
-from world_models.struct_vrnn.dynamics import Dynamics
+from world_models.struct_vrnn.dynamics import KeypointDynamics
 from world_models.struct_vrnn.losses import Sampling, separation_loss, sequence_loss
 from world_models.struct_vrnn.presets import DEBUG
 
@@ -16,7 +16,7 @@ BATCH, OBSERVED, FRAMES = 3, 3, 5
 
 
 def build(**update):
-    dynamics = Dynamics(CONFIG.model_copy(update=update))
+    dynamics = KeypointDynamics(CONFIG.model_copy(update=update))
     rng = torch.Generator().manual_seed(0)
     for parameter in dynamics.parameters():
         parameter.data = 0.3 * torch.randn(parameter.shape, generator=rng)

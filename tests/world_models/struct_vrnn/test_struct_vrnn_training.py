@@ -140,9 +140,10 @@ def test_another_seed_gives_another_model(data, finished, tmp_path):
 
 
 def test_a_folder_of_another_run_is_not_overwritten(data, finished):
-    for update in ({"seed": 1}, {"recipe": change(TWO_TASKS, dynamics={"samples": 1})}):
+    recipe = change(TWO_TASKS, dynamics={"samples": 1})
+    for update, named in (({"seed": 1}, "seed"), ({"recipe": recipe}, "recipe.dynamics.samples")):
         run = StructVRNNRun(data=data, out=finished, recipe=TWO_TASKS).model_copy(update=update)
-        with pytest.raises(ValueError, match="other settings or data; choose another --out"):
+        with pytest.raises(ValueError, match=f"other {named}; choose another --out"):
             train_struct_vrnn(run, "command")
 
 
@@ -165,9 +166,12 @@ def test_arms_are_built_on_the_detector_of_another_run(data, finished, tmp_path,
 @pytest.mark.parametrize(
     ("update", "named"),
     [
-        ({"model": {"representation": "vector"}}, "other representation"),
-        ({"model": {"keypoints": 5, "blob_width": 1.0}}, "other keypoints, blob_width"),
-        ({"vision": {"sparsity": 0.0}}, "other vision"),
+        ({"model": {"representation": "vector"}}, "other recipe.model.representation"),
+        (
+            {"model": {"keypoints": 5, "blob_width": 1.0}},
+            "other recipe.model.blob_width, recipe.model.keypoints",
+        ),
+        ({"vision": {"sparsity": 0.0}}, "other recipe.vision.sparsity"),
     ],
 )
 def test_a_base_with_another_detector_is_refused(data, finished, tmp_path, update, named):
@@ -178,9 +182,21 @@ def test_a_base_with_another_detector_is_refused(data, finished, tmp_path, updat
     assert not run.out.exists()
 
 
+def test_a_base_that_learned_from_other_data_is_refused(data, finished, tmp_path):
+    """As many sequences of the same shape: the features that the base keeps would be taken for theirs."""
+    for k, task in enumerate(TASKS):
+        write_task(tmp_path / "other" / task, k + 1, BODIES[task], k + 5)
+    run = StructVRNNRun(data=tmp_path / "other", out=tmp_path / "run", base=finished, recipe=TWO_TASKS)
+    named = r"trained with other data\.one\.shards, data\.two\.shards; choose another --base"
+    with pytest.raises(ValueError, match=named):
+        train_struct_vrnn(run, "command")
+    with pytest.raises(ValueError, match=r"holds a run with other data\.one\.shards"):
+        train_struct_vrnn(run.model_copy(update={"out": finished, "base": None}), "command")
+
+
 def test_a_base_must_be_finished_and_is_nothing_for_joint_runs(data, finished, tmp_path):
     run = StructVRNNRun(data=data, out=tmp_path / "run", base=tmp_path, recipe=TWO_TASKS)
-    with pytest.raises(ValueError, match="no finished Struct-VRNN run"):
+    with pytest.raises(ValueError, match="no finished run to build on"):
         train_struct_vrnn(run, "command")
     with pytest.raises(ValueError, match="leave out --base"):
         train_struct_vrnn(run.model_copy(update={"base": finished, "recipe": JOINT}), "command")

@@ -12,7 +12,8 @@ from world_models.svg.config import LatentSVGConfig
 from world_models.svg.latent import LatentSVG
 from world_models.svg.latent_training import SVGStage, svg_loss, train_svg
 from world_models.svg.surprise import surprise_keyframes
-from world_models.tap.model import Tap, TapConfig
+from world_models.tap.config import TapConfig
+from world_models.tap.model import Tap
 from world_models.training import fit
 from world_models.training.run import Session
 

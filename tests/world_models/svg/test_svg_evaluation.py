@@ -19,7 +19,14 @@ from world_models.svg.evaluation.directions import (
     summarise_example,
 )
 from world_models.svg.evaluation.evaluation import SVGEvaluation, evaluate_svg
-from world_models.svg.evaluation.scores import COPY, MEASURES, Protocol, futures, score_video, score_videos
+from world_models.svg.evaluation.scores import (
+    COPY,
+    MEASURES,
+    SamplingProtocol,
+    futures,
+    score_video,
+    score_videos,
+)
 from world_models.svg.evaluation.table import markdown_tables
 from world_models.svg.evaluation.uncertainty import compare_spreads, measure_spreads
 
@@ -95,7 +102,7 @@ def test_the_best_sample_is_that_of_the_highest_mean_ssim():
 
 
 def test_scores_do_not_depend_on_how_videos_are_shared_out(tmp_path, folders, monkeypatch):
-    protocol = Protocol(data=write_videos(tmp_path / "test", 5), videos=4, **TINY)
+    protocol = SamplingProtocol(data=write_videos(tmp_path / "test", 5), videos=4, **TINY)
     methods = {"lp": folders["lp"], COPY: None}
     together = score_videos(protocol, methods, tmp_path / "a", 1)
     monkeypatch.setattr(scores, "CHUNK", 1)
@@ -113,7 +120,7 @@ def test_scores_do_not_depend_on_how_videos_are_shared_out(tmp_path, folders, mo
 @pytest.mark.slow
 def test_several_processes_score_the_same(tmp_path, folders, monkeypatch):
     monkeypatch.setattr(scores, "CHUNK", 1)
-    protocol = Protocol(data=write_videos(tmp_path / "test", 3), videos=3, **TINY)
+    protocol = SamplingProtocol(data=write_videos(tmp_path / "test", 3), videos=3, **TINY)
     one, two = (score_videos(protocol, folders, tmp_path / str(workers), workers) for workers in (1, 2))
     for name in folders:
         assert np.array_equal(one[name]["ssim_best"], two[name]["ssim_best"])
@@ -121,7 +128,7 @@ def test_several_processes_score_the_same(tmp_path, folders, monkeypatch):
 
 def test_what_is_scored_is_kept_unless_something_changes(tmp_path, folders, monkeypatch):
     data = write_videos(tmp_path / "test", 4)
-    protocol = Protocol(data=data, videos=4, **TINY)
+    protocol = SamplingProtocol(data=data, videos=4, **TINY)
     monkeypatch.setattr(scores, "CHUNK", 2)
     methods = {"fp": folders["fp"]}
     first = score_videos(protocol, methods, tmp_path / "kept", 1)
@@ -149,17 +156,21 @@ def test_futures_are_what_the_model_samples():
 def test_videos_and_models_that_do_not_fit_are_refused(tmp_path, folders):
     data = write_videos(tmp_path / "test", 4)
     with pytest.raises(DataError, match="videos of 9 frames; 5 seen and 5 generated ones need 10"):
-        score_videos(Protocol(data=data, videos=4, seen=5, generated=5), {COPY: None}, tmp_path, 1)
+        score_videos(SamplingProtocol(data=data, videos=4, seen=5, generated=5), {COPY: None}, tmp_path, 1)
     with pytest.raises(DataError, match="has 4 sequences, 5 were asked for"):
-        score_videos(Protocol(data=data, videos=5, **TINY), {COPY: None}, tmp_path, 1)
+        score_videos(SamplingProtocol(data=data, videos=5, **TINY), {COPY: None}, tmp_path, 1)
     large = tiny("fixed", image_size=24)
     write_model(tmp_path / "large", large.config, large, "card")
     with pytest.raises(ValueError, match=r"is for pictures \(24, 24, 1\), .* are \(16, 16, 1\)"):
-        score_videos(Protocol(data=data, videos=4, **TINY), {"large": tmp_path / "large"}, tmp_path, 1)
+        score_videos(
+            SamplingProtocol(data=data, videos=4, **TINY), {"large": tmp_path / "large"}, tmp_path, 1
+        )
     driven = tiny("fixed", actions=2)
     write_model(tmp_path / "driven", driven.config, driven, "card")
     with pytest.raises(ValueError, match=r"is driven by actions of size 2, .* have 0"):
-        score_videos(Protocol(data=data, videos=4, **TINY), {"driven": tmp_path / "driven"}, tmp_path, 1)
+        score_videos(
+            SamplingProtocol(data=data, videos=4, **TINY), {"driven": tmp_path / "driven"}, tmp_path, 1
+        )
 
 
 def test_recorded_actions_drive_the_models_that_take_them(tmp_path):
@@ -171,7 +182,7 @@ def test_recorded_actions_drive_the_models_that_take_them(tmp_path):
     for name, model in (("driven", tiny("fixed", actions=2)), ("idle", tiny("fixed"))):
         write_model(tmp_path / name, model.config, model, "card")
         for index in (0, 1):
-            protocol = Protocol(data=tmp_path / str(index), videos=2, **TINY)
+            protocol = SamplingProtocol(data=tmp_path / str(index), videos=2, **TINY)
             found[name, index] = score_videos(protocol, {name: tmp_path / name}, tmp_path / "scores", 1)[name]
     assert not np.array_equal(found["driven", 0]["ssim_mean"], found["driven", 1]["ssim_mean"])
     assert np.array_equal(found["idle", 0]["ssim_mean"], found["idle", 1]["ssim_mean"])
@@ -192,7 +203,7 @@ def test_velocities_are_read_from_pictures():
 
 def test_an_example_counts_what_follows_the_wall(tmp_path):
     write_videos(tmp_path, 6)
-    protocol = Protocol(data=tmp_path, **TINY)
+    protocol = SamplingProtocol(data=tmp_path, **TINY)
     example = measure_example({"lp": tiny("learned")}, tmp_path, protocol)
     assert example.first_wall == WALL and len(example.path) == WALL + 1
     assert example.truth.shape == example.models["lp"].shape == (6, 11, 11)

@@ -11,7 +11,8 @@ from world_models.data import DataError, SequenceDataset, Sequences, shard_path,
 from world_models.svg import SVG
 from world_models.svg.latent_training import SVGStage
 from world_models.svg.presets import DEBUG
-from world_models.svg.run import SVGRun, train_svg_model
+from world_models.svg.recipe import SVGRun
+from world_models.svg.run import train_svg_model
 from world_models.svg.training import picture_error
 from world_models.svg.videos import open_videos, read_held_out, read_known
 from world_models.training import fit
@@ -102,15 +103,17 @@ def test_models_that_are_compared_share_encoder_and_embeddings(data, finished, t
 def test_a_base_that_does_not_fit_is_refused(data, finished, tmp_path):
     wider = change(DEBUG, model={"dense": 16})
     longer = change(DEBUG, vision={"steps": 3})
-    for recipe, named in ((wider, "model"), (longer, "vision")):
+    for recipe, named in ((wider, "recipe.model.dense"), (longer, "recipe.vision.steps")):
         with pytest.raises(ValueError, match=f"trained with other {named}; choose another --base"):
             train_svg_model(SVGRun(data=data, out=tmp_path / "a", base=finished, recipe=recipe), "c")
-    with pytest.raises(ValueError, match="is no SVG run with embeddings to build on"):
+    with pytest.raises(
+        ValueError, match=r"no finished run to build on: it lacks vision\.safetensors, embeddings\.npy"
+    ):
         train_svg_model(SVGRun(data=data, out=tmp_path / "b", base=tmp_path, recipe=DEBUG), "c")
 
 
 def test_a_folder_of_another_run_is_refused(data, finished):
-    with pytest.raises(ValueError, match="other settings or data; choose another --out"):
+    with pytest.raises(ValueError, match="other seed; choose another --out"):
         train_svg_model(SVGRun(data=data, out=finished, seed=1, recipe=DEBUG), "command")
 
 

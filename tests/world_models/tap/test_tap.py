@@ -6,8 +6,10 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.svg import LatentSVG, LatentSVGConfig
-from world_models.tap.model import DEPTH, Tap, TapConfig
-from world_models.tap.training import MARGIN, TapStage, draw_segments, goal_pictures, tap_loss, train_tap
+from world_models.tap.config import TapConfig
+from world_models.tap.model import DEPTH, Tap
+from world_models.tap.recipe import TapStage
+from world_models.tap.training import MARGIN, draw_segments, goal_pictures, tap_loss, train_tap
 from world_models.training import fit
 from world_models.training.run import Session
 

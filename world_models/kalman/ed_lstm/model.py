@@ -6,39 +6,17 @@ of 2048. It knows nothing of objects; when it generates, its own pictures are it
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.kalman.ed_lstm.config import EDLSTMConfig
 from world_models.kalman.ed_lstm.recurrence import Cell, Recurrence, advance
-from world_models.training.fit import Positive
 
 BLACK = -4.0
 """Logit of every pixel at the start: about the share of white ones."""
-
-
-class EDLSTMConfig(BaseModel):
-    """Sizes.
-
-    Attributes:
-        image_size: height and width of the pictures in pixels.
-        state: entries of the LSTM's state.
-        encoder: widths of the encoder's layers.
-        decoder: widths of the decoder's hidden layers.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["ed-lstm"] = "ed-lstm"
-    image_size: Positive = 48
-    state: Positive = 2048
-    encoder: tuple[Positive, ...] = (1024, 512)
-    decoder: tuple[Positive, ...] = (1024,)
 
 
 class EDLSTM(nn.Module):
@@ -107,7 +85,7 @@ class EDLSTM(nn.Module):
 
     def _decode(self, states: Float[Tensor, "B T S"]) -> Float[Tensor, "B T 1 H W"]:
         logits = self.pixels(self.decoder(states)).float()
-        return rearrange(logits, "b t (c h w) -> b t c h w", c=1, h=self.config.image_size)
+        return logits.unflatten(-1, (1, self.config.image_size, self.config.image_size))
 
 
 def _layers(*widths: int) -> list[nn.Module]:

@@ -20,7 +20,7 @@ from world_models.kalman.evaluation.figures import Pictured, draw_figures
 from world_models.kalman.evaluation.held_out_videos import mean_pictures, read_test_videos
 from world_models.kalman.evaluation.measures import LOST, MARGIN, RUN, measure
 from world_models.kalman.model import Kalman
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveInt
 
 COUNTS = (1, 2, 3)
 """Numbers of balls."""
@@ -29,33 +29,29 @@ AVERAGED = 2000
 
 
 class KalmanEvaluation(BaseModel):
-    """The Kalman model next to its baselines.
-
-    Attributes:
-        model: model folder.
-        baseline: model folder of an ED-LSTM (``python -m world_models.train ed-lstm-cannonballs``); without
-            one its rows are left out.
-        data: folder of test videos, with one folder per number of balls.
-        learned: folder of training videos, of which mean pictures are made; without one these rows are left
-            out.
-        out: JSON file to write; the figures lie beside it.
-        sequences: how many videos of every number of balls: the first ones.
-        seen: frames given before what is generated; as many are given after what is interpolated.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-    """
+    """The Kalman model next to its baselines."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path = Path(__file__).parents[2] / "pretrained" / "kalman-cannonballs"
+    """Model folder."""
     baseline: Path = Path("runs/ed-lstm-cannonballs/model")
+    """Model folder of an ED-LSTM (``python -m world_models.train ed-lstm-cannonballs``); without one its rows
+    are left out."""
     data: Path = Path("data/cannonballs-test")
+    """Folder of test videos, with one folder per number of balls."""
     learned: Path = Path("data/cannonballs")
+    """Folder of training videos, of which mean pictures are made; without one these rows are left out."""
     out: Path = Path("kalman.json")
-    sequences: Positive = 1000
-    seen: Positive = 5
+    """JSON file to write; the figures lie beside it."""
+    sequences: PositiveInt = 1000
+    """How many videos of every number of balls: the first ones."""
+    seen: PositiveInt = 5
+    """Frames given before what is generated; as many are given after what is interpolated."""
     device: str = "cpu"
-    threads: Positive = 1
+    """``cpu``, ``cuda``, ..."""
+    threads: PositiveInt = 1
+    """CPU threads; one per process is fastest when cores are shared."""
 
 
 def evaluate_kalman(job: KalmanEvaluation, command: str) -> dict[str, Any]:

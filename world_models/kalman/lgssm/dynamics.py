@@ -14,7 +14,7 @@ FLOOR = 1e-6
 """Added to the variances, so that single precision suffices."""
 
 
-class Dynamics(nn.Module):
+class NewtonianDynamics(nn.Module):
     """Newton's laws with unknown sampling period, force and noises, and an unknown start (eq. 3, 4).
 
     Starts as the paper's example does (section 3.2): no force, period 0.1, process noise 0.001, start means

@@ -62,19 +62,16 @@ def frame_times(times: Float[Tensor, "B M+1 J"], offsets: Float[Tensor, "B M S"]
 
 @dataclass(frozen=True)
 class SoftLoss:
-    """The parts of eq. 3 and 4, one value per sequence.
-
-    Attributes:
-        keyframe: squared embedding error to the soft targets, averaged over keyframes with weights c.
-        divergence: KL in nats per keyframe, averaged likewise.
-        interpolation: squared error of the soft frames, averaged over the N times.
-        used: expected number of keyframes inside the sequence.
-    """
+    """The parts of eq. 3 and 4, one value per sequence."""
 
     keyframe: Float[Tensor, " B"]
+    """Squared embedding error to the soft targets, averaged over keyframes with weights c."""
     divergence: Float[Tensor, " B"]
+    """KL in nats per keyframe, averaged likewise."""
     interpolation: Float[Tensor, " B"]
+    """Squared error of the soft frames, averaged over the N times."""
     used: Float[Tensor, " B"]
+    """Expected number of keyframes inside the sequence."""
 
 
 def soft_loss(

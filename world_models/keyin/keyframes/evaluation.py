@@ -25,31 +25,28 @@ PICTURED = 4
 
 
 class KeyframeEvaluation(BaseModel):
-    """The keyframe table: how well every method finds the recorded keyframes of sequences it has not seen.
-
-    Attributes:
-        runs: trained runs, or their model folders, as ``dataset:method:seed=folder``; data sets brownian and
-            push, methods static-learned and keyin (of a KeyIn model) and surprise (of an SVG with a fixed
-            prior, or of a KeyIn run that one has taught).
-        brownian: data folder; its rows are left out if there is none.
-        push: data folder; its rows are left out if there is none.
-        out: JSON file to write.
-        pictures: folder of pictures to make of every keyin run.
-        sequences: how many to use: the last ones, which training holds out.
-        seed: seed of the posterior and prior samples.
-        device: ``cpu``, ``cuda``, ...
-    """
+    """The keyframe table: how well every method finds the recorded keyframes of sequences it has not seen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     runs: tuple[str, ...] = ()
+    """Trained runs, or their model folders, as ``dataset:method:seed=folder``; data sets brownian and push,
+    methods static-learned and keyin (of a KeyIn model) and surprise (of an SVG with a fixed prior, or of a
+    KeyIn run that one has taught)."""
     brownian: Path = Path("data/brownian")
+    """Data folder; its rows are left out if there is none."""
     push: Path = Path("data/push")
+    """Data folder; its rows are left out if there is none."""
     out: Path = Path("keyframes.json")
+    """JSON file to write."""
     pictures: Path | None = None
+    """Folder of pictures to make of every keyin run."""
     sequences: int = 1000
+    """How many to use: the last ones, which training holds out."""
     seed: int = 0
+    """Seed of the posterior and prior samples."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
 
 
 def evaluate_keyframes(job: KeyframeEvaluation) -> list[Row]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
 from world_models.files import write_bytes
-from world_models.frames import to_bytes
+from world_models.frames import Picture, to_bytes
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import ObjectColor
 from world_models.keyin.reconstruction import decode, imagine, reconstruct
@@ -22,8 +22,6 @@ BORDER = 3
 TRUE, FOUND, PLAIN = (60, 200, 90), (250, 140, 20), (110, 110, 110)
 """Colours of frames: recorded keyframes green, found ones orange."""
 SAMPLES = 100
-
-Picture = UInt8[np.ndarray, "H W C"]
 
 
 def reconstruction_strips(

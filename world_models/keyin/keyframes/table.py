@@ -38,28 +38,25 @@ AVERAGED = 1000
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What the trivial methods do on a data set, and what its pictures show.
-
-    Attributes:
-        context: T, frames that are given.
-        random: offsets from which Random draws.
-        constant: offsets of Constant. For Brownian motion these are the authors', as is Static's pattern.
-        static: offsets of Static, as the authors' model learned them.
-        jumpy: offsets of Jumpy, which knows no others.
-        thing: the object that moves.
-    """
+class KeyframeProtocol:
+    """What the trivial methods do on a data set, and what its pictures show."""
 
     context: int
+    """T, frames that are given."""
     random: tuple[int, ...]
+    """Offsets from which Random draws."""
     constant: tuple[int, ...]
+    """Offsets of Constant. For Brownian motion these are the authors', as is Static's pattern."""
     static: tuple[int, ...]
+    """Offsets of Static, as the authors' model learned them."""
     jumpy: tuple[int, ...]
+    """Offsets of Jumpy, which knows no others."""
     thing: ObjectColor
+    """The object that moves."""
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "brownian": Protocol(
+PROTOCOLS: dict[str, KeyframeProtocol] = {
+    "brownian": KeyframeProtocol(
         context=5,
         random=(7, 8, 9),
         constant=(8,) * 6,
@@ -67,7 +64,7 @@ PROTOCOLS: dict[str, Protocol] = {
         jumpy=(6,) * 6,
         thing=ObjectColor(color=(1.0, 1.0, 1.0), tolerance=math.sqrt(3) / 2),  # brighter than half
     ),
-    "push": Protocol(
+    "push": KeyframeProtocol(
         context=1,
         random=(4, 5, 6),
         constant=(5,) * 6,

@@ -35,7 +35,7 @@ from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.data import held_out_features
 from world_models.struct_vrnn.rewards.table import ArmRun, common_tasks, find_runs
 from world_models.struct_vrnn.sequences import TaskData
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveInt
 
 ARMS = {
     "struct-vrnn": "struct-vrnn-dmc",
@@ -56,41 +56,38 @@ Scores = dict[str, Any]
 
 
 class TrackingEvaluation(BaseModel):
-    """The table of tracking and prediction.
-
-    Attributes:
-        data: folder with one folder of sequences per task.
-        runs_folder: where the runs ``<preset>-<seed>`` of the arms are; scores are kept in them.
-        runs: names of the runs to use; all that there are unless given.
-        out: JSON file to write.
-        pictures: folder of pictures to make of the first seed of every arm.
-        sequences: how many are tested: the last ones.
-        fitted: how many, before these, fit the regression from features to positions.
-        observed: frames that a model sees; it imagines the rest.
-        samples: futures of which the best one counts in the trajectory error.
-        pictured: how many of the tested sequences are painted for SSIM and PSNR, which takes most time.
-        painted: futures painted of each.
-        seed: seed of the samples.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-    """
+    """The table of tracking and prediction."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/dmc")
+    """Folder with one folder of sequences per task."""
     runs_folder: Path = Path("runs")
+    """Where the runs ``<preset>-<seed>`` of the arms are; scores are kept in them."""
     runs: tuple[str, ...] = ()
+    """Names of the runs to use; all that there are unless given."""
     out: Path = Path("struct-vrnn-dmc.json")
+    """JSON file to write."""
     pictures: Path | None = None
-    sequences: Positive = 1000
-    fitted: Positive = 500
-    observed: Positive = 8
-    samples: Positive = 50
-    pictured: Positive = 50
-    painted: Positive = 100
+    """Folder of pictures to make of the first seed of every arm."""
+    sequences: PositiveInt = 1000
+    """How many are tested: the last ones."""
+    fitted: PositiveInt = 500
+    """How many, before these, fit the regression from features to positions."""
+    observed: PositiveInt = 8
+    """Frames that a model sees; it imagines the rest."""
+    samples: PositiveInt = 50
+    """Futures of which the best one counts in the trajectory error."""
+    pictured: PositiveInt = 50
+    """How many of the tested sequences are painted for SSIM and PSNR, which takes most time."""
+    painted: PositiveInt = 100
+    """Futures painted of each."""
     seed: int = 0
+    """Seed of the samples."""
     device: str = "cpu"
-    threads: Positive = 1
+    """``cpu``, ``cuda``, ..."""
+    threads: PositiveInt = 1
+    """CPU threads; one per process is fastest when cores are shared."""
 
 
 def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:

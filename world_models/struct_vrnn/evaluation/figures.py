@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from world_models.files import write_bytes
-from world_models.frames import to_bytes, to_tensor
+from world_models.frames import Picture, to_bytes, to_tensor
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.vision import to_pixels
 
@@ -32,8 +32,6 @@ TRAIL = 6
 """Frames over which a keypoint's trail fades."""
 SEEN, IMAGINED = (60, 170, 80), (215, 60, 50)
 """Colours of frames, as in the paper."""
-
-Picture = UInt8[np.ndarray, "H W C"]
 
 
 @torch.no_grad()

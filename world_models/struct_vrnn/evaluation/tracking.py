@@ -28,18 +28,15 @@ RIDGE = 1e-5
 
 @dataclass(frozen=True)
 class Truth:
-    """Held-out sequences of a task: the first ``fitted`` fit the regression, the others are tested.
-
-    Attributes:
-        positions: where the bodies are, in pixels (x to the right, y down, pixel centres are integers).
-        frames: pictures of the first P tested sequences.
-        bodies: their names.
-    """
+    """Held-out sequences of a task: the first ``fitted`` fit the regression, the others are tested."""
 
     actions: Float[Tensor, "n T-1 A"]
     positions: Float[Tensor, "n T J 2"]
+    """Where the bodies are, in pixels (x to the right, y down, pixel centres are integers)."""
     frames: UInt8[np.ndarray, "P T H W C"]
+    """Pictures of the first P tested sequences."""
     bodies: tuple[str, ...]
+    """Their names."""
     fitted: int
 
 
@@ -147,23 +144,20 @@ def _seen(
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances between regressed and true positions in pixels, for n tested sequences.
-
-    Attributes:
-        detection: from detected features, at every frame.
-        hold: at imagined frames, the regressed positions of the last observed frame.
-        mean: the prediction with the prior's means.
-        best: of the samples, the one whose distance over all imagined frames and bodies is least.
-        furthest: the one whose distance is greatest.
-        diversity: mean distance between two samples, whatever is true.
-    """
+    """Distances between regressed and true positions in pixels, for n tested sequences."""
 
     detection: Float[Tensor, "n T J"]
+    """From detected features, at every frame."""
     hold: Float[Tensor, "n L J"]
+    """At imagined frames, the regressed positions of the last observed frame."""
     mean: Float[Tensor, "n L J"]
+    """The prediction with the prior's means."""
     best: Float[Tensor, "n L J"]
+    """Of the samples, the one whose distance over all imagined frames and bodies is least."""
     furthest: Float[Tensor, "n L J"]
+    """The one whose distance is greatest."""
     diversity: Float[Tensor, "n L J"]
+    """Mean distance between two samples, whatever is true."""
 
 
 def track(

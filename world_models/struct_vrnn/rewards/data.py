@@ -40,19 +40,16 @@ class Labels:
 
 @dataclass(frozen=True)
 class Reader:
-    """Whose states the heads read.
-
-    Attributes:
-        folder: run folder.
-        seed: seed of the heads: that of the run.
-        world_model: digest of its weights; empty for the true states.
-        states: what a head reads of a task's held-out sequences, ``[n T H]``.
-    """
+    """Whose states the heads read."""
 
     folder: Path
+    """Run folder."""
     seed: int
+    """Seed of the heads: that of the run."""
     world_model: str
+    """Digest of its weights; empty for the true states."""
     states: Callable[[TaskData, Labels], Float[Tensor, "n T H"]]
+    """What a head reads of a task's held-out sequences, ``[n T H]``."""
 
 
 def read_labels(task: TaskData, tested: int) -> Labels:

@@ -12,31 +12,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from world_models.checkpoint import CheckpointError, load_model
-from world_models.struct_vrnn.config import Positive
+from world_models.training.fit import PositiveInt
 
 SMALLEST = 1e-3
 """Inputs that vary less are not blown up to full size."""
 
 
 class RewardHeadConfig(BaseModel):
-    """Everything that fixes the shape and the use of a reward head; stored with its weights.
-
-    Attributes:
-        task: the task whose rewards it predicts.
-        actions: actuators of the task.
-        hidden_size: H, numbers per frame that it reads.
-        width: units of each of its layers.
-        world_model: SHA-256 of the weights of the model whose states it reads; empty for none.
-    """
+    """Everything that fixes the shape and the use of a reward head; stored with its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["reward-head"] = "reward-head"
     task: str = Field(min_length=1)
-    actions: Positive
-    hidden_size: Positive
-    width: Positive = 128
+    """The task whose rewards it predicts."""
+    actions: PositiveInt
+    """Actuators of the task."""
+    hidden_size: PositiveInt
+    """H, numbers per frame that it reads."""
+    width: PositiveInt = 128
+    """Units of each of its layers."""
     world_model: str = ""
+    """SHA-256 of the weights of the model whose states it reads; empty for none."""
 
 
 class RewardHead(nn.Module):

@@ -18,15 +18,11 @@ from pydantic import BaseModel, ConfigDict
 from world_models.data import read_attributes
 from world_models.files import write_bytes
 from world_models.statistics import mean_and_interval
+from world_models.struct_vrnn.rewards.card import Result
 from world_models.struct_vrnn.rewards.data import read_run, read_truth
 from world_models.struct_vrnn.rewards.figures import curves
-from world_models.struct_vrnn.rewards.training import (
-    Result,
-    RewardRecipe,
-    cached_labels,
-    read_recipe,
-    train_heads,
-)
+from world_models.struct_vrnn.rewards.recipe import RewardRecipe
+from world_models.struct_vrnn.rewards.run import cached_labels, read_recipe, train_heads
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
 
 ARMS = {
@@ -42,27 +38,24 @@ Row = dict[str, Any]
 
 
 class RewardEvaluation(BaseModel):
-    """The table of reward prediction.
-
-    Attributes:
-        data: folder with one folder of sequences per task.
-        runs_folder: where the runs ``<preset>-<seed>`` of the arms are; missing heads are trained there.
-        out: JSON file to write.
-        plot: PNG of the error over time to draw.
-        device: ``cpu``, ``cuda``, ...
-        threads: CPU threads; one per process is fastest when cores are shared.
-        recipe: how a head learns, the same for all arms.
-    """
+    """The table of reward prediction."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/dmc")
+    """Folder with one folder of sequences per task."""
     runs_folder: Path = Path("runs")
+    """Where the runs ``<preset>-<seed>`` of the arms are; missing heads are trained there."""
     out: Path = Path("rewards.json")
+    """JSON file to write."""
     plot: Path | None = None
+    """PNG of the error over time to draw."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
     threads: int = 1
+    """CPU threads; one per process is fastest when cores are shared."""
     recipe: RewardRecipe = RewardRecipe()
+    """How a head learns, the same for all arms."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
 from world_models.precision import autocast
-from world_models.svg.evaluation.scores import Protocol, draw_noise, futures
+from world_models.svg.evaluation.scores import SamplingProtocol, draw_noise, futures
 from world_models.svg.model import SVG
 
 REACH = 5
@@ -35,26 +35,23 @@ Counts = Float[np.ndarray, "L 11 11"]
 
 @dataclass(frozen=True)
 class Example:
-    """One start.
-
-    Attributes:
-        first_wall: frame, counted from 0, in which the digit is put on the edge of the picture; the next one
-            is the first that differs between videos.
-        path: middles (x, y) of the digit in pixels, up to then.
-        truth: shares over the videos of the data set.
-        halves: the same of either half of them.
-        models: the same of sampled videos.
-    """
+    """One start."""
 
     first_wall: int
+    """Frame, counted from 0, in which the digit is put on the edge of the picture; the next one is the first
+    that differs between videos."""
     path: Float[np.ndarray, "t 2"]
+    """Middles (x, y) of the digit in pixels, up to then."""
     truth: Counts
+    """Shares over the videos of the data set."""
     halves: tuple[Counts, Counts]
+    """The same of either half of them."""
     models: dict[str, Counts]
+    """The same of sampled videos."""
 
 
 @torch.no_grad()
-def measure_example(models: Mapping[str, SVG], folder: Path, protocol: Protocol) -> Example:
+def measure_example(models: Mapping[str, SVG], folder: Path, protocol: SamplingProtocol) -> Example:
     """Velocities in the videos of a folder, and in what the models make of their first frames.
 
     Raises:
@@ -113,7 +110,7 @@ def distances(one: Counts, other: Counts, first: int) -> dict[str, Any]:
     return {"after_wall": after, **{name: curve.tolist() for name, curve in curves.items()}}
 
 
-def summarise_example(example: Example, folder: Path, protocol: Protocol) -> dict[str, Any]:
+def summarise_example(example: Example, folder: Path, protocol: SamplingProtocol) -> dict[str, Any]:
     """All distances to the truth."""
     fresh = max(example.first_wall + 1 - protocol.seen, 0)
     return {
@@ -124,7 +121,7 @@ def summarise_example(example: Example, folder: Path, protocol: Protocol) -> dic
     }
 
 
-def _sampled(model: SVG, videos: np.ndarray, protocol: Protocol) -> Float[np.ndarray, "n L 2"]:
+def _sampled(model: SVG, videos: np.ndarray, protocol: SamplingProtocol) -> Float[np.ndarray, "n L 2"]:
     """Velocities in sampled videos, from frame to frame."""
     device = next(model.parameters()).device
     found = list[Tensor]()

@@ -23,11 +23,18 @@ from world_models.picture_scores import ssim
 from world_models.precision import autocast
 from world_models.svg.evaluation.directions import SAMPLES, VIDEOS, measure_example, summarise_example
 from world_models.svg.evaluation.figures import draw_curves, draw_directions, draw_prior_spread, draw_strips
-from world_models.svg.evaluation.scores import COPY, Protocol, draw_noise, futures, read_actions, score_videos
+from world_models.svg.evaluation.scores import (
+    COPY,
+    SamplingProtocol,
+    draw_noise,
+    futures,
+    read_actions,
+    score_videos,
+)
 from world_models.svg.evaluation.table import summarise
 from world_models.svg.evaluation.uncertainty import compare_spreads, measure_spreads
 from world_models.svg.model import SVG
-from world_models.training.fit import Positive
+from world_models.training.fit import PositiveInt
 
 PRETRAINED = Path(__file__).parents[2] / "pretrained"
 MODELS = tuple(PRETRAINED / f"svg-{name}-digits" for name in ("lp", "fp", "det"))
@@ -36,23 +43,21 @@ PICTURED = 2
 """Videos in the picture of samples: the first ones."""
 
 
-class SVGEvaluation(Protocol):
+class SVGEvaluation(SamplingProtocol):
     """How well SVG models predict videos: SSIM and PSNR of the best of many samples, and where given the
     distribution of directions after a wall and the prior's spread.
-
-    Attributes:
-        models: model folders, named by their last part.
-        starts: folder of folders of videos that share their start, one digit each; None leaves them out.
-        path: folder of videos that share the whole path of their digits; None leaves it out.
-        out: JSON file to write; scores are kept, and pictures put, beside it.
-        workers: processes that share the videos, of one thread each.
     """
 
     models: tuple[Path, ...] = MODELS
+    """Model folders, named by their last part."""
     starts: Path | None = Path("data/moving-digits-start")
+    """Folder of folders of videos that share their start, one digit each; None leaves them out."""
     path: Path | None = Path("data/moving-digits-path")
+    """Folder of videos that share the whole path of their digits; None leaves it out."""
     out: Path = Path("svg.json")
-    workers: Positive = 1
+    """JSON file to write; scores are kept, and pictures put, beside it."""
+    workers: PositiveInt = 1
+    """Processes that share the videos, of one thread each."""
 
     @field_validator("models")
     @classmethod
@@ -78,7 +83,7 @@ def evaluate_svg(job: SVGEvaluation, command: str) -> dict[str, Any]:
     folders = {_name(folder): folder for folder in job.models}
     models = {name: SVG.load(folder, job.device) for name, folder in folders.items()}
     found = score_videos(
-        Protocol(**{name: getattr(job, name) for name in Protocol.model_fields}),
+        SamplingProtocol(**{name: getattr(job, name) for name in SamplingProtocol.model_fields}),
         {**folders, COPY: None},
         job.out.with_suffix(".scores"),
         job.workers,

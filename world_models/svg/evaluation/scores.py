@@ -13,12 +13,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,7 +29,7 @@ from world_models.interface import Context
 from world_models.picture_scores import SSIMTo, psnr
 from world_models.precision import autocast
 from world_models.svg.model import SVG
-from world_models.training.fit import Positive
+from world_models.training.fit import NonNegativeInt, PositiveInt
 
 CHUNK = 50
 """Videos of one file of scores."""
@@ -44,49 +43,43 @@ Scores = dict[str, Float32[np.ndarray, "n L"]]
 """By measure, of every video and generated frame: of its best sample, and the mean over its samples."""
 
 
-class Protocol(BaseModel):
-    """What is predicted.
-
-    Attributes:
-        data: folder of videos; the last ones are used.
-        videos: how many.
-        seen: frames that a model sees.
-        generated: frames that it generates after them.
-        samples: videos sampled per video.
-        seed: seed of the samples.
-        device: ``cpu``, ``cuda``, ...
-    """
+class SamplingProtocol(BaseModel):
+    """What is predicted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/moving-digits-test")
-    videos: Positive = 5000
-    seen: Positive = 5
-    generated: Positive = 20
-    samples: Positive = 100
-    seed: Annotated[int, Field(ge=0)] = 0
+    """Folder of videos; the last ones are used."""
+    videos: PositiveInt = 5000
+    """How many."""
+    seen: PositiveInt = 5
+    """Frames that a model sees."""
+    generated: PositiveInt = 20
+    """Frames that it generates after them."""
+    samples: PositiveInt = 100
+    """Videos sampled per video."""
+    seed: NonNegativeInt = 0
+    """Seed of the samples."""
     device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some of the videos, to be scored by one method.
+    """Some of the videos, to be scored by one method."""
 
-    Attributes:
-        model: folder of the model; None repeats the last seen frame.
-        first: index of the first video in the data.
-        path: where the scores go.
-    """
-
-    protocol: Protocol
+    protocol: SamplingProtocol
     model: Path | None
+    """Folder of the model; None repeats the last seen frame."""
     first: int
+    """Index of the first video in the data."""
     count: int
     path: Path
+    """Where the scores go."""
 
 
 def score_videos(
-    protocol: Protocol, methods: Mapping[str, Path | None], folder: Path, workers: int
+    protocol: SamplingProtocol, methods: Mapping[str, Path | None], folder: Path, workers: int
 ) -> dict[str, Scores]:
     """Scores of all videos by method; what ``folder`` already keeps is not computed again.
 
@@ -126,7 +119,7 @@ def read_actions(model: SVG, actions: Float32[np.ndarray, "S A"]) -> Float[Tenso
 
 
 def draw_noise(
-    model: SVG, protocol: Protocol, video: int, samples: int | None = None
+    model: SVG, protocol: SamplingProtocol, video: int, samples: int | None = None
 ) -> Float[Tensor, "N L Z"]:
     """Noise of a video's samples; a deterministic model has only one."""
     count = 1 if model.config.prior == "none" else samples or protocol.samples
@@ -178,7 +171,7 @@ def _model(folder: Path, device: str) -> SVG:
     return SVG.load(folder, device)
 
 
-def _chunks(protocol: Protocol, name: str, model: Path | None, folder: Path) -> list[Chunk]:
+def _chunks(protocol: SamplingProtocol, name: str, model: Path | None, folder: Path) -> list[Chunk]:
     """All videos; the names of files tell all that scores depend on."""
     data = SequenceDataset(protocol.data)
     length = data.shapes["frames"][0]

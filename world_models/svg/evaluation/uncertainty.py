@@ -24,14 +24,11 @@ KNOWN = 2
 
 @dataclass(frozen=True)
 class Spreads:
-    """The prior's standard deviation of frames 1..T-1, mean over the latent's dimensions.
-
-    Attributes:
-        fresh: True where a frame is the first to show a new velocity of a digit: the one after a hit.
-    """
+    """The prior's standard deviation of frames 1..T-1, mean over the latent's dimensions."""
 
     values: Float[np.ndarray, "n T-1"]
     fresh: Bool[np.ndarray, "n T-1 digits"]
+    """True where a frame is the first to show a new velocity of a digit: the one after a hit."""
 
 
 @torch.no_grad()

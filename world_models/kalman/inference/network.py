@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.kalman.config import KalmanConfig
-from world_models.kalman.glimpse import Glimpse, Reader
+from world_models.kalman.inference.glimpse import Glimpse, Reader
 from world_models.kalman.lgssm.filter import LGSSM, emit, predict, update
 from world_models.kalman.lgssm.mixture import GaussianMixture
 

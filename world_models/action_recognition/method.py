@@ -1,0 +1,19 @@
+"""Action recognition as the verbs know it; its card tells how well it does."""
+
+from world_models.action_recognition.config import ActionClassifierConfig
+from world_models.action_recognition.model import ActionClassifier
+from world_models.action_recognition.presets import ACTION_PRESETS
+from world_models.action_recognition.recipe import ActionRun
+from world_models.action_recognition.run import train_action_recognition
+from world_models.training.method import RUNS, Method
+
+ACTION_RECOGNITION = Method(
+    config=ActionClassifierConfig,
+    load=ActionClassifier.load,
+    runs={
+        name: (text, ActionRun(recipe=recipe, out=RUNS / name))
+        for name, (text, recipe) in ACTION_PRESETS.items()
+    },
+    train=train_action_recognition,
+    evaluations={},
+)
