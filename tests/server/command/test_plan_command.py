@@ -81,7 +81,7 @@ def test_a_server_plans_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((START, "none.png"), "none.png cannot be read: No such file or directory; name a PNG or JPEG picture"),
+        ((START, "none.png"), "none.png cannot be read: No such file or directory; name a PNG or JPEG"),
         ((START, "."), ". cannot be read: Is a directory; name a PNG or JPEG"),
         ((START, EXAMPLES / "plan.sh"), "plan.sh is not a PNG or JPEG picture."),
         ((START, EXAMPLES / "plan.png"), "plan.png is 2076 x 256 pixels; this model needs 64 x 64."),
