@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from server.command.verbs import VERBS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *ROOT.glob("*.md"),
@@ -66,5 +68,7 @@ def test_every_table_has_one_place_with_an_end():
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_that_are_named_exist(page):
-    modules = set(re.findall(r"python -m ([a-z_][\w.]*\w)", page.read_text(encoding="utf-8")))
+    text = page.read_text(encoding="utf-8")
+    modules = set(re.findall(r"python -m ([a-z_][\w.]*\w)", text))
     assert not {module for module in modules if find_spec(module) is None}
+    assert set(re.findall(r"`waymark ([a-z][a-z-]*)", text)) <= VERBS.keys()
