@@ -1,6 +1,7 @@
 # Every target first sets up what it needs; when nothing changed, that takes no time.
 SHELL := /bin/bash
-PYTHON ?= python3
+# The first of these that runs and fits, or the one you name.
+PYTHON ?= python3.12 python3.11 python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -60,11 +61,10 @@ fi
 endef
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-		|| { echo "Waymark needs Python 3.11 or newer and '$(PYTHON)' is" \
-			"$$($(PYTHON) --version 2>/dev/null || echo not there); name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,python3-venv,This Python lacks venv); }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@[ -n "$(python)" ] || { echo "Waymark needs Python 3.11 or 3.12, and no such one runs as" \
+		"$(PYTHON); name another: make PYTHON=<path> $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(python) -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,$(venv_package),This Python lacks venv); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(python) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@$(draws) || { $(call debian,$(GL),MuJoCo needs a GL library to draw); }
 	@$(draws) || { echo "MuJoCo still cannot draw with MUJOCO_GL=$$MUJOCO_GL; MUJOCO_GL=osmesa may." >&2; exit 1; }
@@ -72,5 +72,8 @@ $(READY): pyproject.toml constraints.txt
 		|| echo "Without Chromium the tests of the page are skipped." >&2
 	@touch $@
 
+fits = -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'
+python = $(shell for python in $(PYTHON); do $$python $(fits) 2>/dev/null && echo $$python && break; done)
+venv_package = $(shell $(or $(python),false) -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))')
 draws = $(BIN)/python -c 'import mujoco; mujoco.GLContext(8, 8)' 2>/dev/null
 browses = command -v chromium chromium-browser google-chrome >/dev/null

@@ -1,1 +1,3 @@
 """Decisions: searching world models for subgoals and for actions, and acting on what is found."""
+
+from world_models import __version__ as __version__

@@ -25,7 +25,8 @@ def running_server(models: str, threads: int) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "server", "--port", str(port), "--models", models]
+    # -P: another module of that name in the current directory is not meant.
+    command = [sys.executable, "-P", "-m", "server", "--port", str(port), "--models", models]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([*command, "--threads", str(threads)], stdout=log, stderr=log)
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Outcome
+from world_models.files import write_bytes
 from world_models.frames import Picture
 
 SCALE = 4
@@ -41,8 +43,9 @@ def strip(frames: Sequence[Picture], path: Path) -> None:
     enlarged = [_enlarge(frame) for frame in frames]
     gap = np.full((enlarged[0].shape[0], GAP, 3), 255, dtype=np.uint8)
     parts = [part for frame in enlarged for part in (frame, gap)][:-1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(parts, axis=1)).save(path)
+    content = BytesIO()
+    Image.fromarray(np.concatenate(parts, axis=1)).save(content, "PNG")
+    write_bytes(path, content.getvalue())
 
 
 def film(outcome: Outcome, goal: Picture | None, path: Path, fps: int = 10) -> None:

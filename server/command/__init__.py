@@ -1,0 +1,1 @@
+"""``waymark``: the verbs of all packages under one name."""

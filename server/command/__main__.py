@@ -1,0 +1,5 @@
+"""``python -m server.command``: the same as ``waymark``."""
+
+from server.command.verbs import main
+
+main()

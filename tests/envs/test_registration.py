@@ -1,0 +1,21 @@
+"""Environments are found by their names in processes that have not imported ours."""
+
+import subprocess
+import sys
+
+from envs.dmc.tasks import TASKS
+from envs.push.ids import PUSH_IDS
+
+
+def test_gymnasium_finds_the_environments_by_module_and_name(tmp_path):
+    code = "import gymnasium; print(gymnasium.make('envs:waymark/Push-v0').observation_space.shape)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "(64, 64, 3)\n", done.stderr
+
+
+def test_every_task_is_registered():
+    names = [*PUSH_IDS.values(), *(task.id for task in TASKS.values())]
+    code = f"import gymnasium, envs; [gymnasium.spec(name) for name in {names}]"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
