@@ -7,6 +7,7 @@ from multiprocessing.context import ForkServerContext
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,6 +15,10 @@ from planner.search.costs import ObjectDistance
 from planner.search.hierarchy import HierarchyConfig, Planner
 from world_models.interface import Context, Future
 from world_models.segmenter import ColorSegmenter
+
+# How long an example takes is no finding: the machine may be busy with other things.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 MAGENTA = (0.80, 0.12, 0.75)
 BROWN = (0.45, 0.30, 0.18)

@@ -50,8 +50,9 @@ export async function* stream(path, body, signal) {
 }
 
 async function ask(path, { headers = {}, ...options }) {
+  const sent = key.get();
   if (options.body) headers["Content-Type"] = "application/json";
-  if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
+  if (sent) headers.Authorization = `Bearer ${sent}`;
   let reply;
   try {
     reply = await fetch(path, { ...options, headers, cache: "no-store" });
@@ -64,8 +65,9 @@ async function ask(path, { headers = {}, ...options }) {
   }
   if (reply.ok) return reply;
   const problem = await refusal(reply);
-  if (problem.status === 401) {
-    document.dispatchEvent(new CustomEvent("unauthorized", { detail: { sent: "Authorization" in headers } }));
+  // There may be another key by now.
+  if (problem.status === 401 && sent === key.get()) {
+    document.dispatchEvent(new CustomEvent("unauthorized", { detail: { sent: Boolean(sent) } }));
   }
   throw problem;
 }

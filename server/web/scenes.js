@@ -119,7 +119,9 @@ export class Scenes {
   async #read(name, file) {
     this.#leave();
     try {
-      this.#set({ ...this.scene, [name]: await readFile(file, this.size), seed: null });
+      const picture = await readFile(file, this.size);
+      // The other picture may have come meanwhile.
+      this.#set({ ...this.scene, [name]: picture, seed: null });
     } catch (error) {
       this.notice.show(error);
     }

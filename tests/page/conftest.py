@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from service_stand_in import (
     ENVIRONMENTS,
     ITERATIONS,
@@ -40,6 +40,8 @@ _ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+_PATIENCE = 20_000
+"""Milliseconds that a test waits for what is to come: a busy machine is slow."""
 _REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`));
@@ -51,6 +53,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 def browser() -> Iterator[Browser]:
     if _CHROMIUM is None:
         pytest.skip("there is no Chromium here: install the package chromium")
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
         yield browser
@@ -72,7 +75,7 @@ def new_page(browser: Browser, provoked: set[str]) -> Iterator[Callable[..., Pag
     def make(width: int = 1440, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(_PATIENCE)
         context.add_init_script(_REPORT_VIOLATIONS)
         page = context.new_page()
         page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
@@ -95,6 +98,7 @@ def files_url() -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the server has ended"
         time.sleep(0.01)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
     server.should_exit = True

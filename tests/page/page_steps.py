@@ -1,5 +1,7 @@
 """What tests of the page do again and again."""
 
+import time
+
 from playwright.sync_api import expect
 
 
@@ -12,6 +14,19 @@ def render_and_plan(page):
     expect(page.locator("#start-note")).to_have_text("rendered, seed 3")
     button(page, "Plan").click()
     expect(page.locator("#plan-status")).to_contain_text("Planned in 202 ms")
+
+
+def eventually(page, look, wanted, seconds=20):
+    """Waits until ``look()`` is what is wanted; fails with what it is instead."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) != wanted and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+    assert found == wanted
+
+
+def expect_pixel(page, selector, colour):
+    """Waits for a colour in the corner of a canvas: pictures are drawn once they are decoded."""
+    eventually(page, lambda: pixel(page, selector), colour)
 
 
 def pixel(page, selector):

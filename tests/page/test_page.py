@@ -3,7 +3,7 @@
 import ast
 import tarfile
 
-from page_steps import button, pixel, render_and_plan
+from page_steps import button, expect_pixel, render_and_plan
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -20,7 +20,7 @@ def test_plan_shows_costs_and_subgoals(opened, stand_in):
     expect(page.locator("#spread-chart .legend")).to_have_text("σ 2")
     captions = page.locator("#strip figcaption").all_inner_texts()
     assert captions == ["Start", "step 5", "step 10 · blurred", "Goal"]
-    assert pixel(page, "#strip li:nth-child(3) canvas") == [0, 200, 90]
+    expect_pixel(page, "#strip li:nth-child(3) canvas", [0, 200, 90])
     # Pucks of start, goal and the one subgoal that shows one.
     expect(page.locator("#strip circle.puck")).to_have_count(3)
     page.get_by_label("puck", exact=True).uncheck()
@@ -50,8 +50,8 @@ def test_execution_has_one_scrubber_for_executed_and_pursued(opened, stand_in):
     assert (body["seed"], body["plan"], body["servo"], body["model"]) == (3, "9f" * 32, "learned", "world")
     scrubber = page.get_by_role("slider", name="Step")
     scrubber.fill("2")
-    assert pixel(page, "#execute-screens figure:nth-child(1) canvas") == [20, 100, 0]
-    assert pixel(page, "#execute-screens figure:nth-child(2) canvas") == [0, 200, 0]
+    expect_pixel(page, "#execute-screens figure:nth-child(1) canvas", [20, 100, 0])
+    expect_pixel(page, "#execute-screens figure:nth-child(2) canvas", [0, 200, 0])
     expect(page.locator("#execute-screens")).to_contain_text("Pursued: subgoal 0")
     scrubber.press("ArrowRight")
     expect(page.locator("#execute-screens")).to_contain_text("Pursued: goal")
@@ -115,7 +115,8 @@ def test_clip_is_foreseen_under_one_scrubber(opened, stand_in):
     scrubber.fill("7")
     expect(page.locator("#clip-screens")).to_contain_text("Seen by the model")
     scrubber.fill("10")
-    assert pixel(page, recorded) == [0, 0, 10] and pixel(page, imagined) == [0, 2, 0]
+    expect_pixel(page, recorded, [0, 0, 10])
+    expect_pixel(page, imagined, [0, 2, 0])
     # Arriving at frame 10 is worth the reward of action 9; predicted is one more.
     expect(page.locator("#clip-chart .legend")).to_have_text("true 0.9predicted 1.9")
     page.get_by_label("keypoints").check()

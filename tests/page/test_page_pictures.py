@@ -16,8 +16,16 @@ def png(colour=(10, 20, 30), size=(64, 64), format="PNG"):
     return buffer.getvalue()
 
 
-def test_upload_of_the_right_size_is_sent_as_it_is(opened, stand_in):
+@pytest.fixture
+def ready(opened):
+    """The page once it knows the model: files may be given to it even before, when they go nowhere."""
     page = opened()
+    expect(page.locator("#server-status")).to_have_text("Ready, 2 models")
+    return page
+
+
+def test_upload_of_the_right_size_is_sent_as_it_is(ready, stand_in):
+    page = ready
     start, goal = png((1, 2, 3)), png((4, 5, 6))
     page.get_by_label("Upload start").set_input_files(
         {"name": "s.png", "mimeType": "image/png", "buffer": start}
@@ -25,6 +33,8 @@ def test_upload_of_the_right_size_is_sent_as_it_is(opened, stand_in):
     page.get_by_label("Upload goal").set_input_files(
         {"name": "g.png", "mimeType": "image/png", "buffer": goal}
     )
+    # Both are read at the same time.
+    expect(page.locator("#start-note")).to_have_text("s.png, as it is")
     expect(page.locator("#goal-note")).to_have_text("g.png, as it is")
     button(page, "Plan").click()
     expect(page.locator("#plan-status")).to_contain_text("Planned")
@@ -37,8 +47,8 @@ def test_upload_of_the_right_size_is_sent_as_it_is(opened, stand_in):
 
 
 @pytest.mark.parametrize("way", ["choose", "drop"])
-def test_upload_of_another_size_is_scaled_and_says_so(opened, stand_in, way):
-    page = opened()
+def test_upload_of_another_size_is_scaled_and_says_so(ready, stand_in, way):
+    page = ready
     file = png((200, 100, 50), (300, 150), "JPEG")
     if way == "choose":
         upload = {"name": "wide.jpg", "mimeType": "image/jpeg", "buffer": file}
@@ -58,6 +68,7 @@ def test_upload_of_another_size_is_scaled_and_says_so(opened, stand_in, way):
         "wide.jpg: 300 × 150 pixels, cut to the square in the middle, "
         "scaled here to 64 × 64, the model's size"
     )
+    expect(page.locator(".well:first-child figure.empty")).to_have_count(0)
     colour = np.array(pixel(page, ".well:first-child canvas"))
     assert np.abs(colour - [200, 100, 50]).max() <= 4
     button(page, "Plan").click()
@@ -65,8 +76,8 @@ def test_upload_of_another_size_is_scaled_and_says_so(opened, stand_in, way):
     assert stand_in.sent("/v1/plans") == []
 
 
-def test_file_that_is_no_picture_is_refused_in_words(opened):
-    page = opened()
+def test_file_that_is_no_picture_is_refused_in_words(ready):
+    page = ready
     upload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}
     page.get_by_label("Upload goal").set_input_files(upload)
     expect(page.locator("#scene-notice")).to_contain_text(
@@ -74,10 +85,11 @@ def test_file_that_is_no_picture_is_refused_in_words(opened):
     )
 
 
-def test_gallery_and_another_scene(opened, stand_in):
+def test_gallery_and_another_scene(opened):
     page = opened()
     button(page, "Scene with seed 1").click()
     expect(page.locator("#start-note")).to_have_text("rendered, seed 1")
-    button(page, "Another").click()
-    seed = stand_in.sent("/v1/scenes")[-1]["seed"]
+    with page.expect_request("**/v1/scenes") as asked:
+        button(page, "Another").click()
+    seed = asked.value.post_data_json["seed"]
     expect(page.locator("#goal-note")).to_have_text(f"rendered, seed {seed}")

@@ -4,9 +4,9 @@ import json
 from functools import partial
 
 import pytest
-from page_steps import button, render_and_plan
+from page_steps import button, eventually, render_and_plan
 from playwright.sync_api import expect
-from service_stand_in import ITERATIONS, events
+from service_stand_in import ENVIRONMENTS, ITERATIONS, PLANNER, WORLD, events
 
 
 def test_work_over_the_limit_is_seen_before_it_is_sent(opened):
@@ -59,10 +59,14 @@ def test_busy_server_says_when_to_try_again(opened, stand_in, provoked, status):
     page = opened()
     button(page, "Render").click()
     expect(page.locator("#start-note")).to_contain_text("rendered")
+    # The page's clock stands still until it is told to go on.
+    page.clock.install(time=0)
+    page.clock.pause_at(3600)
     button(page, "Plan").click()
     expect(page.get_by_role("alert")).to_contain_text("The server is busy 8 requests are waiting.")
     expect(button(page, "Try again in 1 s")).to_be_visible()
     stand_in.replies["/v1/plans"] = good
+    page.clock.run_for(1000)
     button(page, "Try again").click()
     expect(page.locator("#plan-status")).to_contain_text("Planned")
     expect(page.get_by_role("alert")).to_have_count(0)
@@ -97,11 +101,12 @@ def test_cancelling_leaves_the_connection(opened, stand_in):
     page.on("requestfailed", lambda request: failed.append(request.failure))
     button(page, "Render").click()
     expect(page.locator("#start-note")).to_contain_text("rendered")
-    button(page, "Plan").click()
+    with page.expect_request("**/v1/plans"):
+        button(page, "Plan").click()
     page.locator("#plan-cancel").click()
     expect(page.locator("#plan-status")).to_have_text("Cancelled.")
     expect(button(page, "Plan")).to_be_enabled()
-    assert failed == ["net::ERR_ABORTED"]
+    eventually(page, lambda: failed, ["net::ERR_ABORTED"])
 
 
 def test_server_that_warms_up_is_waited_for(opened, stand_in, provoked):
@@ -114,6 +119,11 @@ def test_server_that_warms_up_is_waited_for(opened, stand_in, provoked):
     expect(page.locator("#server-status")).to_have_text("Ready, 2 models")
 
 
+def refuse(route):
+    problem = {"title": "A key is needed", "status": 401, "detail": "Send one.", "request_id": "r"}
+    route.fulfill(status=401, content_type="application/problem+json", body=json.dumps(problem))
+
+
 def test_key_is_asked_for_and_kept_in_the_tab(opened, stand_in, provoked):
     provoked.add("status of 401")
 
@@ -121,8 +131,7 @@ def test_key_is_asked_for_and_kept_in_the_tab(opened, stand_in, provoked):
         if request.headers.get("authorization") == "Bearer s3cret":
             route.fulfill(json=reply)
         else:
-            problem = {"title": "A key is needed", "status": 401, "detail": "Send one.", "request_id": "r"}
-            route.fulfill(status=401, content_type="application/problem+json", body=json.dumps(problem))
+            refuse(route)
 
     for path in ("/v1/models", "/v1/environments"):
         stand_in.replies[path] = partial(guarded, stand_in.replies[path])
@@ -144,6 +153,33 @@ def test_key_is_asked_for_and_kept_in_the_tab(opened, stand_in, provoked):
         expect(page.locator("#copied")).to_contain_text(f"Copied as {name}")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert mention in copied and "s3cret" not in copied
+
+
+def test_refusal_that_comes_late_does_not_forget_the_next_key(opened, stand_in, provoked):
+    provoked.add("status of 401")
+    late = []
+
+    def guarded(route, request):
+        sent = request.headers.get("authorization")
+        if sent == "Bearer s3cret":
+            route.fulfill(json={"environments": ENVIRONMENTS})
+        elif sent is None:
+            late.append(route)
+        else:
+            refuse(route)
+
+    stand_in.replies |= {"/v1/models": lambda route, _: refuse(route), "/v1/environments": guarded}
+    page = opened()
+    expect(page.get_by_label("API key")).to_be_focused()
+    eventually(page, lambda: len(late), 1)
+    stand_in.replies["/v1/models"] = {"models": [PLANNER, WORLD]}
+    page.keyboard.type("s3cret\n")
+    expect(page.locator("#server-status")).to_have_text("Ready, 2 models")
+    with page.expect_response("**/v1/environments"):
+        refuse(late.pop())
+    render_and_plan(page)
+    expect(page.locator("#key-panel")).to_be_hidden()
+    assert page.evaluate("sessionStorage.length") == 1
 
 
 def test_more_frames_seen_than_recorded_is_refused_in_words(opened, stand_in):

@@ -1,13 +1,16 @@
 """The service on the toy world and on tiny world models, in process and on a real socket."""
 
 import io
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -17,12 +20,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from jaxtyping import UInt8
 from PIL import Image
+from stand_ins import Clock, GatedPlanner
 from tiny_models import ACTUATORS, TINY, VIDEOS, WORLDS, at_random
 from torch import Tensor
 
 from planner.loaded import ReadyPlanner
 from planner.loading import load_ready
-from planner.search.hierarchy import Planner, Planning, Progress
+from planner.search.hierarchy import Planner
 from server.app import create_app
 from server.http.bodies import to_base64
 from server.http.connection import configure
@@ -38,32 +42,13 @@ Picture = UInt8[np.ndarray, "H W 3"]
 START, GOAL = (12.0, 50.0), (47.0, 16.0)
 
 
-class GatedPlanner:
-    """A planner that waits at a gate before each plan, and rests between iterations."""
-
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
-        self.config = planner.config
-        self.gate = threading.Event()
-        self.gate.set()
-        self.rest_seconds = 0.0
-        self.plans = 0
-
-    def planning(self, *args: Any, **kwargs: Any) -> Planning:
-        self.plans += 1
-        assert self.gate.wait(timeout=20)
-        search, answer = self._planner.planning(*args, **kwargs), None
-        while True:
-            try:
-                asked = search.send(answer)
-            except StopIteration as end:
-                return end.value
-            if isinstance(asked, Progress):
-                time.sleep(self.rest_seconds)
-            answer = yield asked
-
-    def picture(self, *args: Any) -> Any:
-        return self._planner.picture(*args)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time that deadlines and the engine go by."""
+    clock = Clock()
+    for module in ("engine.engine", "engine.admission", "engine.jobs", "http.exchange", "models.service"):
+        monkeypatch.setattr(f"server.{module}.time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -113,8 +98,9 @@ def toy_bytes(toy_picture: Callable[..., Tensor]) -> Callable[[float, float], Pi
 
 @pytest.fixture
 def body(toy_bytes: Callable[[float, float], Picture]) -> dict[str, Any]:
-    """A request that any of these services can answer."""
-    return {"start": to_base64(toy_bytes(*START)), "goal": to_base64(toy_bytes(*GOAL)), "seed": 7}
+    """A request that any of these services can answer, however busy the machine is."""
+    pictures = {"start": to_base64(toy_bytes(*START)), "goal": to_base64(toy_bytes(*GOAL))}
+    return {**pictures, "seed": 7, "deadline_ms": 60_000}
 
 
 @pytest.fixture
@@ -264,6 +250,23 @@ def computed(worlds: ModelService) -> Callable[[Callable[[], Any]], Any]:
             return thread.submit(inferred, work).result(20)
 
     return compute
+
+
+@pytest.fixture
+def asked() -> Callable[..., Any]:
+    """``asked(url, body, **headers)``: a context that has asked for a plan; its client leaves at the end."""
+
+    @contextmanager
+    def asking(url: str, body: dict[str, Any], **headers: str) -> Iterator[None]:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+        try:
+            head = {"Content-Type": "application/json", **headers}
+            connection.request("POST", "/v1/plans", json.dumps(body), head)
+            yield
+        finally:
+            connection.close()
+
+    return asking
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 Reply = tuple[int, bytes]
+DEADLINE_MS = 3_600_000
+"""Of all plans: that a busy machine would be late is not the matter here."""
 
 
 @dataclass
@@ -26,8 +29,13 @@ class Served:
     """A server in a process of its own."""
 
     process: ForkServerProcess
-    port: int
     log: Path
+
+    @property
+    def port(self) -> int:
+        """Where it listens, as it says in its log; 0 as long as it does not say."""
+        found = re.search(rb"running on http://127\.0\.0\.1:(\d+)", self.log.read_bytes())
+        return int(found[1]) if found else 0
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> Reply:
         """Status and body of a reply. Raises OSError or HTTPException if there is none."""
@@ -62,7 +70,7 @@ class Served:
         return self.figure("waymark_engine_batch_rows_count")
 
 
-def serve(port: int, log: Path, before: Callable[[], None] | None) -> None:
+def serve(log: Path, before: Callable[[], None] | None) -> None:
     """What ``python -m server`` does, in a child process."""
     from server.__main__ import main
 
@@ -71,7 +79,8 @@ def serve(port: int, log: Path, before: Callable[[], None] | None) -> None:
         os.dup2(file.fileno(), 2)
     if before is not None:
         before()
-    sys.argv = ["server", "--port", str(port), "--models", "keyin-push"]
+    os.environ["WAYMARK_MAX_DEADLINE_MS"] = str(DEADLINE_MS)
+    sys.argv = ["server", "--port", "0", "--models", "keyin-push"]
     main()
 
 
@@ -84,13 +93,11 @@ def start(processes: ForkServerContext, tmp_path_factory: pytest.TempPathFactory
 
     @contextmanager
     def running(before: Callable[[], None] | None = None) -> Iterator[Served]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         log = tmp_path_factory.mktemp("server") / "log"
-        process = processes.Process(target=serve, args=(port, log, before))
+        log.touch()
+        process = processes.Process(target=serve, args=(log, before))
         process.start()
-        served = Served(process, port, log)
+        served = Served(process, log)
         try:
             wait_for(served.ready)
             yield served
@@ -120,7 +127,7 @@ def body(server: Served) -> dict[str, Any]:
     document = json.loads(server.ask("GET", "/openapi.json")[1])
     request = document["paths"]["/v1/plans"]["post"]["requestBody"]
     example: dict[str, Any] = request["content"]["application/json"]["example"]
-    return example | {"samples": 1000, "iterations": 8, "deadline_ms": 60_000}
+    return example | {"samples": 1000, "iterations": 8, "deadline_ms": DEADLINE_MS}
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(50, marks=pytest.mark.slow)])
@@ -130,7 +137,11 @@ def test_work_ends_within_an_iteration_of_the_clients_leaving(
     before = server.batches()
     assert server.ask("POST", "/v1/plans", body | {"iterations": 1})[0] == 200
     iteration = server.batches() - before
-    cancelled = server.figure("waymark_jobs_total", kind="plan", outcome="cancelled")
+
+    def dropped() -> float:
+        return server.figure("waymark_jobs_total", kind="plan", outcome="cancelled")
+
+    cancelled = dropped()
     for number in range(times):
         begun = server.batches()
         accept = "text/event-stream" if number % 2 else "application/json"
@@ -140,8 +151,10 @@ def test_work_ends_within_an_iteration_of_the_clients_leaving(
         left = server.batches()
         wait_for(lambda: server.figure("waymark_engine_jobs") == 0)
         assert server.batches() - left <= iteration, f"client {number}"
-    assert server.figure("waymark_jobs_total", kind="plan", outcome="cancelled") == cancelled + times
-    assert server.figure("waymark_http_client_disconnects_total", route="/v1/plans") >= times
+    # A job is counted a moment after it has gone, a request after its job.
+    wait_for(lambda: dropped() >= cancelled + times)
+    assert dropped() == cancelled + times
+    wait_for(lambda: server.figure("waymark_http_client_disconnects_total", route="/v1/plans") >= times)
 
 
 def as_request(body: dict[str, Any], accept: str) -> bytes:
@@ -178,13 +191,12 @@ def end_mid_plan(served: Served, body: dict[str, Any]) -> None:
         )
         os.kill(served.process.pid or 0, signal.SIGTERM)
         told = time.monotonic()
-        time.sleep(0.001)
-        assert not served.ready()
+        wait_for(lambda: not served.ready())
         for plan in plans:
-            status, content = plan.result(20)
+            status, content = plan.result(60)
             assert status == 200 and reply_of(content)["stop_reason"] == "cancelled", content
-    served.process.join(20)
-    assert time.monotonic() - told < 10 and served.process.exitcode == -signal.SIGTERM
+    served.process.join(60)
+    assert time.monotonic() - told < 30 and served.process.exitcode == -signal.SIGTERM
     assert b"Traceback" not in served.log.read_bytes()
 
 
@@ -202,7 +214,7 @@ def test_a_server_without_engine_ends(start: Start, body: dict[str, Any], tmp_pa
         (tmp_path / "now").touch()
         status, content = served.ask("POST", "/v1/plans", body)
         assert (status, json.loads(content)["type"]) == (500, "urn:waymark:problem:internal-error")
-        served.process.join(20)
+        served.process.join(60)
         assert served.process.exitcode == 1
         assert b"The engine has failed" in served.log.read_bytes()
 

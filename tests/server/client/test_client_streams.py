@@ -81,11 +81,12 @@ def test_work_stops_when_the_watcher_closes(
     service: ModelService,
     eventually: Callable[..., None],
 ) -> None:
-    gated.rest_seconds = 0.1
-    stream = client.watch_plan(*pictures, iterations=60)
+    gated.rest_seconds = 0.3
+    stream = client.watch_plan(*pictures, samples=20, iterations=200, deadline_ms=60_000)
     assert [type(next(stream)) for _ in range(2)] == [Queued, IterationEvent]
     stream.close()
-    eventually(lambda: service.engine.unfinished == 0, seconds=3)
+    # Two hundred iterations would rest for a minute; the engine is free long before.
+    eventually(lambda: service.engine.unfinished == 0)
 
 
 def test_plans_can_be_fetched_later(
@@ -110,10 +111,11 @@ def test_cancelled_plans_are_raised(
     client: Client, pictures: tuple[np.ndarray, np.ndarray], gated: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plans, "_POLL_SECONDS", 0.02)
-    gated.rest_seconds = 0.05
-    name = client.begin_plan(*pictures, iterations=60)
+    gated.gate.clear()
+    name = client.begin_plan(*pictures)
     for _ in range(2):
         client.cancel_plan(name)
+    gated.gate.set()
     with pytest.raises(ServerProblem, match="cancelled"):
         client.wait_for_plan(name)
     for unknown in ("none", "../models", "a?b"):

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,7 +76,7 @@ class Caller:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self.socket = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5)
+        self.socket = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20)
         self.received = b""
 
     def send(self, data: bytes) -> None:
@@ -214,7 +214,10 @@ def test_one_connection_too_many_is_closed(call: Callable[..., Any], eventually:
 
         def served() -> bool:
             another = connect()
-            another.send(HEAD + b"Connection: close\r\n\r\n")
+            with suppress(
+                ConnectionResetError, BrokenPipeError
+            ):  # it is closed as long as there are too many
+                another.send(HEAD + b"Connection: close\r\n\r\n")
             return another.rest().startswith(b"HTTP/1.1 200")
 
         eventually(served)
@@ -223,7 +226,7 @@ def test_one_connection_too_many_is_closed(call: Callable[..., Any], eventually:
 def test_limits_of_a_head(call: Callable[..., Any]) -> None:
     many = b"".join(b"X-%d: 1\r\n" % index for index in range(MAX_FIELDS - 1))
     long = b"X-Long: " + b"a" * (MAX_HEAD_BYTES - len(HEAD) - 20) + b"\r\n"
-    with call() as connect:
+    with call(receive_seconds=60) as connect:
         for field, more in ((many, b"X-More: 1\r\n"), (long, b"X-More: " + b"b" * 100 + b"\r\n")):
             caller = connect()
             caller.send(HEAD + field + b"\r\n")
@@ -255,16 +258,16 @@ def test_padding_does_not_make_a_body_endless(call: Callable[..., Any]) -> None:
 
 
 def test_a_reader_that_stops_is_left(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 1.5)
     POURED.clear()
     with call() as connect:
         caller = connect()
         caller.send(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
         begun = time.monotonic()
-        while time.monotonic() < begun + 1:
+        while time.monotonic() < begun + 2:
             assert caller.socket.recv(1_000_000)
         assert not POURED.is_set()
-        assert POURED.wait(5)
+        assert POURED.wait(20)
 
 
 def test_old_clients_need_no_host(call: Callable[..., Any]) -> None:

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -237,7 +236,7 @@ def test_full_queue(
 
 
 def test_deadline_that_passes_in_the_queue(
-    http: TestClient, body: dict[str, Any], gated: Any, service: ModelService, eventually: Callable[..., None]
+    clock: Any, http: TestClient, body: dict[str, Any], gated: Any, eventually: Callable[..., None]
 ) -> None:
     gated.gate.clear()
     replies: dict[str, Any] = {}
@@ -250,8 +249,8 @@ def test_deadline_that_passes_in_the_queue(
     eventually(lambda: gated.plans == 1)
     second = threading.Thread(target=post, args=("second", 500))
     second.start()
-    eventually(lambda: service.engine.unfinished == 2)
-    time.sleep(0.6)
+    eventually(lambda: http.app.state.service.engine.unfinished == 2)
+    clock.sleep(0.6)
     gated.gate.set()
     first.join(20)
     second.join(20)

@@ -29,6 +29,7 @@ COUNT = int(os.environ.get("WAYMARK_FUZZ_PICTURES", "5000"))
 SIZE = 64
 GROWTH = 64 * 2**20
 SECONDS = 2.0
+"""Of computing for one picture, however busy the machine is with other things."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -236,10 +237,10 @@ def body(data: bytes) -> dict[str, Any]:
 )
 def test_pictures_of_every_kind(world_http: TestClient, pictures: Any, statuses: set[int]) -> None:
     for name, data in pictures():
-        begun = time.monotonic()
+        begun = time.process_time()
         reply = world_http.post("/v1/keypoints", json=body(data))
         assert reply.status_code in statuses, (name, reply.text[:300])
-        assert time.monotonic() - begun < SECONDS, name
+        assert time.process_time() - begun < SECONDS, name
         if reply.status_code == 422:
             assert reply.json()["type"] == "urn:waymark:problem:invalid-picture"
 
@@ -255,9 +256,9 @@ async def fuzz(app: FastAPI) -> None:
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         for index in range(COUNT):
             data = mutated(generator.choice(files), generator.choice(files), generator)
-            begun = time.monotonic()
+            begun = time.process_time()
             reply = await client.post("/v1/keypoints", json=body(data))
-            seconds = time.monotonic() - begun
+            seconds = time.process_time() - begun
             assert reply.status_code in {200, 422}, (reply.text, base64.b64encode(data))
             assert seconds < SECONDS, (seconds, base64.b64encode(data))
             if index == COUNT // 20:

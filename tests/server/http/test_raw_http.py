@@ -4,6 +4,7 @@ import contextlib
 import json
 import random
 import re
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -203,7 +204,7 @@ def talk(url: str, data: bytes) -> bytes:
     """Send, and read until the server has closed or one reply is whole."""
     parts = urlsplit(url)
     received = b""
-    with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
         try:
             connection.sendall(data)
             while not whole(received) and (more := connection.recv(65536)):
@@ -238,7 +239,7 @@ def test_corpus(
 ) -> None:
     assert len(CORPUS) >= 160 and len(set(CORPUS.values())) == len(CORPUS)
     refused = 0
-    with serve(make_service(receive_seconds=0.2)) as url, httpx2.Client(base_url=url) as good:
+    with serve(make_service(receive_seconds=0.4)) as url, httpx2.Client(base_url=url) as good:
         for index, (name, data) in enumerate(CORPUS.items()):
             received = talk(url, data)
             try:
@@ -252,6 +253,15 @@ def test_corpus(
     assert refused > 150
 
 
+def ended(connection: socket.socket) -> bool:
+    """Whether the server has said something, as its last word; if not, there is some progress."""
+    if select.select([connection], [], [], 0)[0]:
+        return True
+    with contextlib.suppress(OSError):
+        connection.sendall(b" ")
+    return False
+
+
 def test_half_requests_are_ended_and_others_served(
     make_service: Callable[..., ModelService], serve: Callable[[ModelService], Any], body: dict[str, Any]
 ) -> None:
@@ -262,19 +272,17 @@ def test_half_requests_are_ended_and_others_served(
         connections = [socket.create_connection(address) for _ in range(200)]
         for index, connection in enumerate(connections):
             connection.sendall(begun[index % len(begun)])
-        opened = time.monotonic()
-        for index in range(8):
+        waiting = set(connections[::2])
+        given_up = time.monotonic() + 60
+        while waiting:
+            assert time.monotonic() < given_up, f"{len(waiting)} are waited for as long as something comes"
             assert good.post("/v1/plans", json=body).status_code == 200
             assert good.get("/livez", headers={"Connection": "close"}).status_code == 200
             time.sleep(0.1)
-            if index < 6:
-                for connection in connections[::2]:
-                    with contextlib.suppress(OSError):
-                        connection.sendall(b" ")  # Progress is no reason to wait longer.
+            waiting -= {connection for connection in waiting if ended(connection)}
         for connection in connections:
-            connection.settimeout(10)
+            connection.settimeout(20)
             with connection, contextlib.suppress(ConnectionResetError):
                 assert_refused(connection.recv(65536))
                 assert connection.recv(65536) == b""
-        assert time.monotonic() - opened < 10
         assert good.get("/v1/models").status_code == 200

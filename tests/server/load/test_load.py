@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import numpy as np
@@ -69,28 +70,52 @@ def test_a_server_that_is_not_there_gives_no_reply() -> None:
         LoadClient("ftp://somewhere")
 
 
-def test_an_open_loop_does_not_wait_for_replies_and_a_closed_one_does() -> None:
-    at_once = most = 0
+def test_an_open_loop_does_not_wait_for_replies() -> None:
+    came = 0
+    whole = asyncio.Event()
 
     async def answer(head: bytes) -> bytes:
-        nonlocal at_once, most
-        at_once += 1
+        nonlocal came
+        came += 1
+        if came == 4:
+            whole.set()
+        await asyncio.wait_for(whole.wait(), 20)
+        return b"HTTP/1.1 200 OK\r\n\r\n"
+
+    async def check() -> None:
+        async with answering(answer) as client:
+            request = client.request("GET", "/")
+            replies = await open_loop(client, lambda number: request, [0.0, 0.01, 0.02, 0.03])
+            assert [round(reply.at, 3) for reply in replies] == [0.0, 0.01, 0.02, 0.03]
+            # Nobody was answered before the last had asked.
+            assert all(reply.status == 200 and reply.seconds >= 0.03 - reply.at for reply in replies)
+            assert len(await poll(client, "/", 0.02, 0.1)) == 5
+
+    anyio.run(check)
+
+
+def test_a_closed_loop_waits_for_replies_and_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, came, at_once, most = 0.0, 0, 0, 0
+    both = asyncio.Event()
+    monkeypatch.setattr("server.load.client.time", SimpleNamespace(perf_counter=lambda: now))
+
+    async def answer(head: bytes) -> bytes:
+        nonlocal now, came, at_once, most
+        came, at_once = came + 1, at_once + 1
         most = max(most, at_once)
-        await asyncio.sleep(0.05)
+        now = 3.0 if came == 6 else now
+        if at_once == 2:
+            both.set()
+        await asyncio.wait_for(both.wait(), 20)
         at_once -= 1
         return b"HTTP/1.1 200 OK\r\n\r\n"
 
     async def check() -> None:
-        nonlocal most
         async with answering(answer) as client:
             request = client.request("GET", "/")
-            replies = await open_loop(client, lambda number: request, [0.0, 0.01, 0.02, 0.03])
-            assert most == 4 and [round(reply.at, 3) for reply in replies] == [0.0, 0.01, 0.02, 0.03]
-            assert all(reply.seconds >= 0.05 for reply in replies)
-            most = 0
-            replies, seconds = await closed_loop(client, lambda number: request, 2, 0.12)
-            assert most == 2 and 2 <= len(replies) <= 6 and seconds >= 0.12
-            assert len(await poll(client, "/", 0.02, 0.1)) == 5
+            replies, seconds = await closed_loop(client, lambda number: request, 2, 3.0)
+            # When the time is over, the other client may have asked once more.
+            assert most == 2 and len(replies) in (6, 7) and seconds == 3.0
 
     anyio.run(check)
 

@@ -131,6 +131,9 @@ def test_reloading_under_load(
                 if bad:
                     spoil(served, number)
                 assert reload() == ("failed" if bad else "ok")
+                # One request of each client may still be that of the models before.
+                enough = seen.total() + 5
+                eventually(lambda enough=enough: seen.total() >= enough)
         finally:
             done.set()
         for client in clients:
