@@ -19,8 +19,9 @@ from planner.loading import PUSH_MEMORY
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
 from planner.search.servo import ServoConfig, ServoStep
-from planner.service import Refusal, Service
+from planner.service import Service
 from planner.settings import Settings
+from server.client import ServerProblem
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 
@@ -131,7 +132,7 @@ def _ask(request: Callable[[], R]) -> R:
     while True:
         try:
             return request()
-        except Refusal as refusal:
+        except ServerProblem as refusal:
             pause = refusal.retry_after
             if pause is None or time.monotonic() + pause > given_up:
                 raise ValueError(f"the server refuses: {refusal}") from refusal

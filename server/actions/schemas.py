@@ -11,6 +11,8 @@ from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 
 MAX_ITERATIONS = 20
 MIN_CANDIDATES, MAX_CANDIDATES = 2, 512
+MAX_IMAGINED = 20_000
+"""Most control steps that the search for one action may imagine."""
 
 Objective = Literal["push", "reward", "goal"]
 

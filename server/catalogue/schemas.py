@@ -1,8 +1,8 @@
 """What ``GET /v1/models`` tells: the models that are loaded, what they expect and what may be asked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from server.actions.schemas import Objective
 from server.schemas import ModelRef, Range, Schema
@@ -16,7 +16,17 @@ class SearchDefaults(Schema):
     deadline_ms: int
 
 
-class SearchLimits(Schema):
+def _leave_open(schema: dict[str, Any]) -> None:
+    schema.pop("additionalProperties", None)
+
+
+class Limits(Schema):
+    """What a request may ask for; a server with more endpoints may have more to say than is listed here."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_leave_open)
+
+
+class SearchLimits(Limits):
     """What a request may ask for."""
 
     samples: Range
@@ -83,7 +93,7 @@ class WorldDefaults(Schema):
     deadline_ms: int
 
 
-class WorldLimits(Schema):
+class WorldLimits(Limits):
     """What a request may ask for."""
 
     frames: Range
@@ -138,7 +148,7 @@ class WorldModelInfo(ModelRef):
     limits: WorldLimits
 
 
-class VideoLimits(Schema):
+class VideoLimits(Limits):
     """What a request may ask for."""
 
     frames: Range
@@ -179,7 +189,7 @@ class VideoModelInfo(ModelRef):
     limits: VideoLimits
 
 
-class TrackLimits(Schema):
+class TrackLimits(Limits):
     """What a request may ask for."""
 
     frames: Range

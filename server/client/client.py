@@ -11,41 +11,9 @@ from server.actions.schemas import ActionResponse, Objective
 from server.catalogue.schemas import ModelInfo, ModelList
 from server.client.plans import PlanCalls
 from server.client.predictions import Frames, WorldCalls, numbers, pictures
-from server.client.replies import (
-    ActionReply,
-    InterpolationReply,
-    KeypointReply,
-    PlanReply,
-    Positions,
-    PredictionReply,
-    RewardReply,
-    ServerProblem,
-    SubgoalReply,
-)
-from server.client.scenes import ClipReply, EpisodeReply, FrameReply, SceneCalls, SceneReply
-from server.engine.task import Picture
-from server.http.bodies import from_base64, to_base64
-from server.plans.schemas import IterationEvent
-from server.schemas import Queued
-
-__all__ = [
-    "ActionReply",
-    "Client",
-    "ClipReply",
-    "EpisodeReply",
-    "FrameReply",
-    "InterpolationReply",
-    "IterationEvent",
-    "KeypointReply",
-    "PlanReply",
-    "Positions",
-    "PredictionReply",
-    "Queued",
-    "RewardReply",
-    "SceneReply",
-    "ServerProblem",
-    "SubgoalReply",
-]
+from server.client.replies import ActionReply
+from server.client.scenes import SceneCalls
+from server.http.pictures import Picture, from_base64, to_base64
 
 
 class Client(PlanCalls, WorldCalls, SceneCalls):

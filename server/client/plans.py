@@ -9,8 +9,7 @@ import numpy as np
 
 from server.client.calls import Calls
 from server.client.replies import PlanReply, ServerProblem, SubgoalReply
-from server.engine.task import Picture
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import Picture, from_base64, to_base64
 from server.plans.schemas import IterationEvent, PlanResponse, PlanStatus, SubgoalEvent
 from server.schemas import Queued
 

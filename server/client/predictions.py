@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 
 from server.client.calls import Calls
 from server.client.replies import InterpolationReply, KeypointReply, Positions, PredictionReply, RewardReply
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import from_base64, to_base64
 from server.predictions.schemas import (
     Edit,
     InterpolationResponse,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from planner.service import Refusal
 from server.actions.schemas import ActionResponse
-from server.engine.task import Picture
+from server.http.pictures import Picture
 from server.plans.schemas import PlanResponse, SubgoalEvent
 from server.predictions.schemas import (
     InterpolationResponse,
@@ -20,13 +19,14 @@ from server.predictions.schemas import (
 from server.schemas import Problem
 
 
-class ServerProblem(Refusal):
+class ServerProblem(Exception):
     """The server refused; ``problem`` says why, ``retry_after`` (seconds) when to come back, if it knows."""
 
     def __init__(self, problem: Problem, retry_after: float | None) -> None:
         message = f"{problem.title}: {problem.detail} ({problem.status}, request {problem.request_id})"
-        super().__init__(message, retry_after)
+        super().__init__(message)
         self.problem = problem
+        self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[type["ServerProblem"], tuple[Problem, float | None]]:
         """Exceptions are unpickled with their message alone unless told otherwise."""

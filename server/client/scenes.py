@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from server.client.calls import Calls
-from server.engine.task import Picture
 from server.episodes.schemas import EpisodeResponse, FrameEvent
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import Picture, from_base64, to_base64
 from server.scenes.schemas import ClipResponse, EnvironmentInfo, EnvironmentList, SceneResponse
 from server.schemas import Queued
 

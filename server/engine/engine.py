@@ -20,9 +20,9 @@ from planner.search.rollout import Interrupted, Interruption, RollOut
 from server.engine.admission import admit, check_room, whole
 from server.engine.batching import Question, Sharing
 from server.engine.forecast import Forecast
-from server.engine.jobs import DeadlinePassed, Job, Listener, Refused, ShuttingDown, failure_of, outcome_of
-from server.engine.monitor import Monitor
+from server.engine.jobs import Job, Listener, Monitor, failure_of, outcome_of
 from server.engine.task import Task
+from server.errors import DeadlinePassed, Refused, ShuttingDown
 
 T = TypeVar("T")
 

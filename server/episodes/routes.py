@@ -11,7 +11,7 @@ from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Moment
 from planner.suite_episode import SuiteMoment
 from server.episodes import schemas
-from server.episodes.reading import episode_task
+from server.episodes.requests import episode_task
 from server.episodes.task import (
     PlanInForce,
     PushEpisodeTask,
@@ -19,11 +19,11 @@ from server.episodes.task import (
     SuiteEpisodeOutcome,
     SuiteEpisodeTask,
 )
-from server.http.bodies import to_base64
 from server.http.exchange import Exchanging, model_ref
-from server.plans.routes import plan_content
-from server.plans.store import PlanStore
-from server.scenes.schemas import layout
+from server.http.pictures import to_base64
+from server.plans.memory import Plans, plans_of
+from server.plans.reply import plan_content
+from server.scenes.reply import layout
 from server.schemas import Schema, digest
 
 router = APIRouter(tags=["environments"])
@@ -38,7 +38,8 @@ async def run_episode(exchange: Exchanging) -> Response:
     """
     request = await exchange.read(schemas.EpisodeRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    task = await asyncio.to_thread(episode_task, request, exchange.service, exchange.plans)
+    plans = plans_of(exchange)
+    task = await asyncio.to_thread(episode_task, request, exchange.service, plans)
     if isinstance(task, SuiteEpisodeTask):
         return await exchange.answer(
             task,
@@ -47,7 +48,6 @@ async def run_episode(exchange: Exchanging) -> Response:
             schemas.EpisodeResponse,
             events=_events,
         )
-    plans = exchange.plans
     return await exchange.answer(
         task,
         deadline_ms,
@@ -82,7 +82,7 @@ def _frame(
     )
 
 
-def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: PlanStore) -> schemas.EpisodeContent:
+def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: Plans) -> schemas.EpisodeContent:
     driven = outcome.driven
     if isinstance(task.plan, PlanInForce):
         planner, plan = None, task.plan.id

@@ -17,9 +17,11 @@ from planner.loading import PUCK_SEGMENTER, push_controller, simulator_servo
 from planner.subgoals import SimulatorController
 from planner.suite_episode import SuiteOutcome, suite_episode
 from planner.suite_learned import SUITE_SERVO, control_by_reward, horizon_of
-from server.engine.task import Picture, Work, go_on
-from server.environments import UnreadableScene, Worlds
+from server.engine.task import Work, go_on
+from server.environments import Worlds
 from server.episodes.schemas import EpisodeStop
+from server.errors import UnreadableScene
+from server.http.pictures import Picture
 from server.plans.task import PlanOutcome, PlanTask, plan_task
 from world_models.frames import to_tensor
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from envs.push.env import PushEnv
 from server.catalogue.schemas import PlannerInfo, WorldModelInfo
 from server.client import Client, ServerProblem
-from server.http.bodies import to_base64
+from server.http.pictures import to_base64
 from server.load.client import LoadClient, Reply, closed_loop, open_loop, poisson, poll
 from server.load.report import Figures, bounds, markdown, overload, picture, throughput
 from server.local import running_server

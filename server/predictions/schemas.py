@@ -12,6 +12,10 @@ MAX_STEPS = 50
 MAX_SEQUENCES = 512
 MAX_SAMPLES = 50
 MAX_EDITS = 100
+MAX_REWARDS = 20_000
+"""Most rewards of one request, over all its action sequences."""
+MAX_FUTURE_FRAMES = 1_000
+"""Most predicted frames of one request, over all its samples."""
 # Wider than any model: which width is right, the model says.
 _MAX_ACTUATORS = 64
 # More than any model follows: how many one does, it says.

@@ -22,13 +22,13 @@ from planner.loading import PUCK_SEGMENTER, learned_servo
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
 from planner.search.servo import ServoConfig, ServoStep
-from planner.service import Refusal
 from planner.settings import PAPER, Settings
 from planner.subgoals import keyin_subgoals
 from server import remote
-from server.client import Client
+from server.client import Client, ServerProblem
 from server.models.service import ModelService
 from server.remote import RemoteController, check_settings, find_model, remote_subgoals
+from server.schemas import Problem
 from server.settings import Settings as ServerSettings
 from world_models.interface import Context
 
@@ -135,16 +135,21 @@ class Answering:
         return answer
 
 
+def busy(retry_after: float) -> ServerProblem:
+    problem = Problem(type="urn:busy", title="Busy", status=503, detail="come back", request_id="1")
+    return ServerProblem(problem, retry_after)
+
+
 def test_busy_servers_are_asked_again_when_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = list[float]()
     monkeypatch.setattr(time, "sleep", slept.append)
     model = SimpleNamespace(name="toy", kind="planner")
-    service = Answering(Refusal("busy", 2.0), Refusal("busy", 3.0), [model])
+    service = Answering(busy(2.0), busy(3.0), [model])
     assert find_model(service, "toy", "planner") is model
     assert slept == [2.0, 3.0]
     monkeypatch.setattr(remote, "PATIENCE", 1.0)
-    with pytest.raises(ValueError, match="the server refuses: busy"):
-        find_model(Answering(Refusal("busy", 2.0)), "toy", "planner")
+    with pytest.raises(ValueError, match="the server refuses: Busy: come back"):
+        find_model(Answering(busy(2.0)), "toy", "planner")
 
 
 def test_refusals_and_lost_connections_are_told_in_a_sentence(

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from planner.loading import load_ready
 from server.app import create_app
-from server.http.bodies import to_base64
+from server.http.pictures import to_base64
 from server.models.reload import Reload
 from server.models.service import ModelService
 from server.settings import Settings

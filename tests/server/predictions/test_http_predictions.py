@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 import envs  # noqa: F401 - registers the environments
 from planner.loaded import ReadyWorldModel
 from planner.search.rollout import Interrupted, drive
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
 from server.predictions.keypoint_task import CHUNK, PredictionTask, RewardTask, Seen
 from server.predictions.schemas import KeypointContent, PredictionContent, RewardContent
