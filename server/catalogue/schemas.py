@@ -17,11 +17,12 @@ class SearchDefaults(Schema):
 
 
 def _leave_open(schema: dict[str, Any]) -> None:
+    # To leave it out means the same, and keeps the description free of a word that says nothing.
     schema.pop("additionalProperties", None)
 
 
 class Limits(Schema):
-    """What a request may ask for; a server with more endpoints may have more to say than is listed here."""
+    """What a request may ask for; resources may state more limits than those that are listed here."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_leave_open)
 

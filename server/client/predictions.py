@@ -14,7 +14,7 @@ from server.predictions.schemas import (
     InterpolationResponse,
     Keypoint,
     KeypointResponse,
-    Position,
+    PositionEstimate,
     PredictionResponse,
     RewardResponse,
 )
@@ -154,7 +154,7 @@ def _values(keypoints: list[list[Keypoint]]) -> Float[np.ndarray, "T K 3"]:
     return np.array(rows, np.float32).reshape(len(rows), -1, 3)
 
 
-def _positions(found: Sequence[Sequence[Position]]) -> Positions:
+def _positions(found: Sequence[Sequence[PositionEstimate]]) -> Positions:
     return Positions(
         np.array([[(position.x, position.y) for position in row] for row in found]),
         np.array([[position.covariance for position in row] for row in found]),

@@ -1,4 +1,4 @@
-"""Work in the engine's hands, and the reasons why it may be refused or fail."""
+"""Work in the engine's hands, and who keeps count of it."""
 
 import itertools
 import math

@@ -53,7 +53,7 @@ class Reload:
         self._do(service.warm_up(models, seconds, learns=False))
         service.warm_up_seconds = seconds
         service.models = models
-        service.engine.sharing.forget()
+        service.engine.batcher.forget()
 
     def _do(self, warm_up: WarmUp) -> None:
         """Have the engine work with the new models. Raises what it refuses or fails with."""

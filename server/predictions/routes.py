@@ -126,10 +126,10 @@ def _tracks(seen: Positions, predicted: Positions) -> list[schemas.ObjectPositio
     return [schemas.ObjectPositions(context=before, predicted=after) for before, after in both]
 
 
-def _positions(found: Positions) -> list[list[schemas.Position]]:
+def _positions(found: Positions) -> list[list[schemas.PositionEstimate]]:
     return [
         [
-            schemas.Position(x=x, y=y, covariance=covariance)
+            schemas.PositionEstimate(x=x, y=y, covariance=covariance)
             for (x, y), covariance in zip(means, covariances, strict=True)
         ]
         for means, covariances in zip(found.means.tolist(), found.covariances.tolist(), strict=True)

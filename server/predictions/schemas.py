@@ -150,7 +150,7 @@ class Keypoint(Schema):
     """How much there is of it, relative to the strongest keypoint of the frame."""
 
 
-class Position(Schema):
+class PositionEstimate(Schema):
     """Where an object is in a picture, as a normal distribution."""
 
     x: float = Field(examples=[31.5])
@@ -166,10 +166,10 @@ class Position(Schema):
 class ObjectPositions(Schema):
     """Where one object was and will be."""
 
-    context: list[Position]
+    context: list[PositionEstimate]
     """In every frame of the request, given this frame and those before it."""
 
-    predicted: list[Position]
+    predicted: list[PositionEstimate]
     """After every step, given all frames of the request."""
 
 
@@ -225,7 +225,7 @@ class InterpolationContent(Schema):
     model: ModelRef
     frames: list[Base64Picture] | None
     """The missing frames as PNG; null if none were wanted."""
-    positions: list[list[Position]]
+    positions: list[list[PositionEstimate]]
     """For every object its position in each missing frame, given all frames of the request."""
 
 
