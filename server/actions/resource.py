@@ -5,6 +5,7 @@ from typing import Any
 from planner.loaded import ReadyWorldModel
 from server.actions.routes import router
 from server.actions.schemas import (
+    ACTIONS_PATH,
     MAX_CANDIDATES,
     MAX_IMAGINED,
     MAX_ITERATIONS,
@@ -62,7 +63,7 @@ def _control(objective: Objective) -> dict[str, Any]:
 
 ACTIONS = Resource(
     router=router,
-    errors={("/v1/actions", "post"): WORK_ERRORS},
-    bodies={"/v1/actions": Body(ActionRequest, lambda each: first_example(each, ReadyWorldModel, _example))},
+    errors={(ACTIONS_PATH, "post"): WORK_ERRORS},
+    bodies={ACTIONS_PATH: Body(ActionRequest, lambda each: first_example(each, ReadyWorldModel, _example))},
     adapters=(Adapter(kind=ReadyWorldModel, tasks=_tasks, facts=_facts),),
 )

@@ -17,7 +17,7 @@ from server.predictions.models import pushing_models, rewarding
 router = APIRouter(tags=["actions"])
 
 
-@router.post("/v1/actions", response_model=schemas.ActionResponse)
+@router.post(schemas.ACTIONS_PATH, response_model=schemas.ActionResponse)
 async def choose_action(exchange: Exchanging) -> Response:
     """Choose the next action from what has been seen and done, by a search in what a world model imagines.
 

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from planner.loaded import ReadyModel
-from server.catalogue.schemas import ModelList
+from server.catalogue.schemas import MODELS_PATH, ModelList
 from server.http.exchange import Service, default_deadline_ms, model_ref
 from server.http.resource import Resource, Resources, adapters_of
 from server.schemas import Range
@@ -15,7 +15,7 @@ from server.settings import Settings
 router = APIRouter()
 
 
-@router.get("/v1/models", tags=["models"])
+@router.get(MODELS_PATH, tags=["models"])
 async def list_models(service: Service, resources: Resources) -> ModelList:
     """The models that are loaded, what they expect and what may be asked of them."""
     models = [_described(model, service.settings, resources) for model in service.models.values()]

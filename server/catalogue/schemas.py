@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field
 from server.actions.schemas import Objective
 from server.schemas import ModelRef, Range, Schema
 
+MODELS_PATH = "/v1/models"
+
 
 class SearchDefaults(Schema):
     """What is used for fields that a request leaves out."""

@@ -3,7 +3,7 @@
 from planner.loaded import ReadyPlanner
 from server.environments import KINDS
 from server.episodes.routes import router
-from server.episodes.schemas import EpisodeRequest
+from server.episodes.schemas import EPISODES_PATH, EpisodeRequest
 from server.http.openapi import describe_stream
 from server.http.resource import WORK_ERRORS, Body, Example, Resource
 from server.models.service import ModelService
@@ -26,7 +26,7 @@ def _example(service: ModelService) -> Example | None:
 
 EPISODES = Resource(
     router=router,
-    errors={("/v1/episodes", "post"): WORK_ERRORS},
-    bodies={"/v1/episodes": Body(EpisodeRequest, _example)},
-    describe=lambda document: describe_stream(document["paths"]["/v1/episodes"]["post"]),
+    errors={(EPISODES_PATH, "post"): WORK_ERRORS},
+    bodies={EPISODES_PATH: Body(EpisodeRequest, _example)},
+    describe=lambda document: describe_stream(document["paths"][EPISODES_PATH]["post"]),
 )

@@ -29,7 +29,7 @@ from server.schemas import Schema, digest
 router = APIRouter(tags=["environments"])
 
 
-@router.post("/v1/episodes", response_model=schemas.EpisodeResponse)
+@router.post(schemas.EPISODES_PATH, response_model=schemas.EpisodeResponse)
 async def run_episode(exchange: Exchanging) -> Response:
     """Act in a simulated environment until the goal is reached or the steps are over.
 

@@ -1,6 +1,7 @@
 """The server's health over HTTP, as the rest of the server knows it."""
 
 from server.health.routes import router
+from server.health.schemas import LIVE_PATH, READY_PATH
 from server.http.resource import Resource
 
 HEALTH = Resource(
@@ -8,8 +9,8 @@ HEALTH = Resource(
     errors={
         (path, "get"): frozenset(statuses)
         for path, statuses in {
-            "/livez": {500, 503},
-            "/readyz": {422, 500, 503},
+            LIVE_PATH: {500, 503},
+            READY_PATH: {422, 500, 503},
             "/metrics": {500},
             "/v2": {500},
             "/v2/health/live": {500, 503},
@@ -21,5 +22,5 @@ HEALTH = Resource(
         }.items()
     },
     # What orchestrators ask without a key.
-    open_paths=frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}),
+    open_paths=frozenset({LIVE_PATH, READY_PATH, "/v2/health/live", "/v2/health/ready"}),
 )

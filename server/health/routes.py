@@ -21,14 +21,14 @@ from server.models.service import ModelService
 router = APIRouter()
 
 
-@router.get("/livez", tags=["health"])
+@router.get(schemas.LIVE_PATH, tags=["health"])
 async def livez(service: Service) -> schemas.Alive:
     """Whether the process answers and its engine runs; if not, it should be started anew."""
     _living(service)
     return schemas.Alive(status="alive")
 
 
-@router.get("/readyz", tags=["health"], response_model_exclude_none=True)
+@router.get(schemas.READY_PATH, tags=["health"], response_model_exclude_none=True)
 async def readyz(
     service: Service,
     verbose: Annotated[

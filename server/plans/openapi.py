@@ -4,7 +4,7 @@ from typing import Any
 
 from server.http.openapi import definitions, describe_stream, reference
 from server.http.resource import Document
-from server.plans.schemas import PlanOptions, PlanStatus
+from server.plans.schemas import PLAN_PATH, PLANS_PATH, PlanOptions, PlanStatus
 
 _PICTURES = {"contentType": "image/png, image/jpeg"}
 
@@ -13,7 +13,7 @@ def describe_plans(document: Document) -> None:
     """Complete the operations on plans, asked for at once, later, or as a stream."""
     document["components"]["schemas"].update(definitions(PlanOptions))
     paths = document["paths"]
-    create = paths["/v1/plans"]["post"]
+    create = paths[PLANS_PATH]["post"]
     create["requestBody"]["content"]["multipart/form-data"] = _form()
     create.setdefault("parameters", []).extend(
         [
@@ -33,7 +33,7 @@ def describe_plans(document: Document) -> None:
         },
         "content": {"application/json": {"schema": reference(PlanStatus)}},
     }
-    find = paths["/v1/plans/{plan}"]["get"]
+    find = paths[PLAN_PATH]["get"]
     find.setdefault("parameters", []).append(
         _header("If-None-Match", "The `ETag` of an earlier reply.", {"maxLength": 200})
     )

@@ -9,7 +9,7 @@ from server.http.resource import WORK_ERRORS, Body, Example, Resource, first_exa
 from server.models.adapter import Adapter, Arrays, numbers, pictures
 from server.plans.openapi import describe_plans
 from server.plans.routes import router
-from server.plans.schemas import MAX_KEYFRAMES, MIN_SAMPLES, PlanRequest
+from server.plans.schemas import MAX_KEYFRAMES, MIN_SAMPLES, PLAN_PATH, PLANS_PATH, PlanRequest
 from server.plans.task import PlanTask, example_plan, square_picture
 from server.schemas import MAX_SEED, Range
 
@@ -51,11 +51,11 @@ PLANNERS = Adapter(kind=ReadyPlanner, tasks=_tasks, facts=_facts, arrays=_arrays
 PLANS = Resource(
     router=router,
     errors={
-        ("/v1/plans", "post"): WORK_ERRORS | {400, 409},
-        ("/v1/plans/{plan}", "get"): frozenset({404, 409, 500, 503}),
-        ("/v1/plans/{plan}", "delete"): frozenset({404, 500}),
+        (PLANS_PATH, "post"): WORK_ERRORS | {400, 409},
+        (PLAN_PATH, "get"): frozenset({404, 409, 500, 503}),
+        (PLAN_PATH, "delete"): frozenset({404, 500}),
     },
-    bodies={"/v1/plans": Body(PlanRequest, lambda service: first_example(service, ReadyPlanner, _example))},
+    bodies={PLANS_PATH: Body(PlanRequest, lambda service: first_example(service, ReadyPlanner, _example))},
     adapters=(PLANNERS,),
     describe=describe_plans,
 )

@@ -27,7 +27,7 @@ router = APIRouter(tags=["plans"])
 _LONGEST_KEY = 255
 
 
-@router.post("/v1/plans", response_model=schemas.PlanResponse)
+@router.post(schemas.PLANS_PATH, response_model=schemas.PlanResponse)
 async def create_plan(exchange: Exchanging) -> Response:
     """Plan from one picture to another: subgoal pictures, when each is reached and where the puck is.
 
@@ -54,12 +54,15 @@ async def create_plan(exchange: Exchanging) -> Response:
         plans.add(record)
     if exchange.wants_later:
         record.pending.detached = True
-        headers = {"Location": f"/v1/plans/{record.id}", "Preference-Applied": "respond-async"}
+        headers = {
+            "Location": schemas.PLAN_PATH.format(plan=record.id),
+            "Preference-Applied": "respond-async",
+        }
         return Response(_status(record).model_dump_json(), 202, headers, JSON)
     return await exchange.reply(record.pending, record.id)
 
 
-@router.get("/v1/plans/{plan}", response_model=schemas.PlanStatus)
+@router.get(schemas.PLAN_PATH, response_model=schemas.PlanStatus)
 async def get_plan(plan: str, exchange: Exchanging) -> Response:
     """A plan that was asked for: how it stands, and the plan itself once it is done.
 
@@ -77,7 +80,7 @@ async def get_plan(plan: str, exchange: Exchanging) -> Response:
     return Response(status.model_dump_json(), media_type=JSON, headers={"ETag": tag})
 
 
-@router.delete("/v1/plans/{plan}", status_code=204)
+@router.delete(schemas.PLAN_PATH, status_code=204)
 async def cancel_plan(plan: str, exchange: Exchanging) -> Response:
     """End the work on a plan, for all who wait for it. A finished plan stays as it is."""
     plans_of(exchange).find(plan).pending.cancel()

@@ -16,14 +16,14 @@ def _prediction_example(service: ModelService) -> Example | None:
 
 
 _BODIES = {
-    "/v1/rewards": Body(
+    schemas.REWARDS_PATH: Body(
         schemas.RewardRequest, lambda service: first_example(service, ReadyWorldModel, reward_example)
     ),
-    "/v1/keypoints": Body(
+    schemas.KEYPOINTS_PATH: Body(
         schemas.KeypointRequest, lambda service: first_example(service, ReadyWorldModel, keypoint_example)
     ),
-    "/v1/predictions": Body(schemas.PredictionRequest, _prediction_example),
-    "/v1/interpolations": Body(
+    schemas.PREDICTIONS_PATH: Body(schemas.PredictionRequest, _prediction_example),
+    schemas.INTERPOLATIONS_PATH: Body(
         schemas.InterpolationRequest,
         lambda service: first_example(service, ReadyKalman, interpolation_example),
     ),

@@ -27,7 +27,7 @@ from server.predictions.video_task import InterpolationOutcome, InterpolationTas
 router = APIRouter(tags=["world models"])
 
 
-@router.post("/v1/rewards", response_model=schemas.RewardResponse)
+@router.post(schemas.REWARDS_PATH, response_model=schemas.RewardResponse)
 async def predict_rewards(exchange: Exchanging) -> Response:
     """Predict the rewards that action sequences bring, from frames and the actions between them."""
     request = await exchange.read(schemas.RewardRequest)
@@ -39,7 +39,7 @@ async def predict_rewards(exchange: Exchanging) -> Response:
     )
 
 
-@router.post("/v1/keypoints", response_model=schemas.KeypointResponse)
+@router.post(schemas.KEYPOINTS_PATH, response_model=schemas.KeypointResponse)
 async def find_keypoints(exchange: Exchanging) -> Response:
     """Find the keypoints of frames."""
     request = await exchange.read(schemas.KeypointRequest)
@@ -51,7 +51,7 @@ async def find_keypoints(exchange: Exchanging) -> Response:
     )
 
 
-@router.post("/v1/predictions", response_model=schemas.PredictionResponse)
+@router.post(schemas.PREDICTIONS_PATH, response_model=schemas.PredictionResponse)
 async def predict(exchange: Exchanging) -> Response:
     """Predict pictures and, where the model has them, keypoints or positions of objects; under actions, and
     after moving observed keypoints, if asked to.
@@ -65,7 +65,7 @@ async def predict(exchange: Exchanging) -> Response:
     )
 
 
-@router.post("/v1/interpolations", response_model=schemas.InterpolationResponse)
+@router.post(schemas.INTERPOLATIONS_PATH, response_model=schemas.InterpolationResponse)
 async def interpolate(exchange: Exchanging) -> Response:
     """Find where objects were in frames that are missing between others, and what these frames showed."""
     request = await exchange.read(schemas.InterpolationRequest)

@@ -7,6 +7,11 @@ from pydantic_core import PydanticCustomError
 
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Options, Schema
 
+REWARDS_PATH = "/v1/rewards"
+KEYPOINTS_PATH = "/v1/keypoints"
+PREDICTIONS_PATH = "/v1/predictions"
+INTERPOLATIONS_PATH = "/v1/interpolations"
+
 MAX_FRAMES = 20
 MAX_STEPS = 50
 MAX_SEQUENCES = 512

@@ -2,18 +2,18 @@
 
 from server.http.resource import WORK_ERRORS, Body, Resource
 from server.scenes.routes import router
-from server.scenes.schemas import ClipRequest, SceneRequest
+from server.scenes.schemas import CLIPS_PATH, ENVIRONMENTS_PATH, SCENES_PATH, ClipRequest, SceneRequest
 
 SCENES = Resource(
     router=router,
     errors={
-        ("/v1/environments", "get"): frozenset({500}),
-        ("/v1/scenes", "post"): WORK_ERRORS,
-        ("/v1/clips", "post"): WORK_ERRORS,
+        (ENVIRONMENTS_PATH, "get"): frozenset({500}),
+        (SCENES_PATH, "post"): WORK_ERRORS,
+        (CLIPS_PATH, "post"): WORK_ERRORS,
     },
     bodies={
-        "/v1/scenes": Body(SceneRequest, lambda service: {"environment": "push", "seed": 3}),
-        "/v1/clips": Body(
+        SCENES_PATH: Body(SceneRequest, lambda service: {"environment": "push", "seed": 3}),
+        CLIPS_PATH: Body(
             ClipRequest, lambda service: {"environment": "cartpole-balance", "seed": 3, "steps": 20}
         ),
     },

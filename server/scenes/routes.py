@@ -22,13 +22,13 @@ _GALLERY = tuple(range(8))
 _PUSH_ACTIONS = 2
 
 
-@router.get("/v1/environments")
+@router.get(schemas.ENVIRONMENTS_PATH)
 async def list_environments(service: Service) -> schemas.EnvironmentList:
     """The simulated environments, and the models that can do something in them."""
     return schemas.EnvironmentList(environments=[_environment(name, service) for name in KINDS])
 
 
-@router.post("/v1/scenes", response_model=schemas.SceneResponse)
+@router.post(schemas.SCENES_PATH, response_model=schemas.SceneResponse)
 async def draw_scene(exchange: Exchanging) -> Response:
     """Draw a pushing task at random: pictures of its start and of its goal."""
     request = await exchange.read(schemas.SceneRequest)
@@ -39,7 +39,7 @@ async def draw_scene(exchange: Exchanging) -> Response:
     )
 
 
-@router.post("/v1/clips", response_model=schemas.ClipResponse)
+@router.post(schemas.CLIPS_PATH, response_model=schemas.ClipResponse)
 async def record_clip(exchange: Exchanging) -> Response:
     """Record what random actions do: pictures, actions and the true rewards."""
     request = await exchange.read(schemas.ClipRequest)

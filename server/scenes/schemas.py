@@ -6,6 +6,10 @@ from pydantic import Field
 
 from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Answer, Base64Picture, Options, Schema
 
+ENVIRONMENTS_PATH = "/v1/environments"
+SCENES_PATH = "/v1/scenes"
+CLIPS_PATH = "/v1/clips"
+
 MAX_CLIP_STEPS = 200
 
 

@@ -1,7 +1,9 @@
 """Resources declare themselves: all that is served is declared, and a new one takes its own values alone."""
 
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -21,6 +23,7 @@ from server.models.service import ModelService
 from server.schemas import Answer, Options, Range, Schema
 
 MOST_WORDS = 3
+SERVER = Path(__file__).parents[3] / "server"
 
 
 class EchoRequest(Options):
@@ -168,6 +171,21 @@ def test_every_endpoint_is_declared() -> None:
         assert served == set(resource.errors)
         assert {path for path, method in served if method == "post"} == set(resource.bodies)
         assert resource.open_paths <= {path for path, method in served if method == "get"}
+
+
+def test_no_other_folder_names_the_paths_of_a_resource() -> None:
+    written = {
+        path: {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        for path in SERVER.rglob("*.py")
+    }
+    for resource in RESOURCES:
+        (folder,) = {route.endpoint.__module__.split(".")[1] for route in resource.router.routes}
+        own = {path for path, _ in resource.errors}
+        assert own & set().union(*(found for path, found in written.items() if path.parent.name == folder))
+        strangers = [
+            path.name for path, found in written.items() if path.parent.name != folder and own & found
+        ]
+        assert not strangers, f"{strangers} name paths of {folder}"
 
 
 def test_every_model_is_told_of_and_warmed_up(worlds: ModelService, videos: ModelService) -> None:
