@@ -174,7 +174,7 @@ def test_new_models_are_warmed_up_before_they_serve(
     def fail(*_: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("server.models.warm_up.example_prediction", fail)
+    monkeypatch.setattr("server.predictions.struct_vrnn.example_prediction", fail)
     assert reload() == "failed" and service.models is old
     monkeypatch.undo()
     assert reload() == "ok" and service.models is not old
