@@ -46,6 +46,7 @@ def create_app(
     """The HTTP service around ``service``, which starts and ends with the application's lifespan.
 
     ``metrics`` are those that the engine of ``service`` tells; without them, HTTP alone is counted.
+    ``resources`` are all that can be asked for.
 
     Raises:
         KeysError: the keys file of the settings cannot be used.
