@@ -10,23 +10,13 @@ from envs.push import tasks as push_tasks
 from envs.push.world import PushWorld
 from envs.world import World
 from planner.search.rollout import Interrupted
+from server.errors import UnknownEnvironment, UnreadableScene
 
 IMAGE_SIZE = 64
 """Side of all pictures, in pixels."""
 
 Kind = Literal["push", "dmc"]
 W = TypeVar("W", bound=World[Any])
-
-
-class UnknownEnvironment(LookupError):
-    """There is no environment of that name."""
-
-    def __init__(self) -> None:
-        super().__init__(f"There is no such environment here; available: {', '.join(KINDS)}.")
-
-
-class UnreadableScene(ValueError):
-    """Pictures do not show a scene that can be set up in the simulator."""
 
 
 _MOST_IDLE = 4
@@ -44,7 +34,7 @@ KINDS: dict[str, Kind] = {
 def kind_of(name: str) -> Kind:
     """Raises UnknownEnvironment."""
     if name not in KINDS:
-        raise UnknownEnvironment
+        raise UnknownEnvironment(KINDS)
     return KINDS[name]
 
 

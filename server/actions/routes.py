@@ -6,16 +6,18 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from server.actions import schemas
-from server.actions.reading import action_task
+from server.actions.requests import action_task
 from server.actions.task import ActionOutcome, ActionTask
-from server.http.bodies import to_base64
 from server.http.exchange import Exchanging, model_ref
-from server.plans.routes import to_position
+from server.http.pictures import to_base64
+from server.plans.memory import plans_of
+from server.plans.reply import to_position
+from server.predictions.models import pushing_models, rewarding
 
 router = APIRouter(tags=["actions"])
 
 
-@router.post("/v1/actions", response_model=schemas.ActionResponse)
+@router.post(schemas.ACTIONS_PATH, response_model=schemas.ActionResponse)
 async def choose_action(exchange: Exchanging) -> Response:
     """Choose the next action from what has been seen and done, by a search in what a world model imagines.
 
@@ -24,9 +26,9 @@ async def choose_action(exchange: Exchanging) -> Response:
     request = await exchange.read(schemas.ActionRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
     service = exchange.service
-    able = service.pushing_models if request.objective == "push" else service.rewarding(request.task)
+    able = pushing_models(service) if request.objective == "push" else rewarding(service, request.task)
     model = service.choose(request.model, able)
-    task = await asyncio.to_thread(action_task, request, model, exchange.plans)
+    task = await asyncio.to_thread(action_task, request, model, plans_of(exchange))
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _content(task, outcome), schemas.ActionResponse
     )

@@ -9,8 +9,12 @@ from server.plans.schemas import Position
 from server.predictions.schemas import MAX_STEPS, ActionSequence, ContextRequest
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 
+ACTIONS_PATH = "/v1/actions"
+
 MAX_ITERATIONS = 20
 MIN_CANDIDATES, MAX_CANDIDATES = 2, 512
+MAX_IMAGINED = 20_000
+"""Most control steps that the search for one action may imagine."""
 
 Objective = Literal["push", "reward", "goal"]
 

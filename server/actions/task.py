@@ -23,8 +23,10 @@ from planner.loaded import ReadyWorldModel
 from planner.low_levels import LearnedServo
 from planner.search.servo import ServoConfig
 from server.actions.schemas import Objective
-from server.engine.task import Picture, Work, go_on
-from server.plans.task import NoObject, Point, square_picture
+from server.engine.task import Work, go_on
+from server.errors import NoObject
+from server.http.pictures import Picture
+from server.plans.task import Point, square_picture
 from server.predictions.keypoint_task import Seen, WorldTask
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context

@@ -1,11 +1,13 @@
 """What ``GET /v1/models`` tells: the models that are loaded, what they expect and what may be asked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from server.actions.schemas import Objective
 from server.schemas import ModelRef, Range, Schema
+
+MODELS_PATH = "/v1/models"
 
 
 class SearchDefaults(Schema):
@@ -16,7 +18,18 @@ class SearchDefaults(Schema):
     deadline_ms: int
 
 
-class SearchLimits(Schema):
+def _leave_open(schema: dict[str, Any]) -> None:
+    # To leave it out means the same, and keeps the description free of a word that says nothing.
+    schema.pop("additionalProperties", None)
+
+
+class Limits(Schema):
+    """What a request may ask for; resources may state more limits than those that are listed here."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_leave_open)
+
+
+class SearchLimits(Limits):
     """What a request may ask for."""
 
     samples: Range
@@ -83,7 +96,7 @@ class WorldDefaults(Schema):
     deadline_ms: int
 
 
-class WorldLimits(Schema):
+class WorldLimits(Limits):
     """What a request may ask for."""
 
     frames: Range
@@ -138,7 +151,7 @@ class WorldModelInfo(ModelRef):
     limits: WorldLimits
 
 
-class VideoLimits(Schema):
+class VideoLimits(Limits):
     """What a request may ask for."""
 
     frames: Range
@@ -179,7 +192,7 @@ class VideoModelInfo(ModelRef):
     limits: VideoLimits
 
 
-class TrackLimits(Schema):
+class TrackLimits(Limits):
     """What a request may ask for."""
 
     frames: Range

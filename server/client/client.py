@@ -7,45 +7,14 @@ import httpx2
 import numpy as np
 from jaxtyping import Float
 
-from server.actions.schemas import ActionResponse, Objective
-from server.catalogue.schemas import ModelInfo, ModelList
+from server.actions.schemas import ACTIONS_PATH, ActionResponse, Objective
+from server.catalogue.schemas import MODELS_PATH, ModelInfo, ModelList
 from server.client.plans import PlanCalls
 from server.client.predictions import Frames, WorldCalls, numbers, pictures
-from server.client.replies import (
-    ActionReply,
-    InterpolationReply,
-    KeypointReply,
-    PlanReply,
-    Positions,
-    PredictionReply,
-    RewardReply,
-    ServerProblem,
-    SubgoalReply,
-)
-from server.client.scenes import ClipReply, EpisodeReply, FrameReply, SceneCalls, SceneReply
-from server.engine.task import Picture
-from server.http.bodies import from_base64, to_base64
-from server.plans.schemas import IterationEvent
-from server.schemas import Queued
-
-__all__ = [
-    "ActionReply",
-    "Client",
-    "ClipReply",
-    "EpisodeReply",
-    "FrameReply",
-    "InterpolationReply",
-    "IterationEvent",
-    "KeypointReply",
-    "PlanReply",
-    "Positions",
-    "PredictionReply",
-    "Queued",
-    "RewardReply",
-    "SceneReply",
-    "ServerProblem",
-    "SubgoalReply",
-]
+from server.client.replies import ActionReply
+from server.client.scenes import SceneCalls
+from server.health.schemas import READY_PATH
+from server.http.pictures import Picture, from_base64, to_base64
 
 
 class Client(PlanCalls, WorldCalls, SceneCalls):
@@ -85,7 +54,7 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
         Raises as :meth:`plan` does.
         """
         response = self._post(
-            "/v1/actions",
+            ACTIONS_PATH,
             ActionResponse,
             model=model,
             objective=objective,
@@ -114,12 +83,12 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
 
     def models(self) -> list[ModelInfo]:
         """The models of the server, the default one first. Raises as :meth:`plan` does."""
-        return self._get("/v1/models", ModelList).models
+        return self._get(MODELS_PATH, ModelList).models
 
     def ready(self) -> bool:
         """Whether requests may be sent; False also while nobody listens."""
         try:
-            return self._http.get("/readyz").status_code == httpx2.codes.OK
+            return self._http.get(READY_PATH).status_code == httpx2.codes.OK
         except httpx2.TransportError:
             return False
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from server.client.calls import Calls
 from server.client.replies import PlanReply, ServerProblem, SubgoalReply
-from server.engine.task import Picture
-from server.http.bodies import from_base64, to_base64
-from server.plans.schemas import IterationEvent, PlanResponse, PlanStatus, SubgoalEvent
+from server.http.pictures import Picture, from_base64, to_base64
+from server.plans.schemas import PLAN_PATH, PLANS_PATH, IterationEvent, PlanResponse, PlanStatus, SubgoalEvent
 from server.schemas import Queued
 
 PlanEvent = Queued | IterationEvent | SubgoalReply | PlanReply
@@ -43,7 +42,7 @@ class PlanCalls(Calls):
             httpx2.HTTPError: there was no reply.
         """
         headers, fields = _request(start, goal, settings)
-        return _plan(self._post("/v1/plans", PlanResponse, headers, **fields))
+        return _plan(self._post(PLANS_PATH, PlanResponse, headers, **fields))
 
     def watch_plan(
         self, start: Picture, goal: Picture, **settings: Unpack[PlanSettings]
@@ -53,14 +52,14 @@ class PlanCalls(Calls):
         Whoever closes the generator has left, and the work stops.
         """
         headers, fields = _request(start, goal, settings)
-        for name, data in self._watch("/v1/plans", fields, headers):
+        for name, data in self._watch(PLANS_PATH, fields, headers):
             yield from _event(name, data)
 
     def begin_plan(self, start: Picture, goal: Picture, **settings: Unpack[PlanSettings]) -> str:
         """Have a plan made without waiting for it; what it can be asked for by."""
         headers, fields = _request(start, goal, settings)
         headers["Prefer"] = "respond-async"
-        return self._post("/v1/plans", PlanStatus, headers, **fields).id
+        return self._post(PLANS_PATH, PlanStatus, headers, **fields).id
 
     def plan_status(self, plan: str) -> PlanStatus:
         """How a plan stands that was asked for."""
@@ -101,7 +100,7 @@ def _request(start: Picture, goal: Picture, settings: PlanSettings) -> tuple[dic
 
 
 def _place(plan: str) -> str:
-    return f"/v1/plans/{quote(plan, safe='')}"
+    return PLAN_PATH.format(plan=quote(plan, safe=""))
 
 
 def _plan(response: PlanResponse) -> PlanReply:

@@ -8,13 +8,17 @@ from jaxtyping import Float, UInt8
 
 from server.client.calls import Calls
 from server.client.replies import InterpolationReply, KeypointReply, Positions, PredictionReply, RewardReply
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import from_base64, to_base64
 from server.predictions.schemas import (
+    INTERPOLATIONS_PATH,
+    KEYPOINTS_PATH,
+    PREDICTIONS_PATH,
+    REWARDS_PATH,
     Edit,
     InterpolationResponse,
     Keypoint,
     KeypointResponse,
-    Position,
+    PositionEstimate,
     PredictionResponse,
     RewardResponse,
 )
@@ -41,7 +45,7 @@ class WorldCalls(Calls):
         Raises as :meth:`plan` does.
         """
         response = self._post(
-            "/v1/rewards",
+            REWARDS_PATH,
             RewardResponse,
             model=model,
             task=task,
@@ -57,7 +61,7 @@ class WorldCalls(Calls):
     ) -> KeypointReply:
         """Find the keypoints of frames. Raises as :meth:`plan` does."""
         response = self._post(
-            "/v1/keypoints", KeypointResponse, model=model, frames=pictures(frames), deadline_ms=deadline_ms
+            KEYPOINTS_PATH, KeypointResponse, model=model, frames=pictures(frames), deadline_ms=deadline_ms
         )
         return KeypointReply(response, _values(response.keypoints))
 
@@ -82,7 +86,7 @@ class WorldCalls(Calls):
         number. Raises as :meth:`plan` does.
         """
         response = self._post(
-            "/v1/predictions",
+            PREDICTIONS_PATH,
             PredictionResponse,
             model=model,
             frames=pictures(frames),
@@ -123,7 +127,7 @@ class WorldCalls(Calls):
         Raises as :meth:`plan` does.
         """
         response = self._post(
-            "/v1/interpolations",
+            INTERPOLATIONS_PATH,
             InterpolationResponse,
             model=model,
             before=pictures(before),
@@ -154,7 +158,7 @@ def _values(keypoints: list[list[Keypoint]]) -> Float[np.ndarray, "T K 3"]:
     return np.array(rows, np.float32).reshape(len(rows), -1, 3)
 
 
-def _positions(found: Sequence[Sequence[Position]]) -> Positions:
+def _positions(found: Sequence[Sequence[PositionEstimate]]) -> Positions:
     return Positions(
         np.array([[(position.x, position.y) for position in row] for row in found]),
         np.array([[position.covariance for position in row] for row in found]),

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from server.actions.schemas import ActionResponse
-from server.engine.task import Picture
+from server.http.pictures import Picture
 from server.plans.schemas import PlanResponse, SubgoalEvent
 from server.predictions.schemas import (
     InterpolationResponse,
@@ -25,7 +25,8 @@ class ServerProblem(Exception):
     def __init__(self, problem: Problem, retry_after: float | None) -> None:
         message = f"{problem.title}: {problem.detail} ({problem.status}, request {problem.request_id})"
         super().__init__(message)
-        self.problem, self.retry_after = problem, retry_after
+        self.problem = problem
+        self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[type["ServerProblem"], tuple[Problem, float | None]]:
         """Exceptions are unpickled with their message alone unless told otherwise."""

@@ -8,10 +8,17 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from server.client.calls import Calls
-from server.engine.task import Picture
-from server.episodes.schemas import EpisodeResponse, FrameEvent
-from server.http.bodies import from_base64, to_base64
-from server.scenes.schemas import ClipResponse, EnvironmentInfo, EnvironmentList, SceneResponse
+from server.episodes.schemas import EPISODES_PATH, EpisodeResponse, FrameEvent
+from server.http.pictures import Picture, from_base64, to_base64
+from server.scenes.schemas import (
+    CLIPS_PATH,
+    ENVIRONMENTS_PATH,
+    SCENES_PATH,
+    ClipResponse,
+    EnvironmentInfo,
+    EnvironmentList,
+    SceneResponse,
+)
 from server.schemas import Queued
 
 
@@ -76,14 +83,14 @@ class SceneCalls(Calls):
 
     def environments(self) -> list[EnvironmentInfo]:
         """The simulated environments, and who can do something in them."""
-        return self._get("/v1/environments", EnvironmentList).environments
+        return self._get(ENVIRONMENTS_PATH, EnvironmentList).environments
 
     def scene(
         self, environment: str = "push", *, seed: int | None = None, deadline_ms: int | None = None
     ) -> SceneReply:
         """Draw a pushing task."""
         response = self._post(
-            "/v1/scenes", SceneResponse, environment=environment, seed=seed, deadline_ms=deadline_ms
+            SCENES_PATH, SceneResponse, environment=environment, seed=seed, deadline_ms=deadline_ms
         )
         return SceneReply(response, from_base64(response.start), from_base64(response.goal))
 
@@ -92,7 +99,7 @@ class SceneCalls(Calls):
     ) -> ClipReply:
         """Record random actions."""
         response = self._post(
-            "/v1/clips",
+            CLIPS_PATH,
             ClipResponse,
             environment=environment,
             steps=steps,
@@ -104,7 +111,7 @@ class SceneCalls(Calls):
 
     def episode(self, environment: str = "push", **settings: Unpack[EpisodeSettings]) -> EpisodeReply:
         """Act until the goal is reached or the steps are over."""
-        return _episode(self._post("/v1/episodes", EpisodeResponse, **_fields(environment, settings)))
+        return _episode(self._post(EPISODES_PATH, EpisodeResponse, **_fields(environment, settings)))
 
     def watch_episode(
         self, environment: str = "push", **settings: Unpack[EpisodeSettings]
@@ -113,7 +120,7 @@ class SceneCalls(Calls):
 
         Whoever closes the generator has left, and the episode ends.
         """
-        for name, data in self._watch("/v1/episodes", _fields(environment, settings)):
+        for name, data in self._watch(EPISODES_PATH, _fields(environment, settings)):
             yield from _event(name, data)
 
 

@@ -14,8 +14,8 @@ from planner.evaluation.films import strip
 from planner.loaded import ReadyPlanner
 from planner.loading import available_models, load_ready
 from planner.search.rollout import drive
-from server.engine.task import Picture
 from server.http.bodies import decode_picture
+from server.http.pictures import Picture
 from server.plans.schemas import MAX_KEYFRAMES
 from server.plans.task import PlanOutcome, PlanTask, Point, plan_task
 from server.schemas import MAX_SEED

@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from server.engine.jobs import Job, PredictedLate, QueueFull, QuotaExceeded
+from server.engine.jobs import Job
+from server.errors import PredictedLate, QueueFull, QuotaExceeded
 
 
 def admit(job: Job[Any], others: Sequence[Job[Any]], capacity: int, quota: float) -> None:

@@ -47,7 +47,7 @@ class Question:
         return self._pieces[0] if len(self._pieces) == 1 else torch.cat(self._pieces)
 
 
-class Sharing:
+class Batcher:
     """Computes one batch at a time for questions of one kind, the first of them first."""
 
     def __init__(self, device: str) -> None:

@@ -18,11 +18,11 @@ import torch
 
 from planner.search.rollout import Interrupted, Interruption, RollOut
 from server.engine.admission import admit, check_room, whole
-from server.engine.batching import Question, Sharing
+from server.engine.batching import Batcher, Question
 from server.engine.forecast import Forecast
-from server.engine.jobs import DeadlinePassed, Job, Listener, Refused, ShuttingDown, failure_of, outcome_of
-from server.engine.monitor import Monitor
+from server.engine.jobs import Job, Listener, Monitor, failure_of, outcome_of
 from server.engine.task import Task
+from server.errors import DeadlinePassed, Refused, ShuttingDown
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Engine:
         """``capacity`` jobs may wait beside one; its thread begins with ``prepare``, ends with ``finish``."""
         self.draining, self._drained, self.failed = False, math.inf, False
         self.forecast = Forecast()
-        self.sharing = Sharing(device)
+        self.batcher = Batcher(device)
         self._device = device
         self._capacity = capacity
         self._prepare = prepare
@@ -169,7 +169,7 @@ class Engine:
             self._advance(first)
             return
         alike = [first]
-        if self.sharing.has_room(first.question):
+        if self.batcher.has_room(first.question):
             for job in 2 * waiting[1:]:  # work lets others in once before it asks
                 if job.label == first.label and job.question is None and not job.ended:
                     self._advance(job)
@@ -236,7 +236,7 @@ class Engine:
         begun = time.monotonic()
         asking = {job.question: job for job in jobs if job.question is not None}
         try:
-            batch = self.sharing.compute(list(asking))
+            batch = self.batcher.compute(list(asking))
         except Exception as error:
             if len(jobs) > 1:  # it need not be the first one's fault
                 self._compute(jobs[:1])

@@ -1,86 +1,21 @@
-"""Work in the engine's hands, and the reasons why it may be refused or fail."""
+"""Work in the engine's hands, and who keeps count of it."""
 
 import itertools
 import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from server.engine.batching import Question
 from server.engine.task import Task
+from server.errors import DeadlinePassed, ShuttingDown
 
 T = TypeVar("T")
 Listener = Callable[[Any], None]
 State = Literal["fresh", "begun", "asking", "answered", "paused", "ended"]
 
 _numbers = itertools.count()
-
-
-class Refused(Exception):
-    """A job is not taken, for the ``reason``; ``retry_after`` whole seconds it may be."""
-
-    reason: ClassVar[str]
-    retry_after: int
-
-
-class QueueFull(Refused):
-    """As many jobs are unfinished as the engine keeps."""
-
-    reason = "queue-full"
-
-    def __init__(self, waiting: int, retry_after: int) -> None:
-        super().__init__(f"{waiting} requests are already waiting, which is as many as this server keeps.")
-        self.retry_after = retry_after
-
-
-class PredictedLate(Refused):
-    """The work cannot be done by its deadline beside what has been promised to others."""
-
-    reason = "predicted-late"
-
-    def __init__(self, wait: float, retry_after: int) -> None:
-        super().__init__(
-            f"Work of about {wait:.1f} s comes first: this request, or another one, would miss its deadline."
-        )
-        self.retry_after = retry_after
-
-
-class QuotaExceeded(Refused):
-    """One caller has as many unfinished jobs as one may have."""
-
-    reason = "quota"
-
-    def __init__(self, most: int, retry_after: int) -> None:
-        super().__init__(
-            f"{most} requests of this key are waiting or running, which is as many as a key may have."
-        )
-        self.retry_after = retry_after
-
-
-class ShuttingDown(Refused):
-    """The engine takes no new jobs."""
-
-    reason = "shutting-down"
-    retry_after = 5
-
-    def __init__(self) -> None:
-        super().__init__("This server is shutting down and takes no new requests.")
-
-
-class DeadlinePassed(Exception):
-    """A job's deadline passed before there was anything to answer."""
-
-    def __init__(self, when: str, retry_after: int) -> None:
-        super().__init__(f"The deadline passed {when}.")
-        self.retry_after = retry_after
-
-
-class Cancelled(Exception):
-    """Somebody cancelled a job that others wait for."""
-
-    def __init__(self) -> None:
-        super().__init__("This work was cancelled before it was done.")
 
 
 class Job(Generic[T]):
@@ -189,3 +124,18 @@ def failure_of(error: Exception) -> str:
 
 _STOPS = {"deadline": "deadline", "cancelled": "drained"}
 _FAILURES = ((DeadlinePassed, "late"), (ShuttingDown, "drained"), (ValueError, "invalid"))
+
+
+class Monitor:
+    """Told of what the engine does; this one does not care."""
+
+    def batched(self, rows: int, slots: int, jobs: int, seconds: float) -> None:
+        """A batch of roll-outs was computed: ``rows`` of ``slots`` in use, for so many jobs."""
+
+    def finished(
+        self, kind: str, who: str, outcome: str, queue_seconds: float, compute_seconds: float
+    ) -> None:
+        """A job has ended: ok, deadline, drained, cancelled, late, invalid or error."""
+
+    def refused(self, kind: str, reason: str) -> None:
+        """A job was not taken: queue-full, predicted-late, quota or shutting-down."""

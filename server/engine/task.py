@@ -1,16 +1,10 @@
 """What the engine is given to do for a request, whatever the endpoint."""
 
-import math
 import secrets
 from collections.abc import Generator
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-from jaxtyping import UInt8
-
 from planner.search.rollout import Interrupted
-
-Picture = UInt8[np.ndarray, "H W 3"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -55,18 +49,6 @@ class Task(Protocol[T_co]):
     def work(self, device: str) -> Work[T_co]:
         """Begin. Raises, on the way, Interrupted if it is stopped and has nothing to answer."""
         ...
-
-
-class TooMuchWork(ValueError):
-    """The request asks for more than one request may take."""
-
-    def __init__(self, *factors: tuple[str, int], unit: str, limit: int) -> None:
-        product = " x ".join(f"{count} {name}" for name, count in factors)
-        total = math.prod(count for _, count in factors)
-        *names, last = (name for name, _ in factors)
-        super().__init__(
-            f"{product} = {total} {unit}; one request may take {limit}. Lower {', '.join(names)} or {last}."
-        )
 
 
 def drawn(seed: int | None) -> int:

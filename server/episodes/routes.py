@@ -10,7 +10,7 @@ from starlette.responses import Response
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Moment
 from server.episodes import schemas
-from server.episodes.reading import episode_task
+from server.episodes.requests import episode_task
 from server.episodes.task import (
     PlanInForce,
     PushEpisodeTask,
@@ -18,17 +18,17 @@ from server.episodes.task import (
     RewardEpisodeTask,
     RewardOutcome,
 )
-from server.http.bodies import to_base64
 from server.http.exchange import Exchanging, model_ref
-from server.plans.routes import plan_content
-from server.plans.store import PlanStore
-from server.scenes.schemas import layout
+from server.http.pictures import to_base64
+from server.plans.memory import Plans, plans_of
+from server.plans.reply import plan_content
+from server.scenes.reply import layout
 from server.schemas import Schema, digest
 
 router = APIRouter(tags=["environments"])
 
 
-@router.post("/v1/episodes", response_model=schemas.EpisodeResponse)
+@router.post(schemas.EPISODES_PATH, response_model=schemas.EpisodeResponse)
 async def run_episode(exchange: Exchanging) -> Response:
     """Act in a simulated environment until the goal is reached or the steps are over.
 
@@ -37,7 +37,8 @@ async def run_episode(exchange: Exchanging) -> Response:
     """
     request = await exchange.read(schemas.EpisodeRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    task = await asyncio.to_thread(episode_task, request, exchange.service, exchange.plans)
+    plans = plans_of(exchange)
+    task = await asyncio.to_thread(episode_task, request, exchange.service, plans)
     if isinstance(task, RewardEpisodeTask):
         return await exchange.answer(
             task,
@@ -46,7 +47,6 @@ async def run_episode(exchange: Exchanging) -> Response:
             schemas.EpisodeResponse,
             events=_events,
         )
-    plans = exchange.plans
     return await exchange.answer(
         task,
         deadline_ms,
@@ -73,7 +73,7 @@ def _frame(moment: Moment) -> schemas.FrameEvent:
     )
 
 
-def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: PlanStore) -> schemas.EpisodeContent:
+def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: Plans) -> schemas.EpisodeContent:
     driven = outcome.driven
     distance = driven.measures[-1]["distance"]
     if isinstance(task.plan, PlanInForce):

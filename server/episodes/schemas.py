@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 from server.scenes.schemas import Layout, WorldRequest
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 
+EPISODES_PATH = "/v1/episodes"
+
 MAX_EPISODE_STEPS = 500
 DEFAULT_REWARD_STEPS = 100
 

@@ -14,9 +14,11 @@ from planner.episode import Actor, Outcome, episode, one_stream, own_seeds, sear
 from planner.goals import make_goal
 from planner.loaded import ReadyPlanner, ReadyWorldModel
 from planner.low_levels import true_servo
-from server.engine.task import Picture, Work, go_on
-from server.environments import UnreadableScene, Worlds
+from server.engine.task import Work, go_on
+from server.environments import Worlds
 from server.episodes.schemas import EpisodeStop
+from server.errors import UnreadableScene
+from server.http.pictures import Picture
 from server.plans.task import PlanOutcome, PlanTask, plan_task
 from world_models.frames import to_tensor
 

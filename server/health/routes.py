@@ -9,25 +9,26 @@ from fastapi import APIRouter, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from planner.loaded import ReadyKalman, ReadyModel, ReadyPlanner, ReadySVG, ReadyWorldModel
+from planner.loaded import ReadyModel
+from server.errors import NotReady, UnknownModel
 from server.health import schemas
-from server.health.schemas import TensorMetadata
 from server.http.exchange import Service, model_ref
 from server.http.metrics import Metrics
-from server.http.problems import NotReady
-from server.models.service import ModelService, UnknownModel
+from server.http.resource import Resources, adapters_of
+from server.models.adapter import Array
+from server.models.service import ModelService
 
 router = APIRouter()
 
 
-@router.get("/livez", tags=["health"])
+@router.get(schemas.LIVE_PATH, tags=["health"])
 async def livez(service: Service) -> schemas.Alive:
     """Whether the process answers and its engine runs; if not, it should be started anew."""
     _living(service)
     return schemas.Alive(status="alive")
 
 
-@router.get("/readyz", tags=["health"], response_model_exclude_none=True)
+@router.get(schemas.READY_PATH, tags=["health"], response_model_exclude_none=True)
 async def readyz(
     service: Service,
     verbose: Annotated[
@@ -75,11 +76,18 @@ async def server_ready(service: Service) -> schemas.ServerReady:
 
 @router.get("/v2/models/{name}", tags=["open inference protocol"])
 @router.get("/v2/models/{name}/versions/{version}", tags=["open inference protocol"])
-async def model_metadata(service: Service, name: str, version: str | None = None) -> schemas.ModelMetadata:
+async def model_metadata(
+    service: Service, resources: Resources, name: str, version: str | None = None
+) -> schemas.ModelMetadata:
     """What a model takes and gives."""
     model = _find(service, name, version)
-    inputs, outputs = _tensors(model)
-    return schemas.ModelMetadata(name=model.name, versions=[model.version], inputs=inputs, outputs=outputs)
+    arrays = next(adapter.arrays(model) for adapter in adapters_of(resources, model) if adapter.arrays)
+    return schemas.ModelMetadata(
+        name=model.name,
+        versions=[model.version],
+        inputs=[_tensor(array) for array in arrays.inputs],
+        outputs=[_tensor(array) for array in arrays.outputs],
+    )
 
 
 @router.get("/v2/models/{name}/ready", tags=["open inference protocol"])
@@ -123,31 +131,5 @@ def _find(service: ModelService, name: str, version: str | None) -> ReadyModel:
     return model
 
 
-def _tensors(model: ReadyModel) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
-    """What the model takes and gives, as arrays."""
-    picture = [model.image_size, model.image_size, 3]
-    if isinstance(model, ReadyPlanner):
-        subgoals = [model.planner.config.keyframes, *picture]
-        return (
-            [_bytes("start", picture), _bytes("goal", picture)],
-            [_bytes("subgoals", subgoals), _floats("cost", [1])],
-        )
-    frames, images = _bytes("frames", [-1, *picture]), _bytes("images", [-1, *picture])
-    if isinstance(model, ReadyKalman):
-        return [frames], [images, _floats("means", [-1, -1, 2]), _floats("covariances", [-1, -1, 2, 2])]
-    assert isinstance(model, ReadySVG | ReadyWorldModel)
-    inputs, width = [frames], model.world.config.actions
-    if width:
-        inputs += [_floats("past_actions", [-1, width]), _floats("actions", [-1, width])]
-    if isinstance(model, ReadySVG):
-        return inputs, [images]
-    outputs = [_floats("keypoints", [-1, model.world.config.keypoints, 3]), images]
-    return inputs, outputs + ([_floats("rewards", [-1])] if model.heads else [])
-
-
-def _bytes(name: str, shape: list[int]) -> TensorMetadata:
-    return TensorMetadata(name=name, datatype="UINT8", shape=shape)
-
-
-def _floats(name: str, shape: list[int]) -> TensorMetadata:
-    return TensorMetadata(name=name, datatype="FP32", shape=shape)
+def _tensor(array: Array) -> schemas.TensorMetadata:
+    return schemas.TensorMetadata(name=array.name, datatype=array.datatype, shape=list(array.shape))

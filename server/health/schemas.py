@@ -6,6 +6,9 @@ from pydantic import Field
 
 from server.schemas import ModelRef, Schema
 
+LIVE_PATH = "/livez"
+READY_PATH = "/readyz"
+
 
 class Alive(Schema):
     """The process answers and its engine runs."""

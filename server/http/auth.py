@@ -1,9 +1,10 @@
 """Who may use the server: the holders of a key, or without keys whoever sits at this machine.
 
-What is open is listed here and the rest is refused, so that an endpoint added later is not open by accident.
+What is open is named and the rest is refused, so that an endpoint added later is not open by accident.
 """
 
 import re
+from collections.abc import Container
 
 from fastapi import Request
 from starlette.responses import Response
@@ -14,9 +15,6 @@ from server.http.problems import HTTP_KINDS, problem
 from server.keys import ANONYMOUS, Keys
 from server.settings import is_loopback
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
-"""What orchestrators ask without a key. The page is open too, but not what it asks for."""
-
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9a-zA-Z.-]+))(?::[0-9]{1,5})?")
 _BEARER = re.compile(r"(?i:bearer) +([\x21-\x7e]{1,200})")
@@ -25,10 +23,14 @@ _BEARER = re.compile(r"(?i:bearer) +([\x21-\x7e]{1,200})")
 class Gate:
     """Lets a request in and names its caller in ``request.state.caller``, or refuses it."""
 
-    def __init__(self, app: ASGIApp, keys: Keys | None) -> None:
-        """``keys``: None serves everybody on this machine."""
+    def __init__(self, app: ASGIApp, keys: Keys | None, open_paths: Container[str]) -> None:
+        """``keys``: None serves everybody on this machine; ``open_paths`` may be read without one.
+
+        The page is open too, but not what it asks for.
+        """
         self.app = app
         self.keys = keys
+        self.open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
@@ -40,7 +42,7 @@ class Gate:
         if self.keys is None:
             refusal = refusal or _refuse_other_hosts(request)
         else:
-            refusal = refusal or _refuse_strangers(request, self.keys)
+            refusal = refusal or _refuse_strangers(request, self.keys, self.open_paths)
         await (refusal or self.app)(scope, receive, send)
 
 
@@ -65,7 +67,7 @@ def _names_this_machine(host: str) -> bool:
     return found is not None and is_loopback(found[1] or found[2])
 
 
-def _refuse_strangers(request: Request, keys: Keys) -> Response | None:
+def _refuse_strangers(request: Request, keys: Keys, open_paths: Container[str]) -> Response | None:
     sent = request.headers.getlist("authorization")
     bearer = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
     owner = None if bearer is None else keys.owner(bearer[1])
@@ -73,7 +75,7 @@ def _refuse_strangers(request: Request, keys: Keys) -> Response | None:
         request.state.caller = owner
         return None
     path = request.scope["path"]
-    if request.method in _READING and (path in OPEN_PATHS or is_page(path)):
+    if request.method in _READING and (path in open_paths or is_page(path)):
         return None
     sentence = "Send the header `Authorization: Bearer KEY` with a key of this server."
     return problem(request, HTTP_KINDS[401], sentence, headers={"WWW-Authenticate": "Bearer"})

@@ -6,17 +6,15 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, UploadFile
 
-from server.engine.task import Picture
-from server.plans.schemas import PlanOptions, PlanRequest
+from server.errors import InvalidPicture, InvalidRequest
+from server.http.pictures import Picture
 from server.schemas import FieldError
 
 M = TypeVar("M", bound=BaseModel)
@@ -30,54 +28,6 @@ _MOST_ERRORS = 20
 _MOST_SIGNS = {b":": 2_000, b"{": 2_000, b"[": 30_000}
 """Beyond all that a valid request can have; to parse as many as fit into a body keeps all others waiting."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-
-
-class InvalidRequest(ValueError):
-    """The body is not a valid request; ``errors`` says where and why, without repeating values."""
-
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
-        self.errors = list(errors)
-
-
-class InvalidPicture(ValueError):
-    """A file is no picture that can be used."""
-
-
-@dataclass(frozen=True)
-class PlanUpload:
-    """A plan request with its two picture files, not yet decoded."""
-
-    options: PlanOptions
-    start: bytes
-    goal: bytes
-
-
-def read_json(body: bytes) -> PlanUpload:
-    """A request in JSON with base64 pictures. Raises InvalidRequest."""
-    request = parse(PlanRequest, body)
-    return PlanUpload(request, _file("start", request.start), _file("goal", request.goal))
-
-
-async def read_form(form: FormData) -> PlanUpload:
-    """A request as a form: files ``start`` and ``goal``, JSON in ``request``. Raises InvalidRequest."""
-    parts = form.multi_items()
-    names = [name for name, _ in parts]
-    errors = [
-        FieldError(field=_shown(name), message="Parts are start, goal and request, each at most once.")
-        for name in sorted(set(names))
-        if name not in {"start", "goal", "request"} or names.count(name) > 1
-    ]
-    files = {name: part for name, part in parts if isinstance(part, UploadFile)}
-    errors += [
-        FieldError(field=name, message="Send this part, as a file with a file name.")
-        for name in ("start", "goal")
-        if name not in files
-    ]
-    if errors:
-        raise InvalidRequest(errors)
-    options = parse(PlanOptions, await _part_bytes(form.get("request", "{}")))
-    return PlanUpload(options, await files["start"].read(), await files["goal"].read())
 
 
 def decode_picture(name: str, data: bytes, size: int) -> Picture:
@@ -107,26 +57,13 @@ def decode_picture(name: str, data: bytes, size: int) -> Picture:
 def decode_frames(texts: Sequence[str], size: int, field: str = "frames") -> UInt8[np.ndarray, "T H W 3"]:
     """Pixels of the pictures in a field of a request, in base64. Raises InvalidRequest, InvalidPicture."""
     names = [f"{field}.{t}" for t in range(len(texts))]
-    files = [_file(name, text) for name, text in zip(names, texts, strict=True)]
+    files = [to_file(name, text) for name, text in zip(names, texts, strict=True)]
     return np.stack([decode_picture(name, data, size) for name, data in zip(names, files, strict=True)])
 
 
 def decode_text(name: str, text: str, size: int) -> Picture:
     """Pixels of the picture in a request's field, in base64. Raises InvalidRequest, InvalidPicture."""
-    return decode_picture(name, _file(name, text), size)
-
-
-def to_base64(picture: Picture) -> str:
-    """A PNG in base64; little compression, because pictures are small and time is short."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def from_base64(text: str) -> Picture:
-    """The pixels of a PNG that :func:`to_base64` made; for replies, not for what strangers send."""
-    with Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",)) as image:
-        return np.asarray(image.convert("RGB"))
+    return decode_picture(name, to_file(name, text), size)
 
 
 def ascii_json(value: object) -> bytes:
@@ -153,24 +90,21 @@ def _field_error(
     if kind == "extra_forbidden":
         there = f"; the fields are {', '.join(sorted(schema.model_fields))}" if len(location) == 1 else ""
         message = f"Unknown field{there}."
-    return FieldError(field=".".join(_shown(str(part)) for part in location) or "body", message=message)
+    return FieldError(field=".".join(shown(str(part)) for part in location) or "body", message=message)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """The name of a field as a reply may repeat it."""
     return name if _PLAIN_NAME.fullmatch(name) else "(unprintable name)"
 
 
-def _file(name: str, text: str) -> bytes:
+def to_file(name: str, text: str) -> bytes:
+    """The bytes of a file that a field has in base64. Raises InvalidRequest."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         message = "This is not base64; send the bytes of the file in standard base64, without a data: prefix."
         raise InvalidRequest([FieldError(field=name, message=message)]) from None
-
-
-async def _part_bytes(part: UploadFile | str) -> bytes:
-    # Some charsets decode to text that UTF-8 has no bytes for: the JSON parser may refuse what is left of it.
-    return await part.read() if isinstance(part, UploadFile) else part.encode(errors="replace")
 
 
 def _check_header(name: str, image: Image.Image, size: int) -> None:

@@ -12,9 +12,10 @@ from starlette.responses import Response, StreamingResponse
 from planner.loaded import ReadyModel
 from server.engine.jobs import Job
 from server.engine.task import Task
-from server.http.bodies import InvalidRequest, parse
-from server.http.pending import Events, Running
-from server.http.problems import CLIENT_LEFT, UnsupportedMediaType
+from server.errors import InvalidRequest, UnsupportedMediaType
+from server.http.bodies import parse
+from server.http.pending import Events, Pending
+from server.http.problems import CLIENT_LEFT
 from server.models.service import ModelService
 from server.schemas import DEFAULT_DEADLINE_MS, FieldError, ModelRef, Schema, digest
 from server.settings import Settings
@@ -37,7 +38,6 @@ class Exchange:
         self.service: ModelService = request.app.state.service
         self.caller: str = request.state.caller
         self.request_id: str = request.state.request_id
-        self.plans = self.service.plans.of(self.caller)
 
     @property
     def media_type(self) -> str:
@@ -95,7 +95,7 @@ class Exchange:
         response: type[R],
         work: str = "work_ms",
         events: Events | None = None,
-    ) -> Running[R]:
+    ) -> Pending[R]:
         """Hand the task to the engine; see :meth:`answer`. Raises what submitting raises."""
         # Not the exchange itself: plans are kept for a while, the bodies of their requests are not.
         request_id, begun = self.request_id, self.begun
@@ -115,21 +115,21 @@ class Exchange:
             return response.model_validate(answer | {"timings": timings})
 
         watched = events is not None and self.wants_stream and not self.wants_later
-        return Running(self.service, task, deadline_ms, self.caller, reply, events, watched)
+        return Pending(self.service, task, deadline_ms, self.caller, reply, events, watched)
 
-    async def reply(self, running: Running[R], name: str | None = None) -> Response:
+    async def reply(self, pending: Pending[R], name: str | None = None) -> Response:
         """What the job comes to, or a stream of what it does; ``name`` is what it can be asked for by.
 
         Raises what the job failed with.
         """
-        if self.wants_stream and running.has_events:
-            stream = running.stream(self.request_id, name)
+        if self.wants_stream and pending.has_events:
+            stream = pending.stream(self.request_id, name)
             return StreamingResponse(stream, media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
-        with running:
-            while not await running.wait(_DISCONNECT_POLL_SECONDS):
+        with pending:
+            while not await pending.wait(_DISCONNECT_POLL_SECONDS):
                 if await self.request.is_disconnected():
                     return Response(status_code=CLIENT_LEFT)
-        reply = running.result()
+        reply = pending.result()
         timings = getattr(reply, "timings").model_dump()  # noqa: B009  # every response has them
         shown = ", ".join(f"{name.removesuffix('_ms')};dur={value}" for name, value in timings.items())
         body = await asyncio.to_thread(reply.model_dump_json)

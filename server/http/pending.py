@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Literal, TypeVar
 
-from server.engine.jobs import Cancelled, Job
+from server.engine.jobs import Job
 from server.engine.task import Task
+from server.errors import Cancelled
 from server.http.problems import explain
 from server.models.service import ModelService
 from server.schemas import Queued, Schema
@@ -21,7 +22,7 @@ _MOST_EVENTS = 1000
 """Events that wait for one who watches; whoever falls behind so far misses some."""
 
 
-class Running(Generic[R]):
+class Pending(Generic[R]):
     """A job and, once it is done, its reply.
 
     It is cancelled when the last of those who wait has left, unless it is ``detached`` from them.
@@ -75,7 +76,7 @@ class Running(Generic[R]):
         """End it for all who wait; does nothing to what has ended."""
         self._service.cancel(self.job)
 
-    def __enter__(self) -> "Running[R]":
+    def __enter__(self) -> "Pending[R]":
         """Somebody waits, until the end of the block."""
         self._waiting += 1
         return self

@@ -15,21 +15,28 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from server.engine.jobs import (
+from server.errors import (
     Cancelled,
     DeadlinePassed,
+    IdempotencyConflict,
+    InvalidPicture,
+    InvalidRequest,
+    NoObject,
+    NotReady,
     PredictedLate,
     QueueFull,
     QuotaExceeded,
     ShuttingDown,
+    TooMuchWork,
+    UnknownEnvironment,
+    UnknownModel,
+    UnknownPlan,
+    UnreadableScene,
+    UnsupportedMediaType,
+    WrongModel,
 )
-from server.engine.task import TooMuchWork
-from server.environments import UnknownEnvironment, UnreadableScene
-from server.http.bodies import InvalidPicture, InvalidRequest, ascii_json
+from server.http.bodies import ascii_json
 from server.http.headers import API
-from server.models.service import UnknownModel, WrongModel
-from server.plans.store import IdempotencyConflict, UnknownPlan
-from server.plans.task import NoObject
 from server.schemas import FieldError
 
 MEDIA_TYPE = "application/problem+json"
@@ -49,23 +56,6 @@ class Kind:
     def type(self) -> str:
         """The URI that names this type."""
         return f"urn:waymark:problem:{self.slug}"
-
-
-class NotReady(Exception):
-    """Readiness was asked for and the answer is no; ``more`` are further fields of the problem."""
-
-    retry_after = 1
-
-    def __init__(self, reason: str, more: Mapping[str, object] | None = None) -> None:
-        super().__init__(reason)
-        self.more = more or {}
-
-
-class UnsupportedMediaType(ValueError):
-    """The body is in a format that is not read here."""
-
-    def __init__(self, *readable: str) -> None:
-        super().__init__(f"Send {' or '.join(readable)}.")
 
 
 INVALID_REQUEST = Kind(422, "invalid-request", "The request is not valid")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from server.health.schemas import LIVE_PATH
 from server.load.client import NO_REPLY, Reply
 from world_models.files import write_bytes
 
@@ -147,7 +148,7 @@ def picture(replies: Sequence[Reply], health: Sequence[Reply], deadline: float, 
     upper.axhline(1e3 * deadline, color="black", linestyle=":", linewidth=1, label="deadline")
     upper.set(ylabel="reply after ms", title="Plans asked for")
     upper.legend(loc="center right", fontsize=8)
-    _dots(lower, health, "C0", "/livez")
+    _dots(lower, health, "C0", LIVE_PATH)
     lower.axhline(50.0, color="black", linestyle=":", linewidth=1)
     lower.set(xlabel="seconds", ylabel="/livez ms")
     drawn = BytesIO()

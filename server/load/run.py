@@ -25,12 +25,15 @@ import tyro
 from tqdm import tqdm
 
 from envs.push.env import PushEnv
+from server.actions.schemas import ACTIONS_PATH
 from server.catalogue.schemas import PlannerInfo, WorldModelInfo
 from server.client import Client, ServerProblem
-from server.http.bodies import to_base64
+from server.health.schemas import LIVE_PATH
+from server.http.pictures import to_base64
 from server.load.client import LoadClient, Reply, closed_loop, open_loop, poisson, poll
 from server.load.report import Figures, bounds, markdown, overload, picture, throughput
 from server.local import running_server
+from server.plans.schemas import PLANS_PATH
 from world_models.files import write_results
 
 T = TypeVar("T")
@@ -85,7 +88,7 @@ class Requests:
         """For the plan of that number."""
         scene = self._scenes[number % len(self._scenes)]
         body = {"model": self._planner, "start": scene["frames"][0], "goal": scene["goal"], "seed": number}
-        return self._client.request("POST", "/v1/plans", json.dumps(body | fields).encode())
+        return self._client.request("POST", PLANS_PATH, json.dumps(body | fields).encode())
 
     def action(self, number: int) -> bytes:
         """For the action of that number."""
@@ -98,7 +101,7 @@ class Requests:
             "subgoal": scene["goal"],
             "seed": number,
         }
-        return self._client.request("POST", "/v1/actions", json.dumps(body).encode())
+        return self._client.request("POST", ACTIONS_PATH, json.dumps(body).encode())
 
 
 def _pushes(model: WorldModelInfo) -> bool:
@@ -181,7 +184,7 @@ async def measure(load: Load, url: str) -> tuple[Figures, list[Reply], list[Repl
     measured = ("plans", "actions") if requests.pusher else ("plans",)
     closed = (1 + len(measured) * len(CLIENTS)) * load.capacity_seconds
     bar = _Bar(closed + idle_seconds + spare_seconds + load.seconds)
-    idle = await bar.during(poll(client, "/livez", POLL_SECONDS, idle_seconds), idle_seconds)
+    idle = await bar.during(poll(client, LIVE_PATH, POLL_SECONDS, idle_seconds), idle_seconds)
     plans = await _rates(client, requests.plan, load, bar)
     actions = await _rates(client, requests.action, load, bar) if requests.pusher else []
     together = await bar.during(_together(client, requests), spare_seconds)
@@ -193,7 +196,7 @@ async def measure(load: Load, url: str) -> tuple[Figures, list[Reply], list[Repl
     prepared = [requests.plan(number, deadline_ms=load.deadline_ms) for number in range(len(times))]
     storm = asyncio.gather(
         open_loop(client, prepared.__getitem__, times),
-        poll(client, "/livez", POLL_SECONDS, load.seconds),
+        poll(client, LIVE_PATH, POLL_SECONDS, load.seconds),
     )
     replies, health = await bar.during(_awaited(storm), load.seconds)
     # Other work on the machine comes and goes: what it could do meanwhile lies between before and after.

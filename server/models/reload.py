@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from server.engine.jobs import Refused
+from server.errors import Refused
 from server.models.service import ModelService
 from server.models.warm_up import WarmUp
 
@@ -50,10 +50,10 @@ class Reload:
     def _replace(self) -> None:
         service, seconds = self._service, dict[str, float]()
         models = service.load_all()
-        self._do(WarmUp(tuple(models.values()), service.engine.forecast, seconds, learns=False))
+        self._do(service.warm_up(models, seconds, learns=False))
         service.warm_up_seconds = seconds
         service.models = models
-        service.engine.sharing.forget()
+        service.engine.batcher.forget()
 
     def _do(self, warm_up: WarmUp) -> None:
         """Have the engine work with the new models. Raises what it refuses or fails with."""

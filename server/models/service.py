@@ -1,46 +1,30 @@
 """The models that are loaded, and the engine that works with them.
 
-Knows nothing of HTTP: tasks come in, outcomes go out, trouble as exceptions.
+Knows neither HTTP nor any kind of model: tasks come in, outcomes go out, trouble as exceptions.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
 import torch
 
-from planner.control import moves_object
-from planner.loaded import Predictor, Ready, ReadyKalman, ReadyModel, ReadyPlanner, ReadyWorldModel
+from planner.loaded import Ready, ReadyModel
 from server.engine.engine import Engine
-from server.engine.jobs import Job, Listener
-from server.engine.monitor import Monitor
+from server.engine.jobs import Job, Listener, Monitor
 from server.engine.task import Task
 from server.environments import Worlds
+from server.errors import UnknownModel, WrongModel
 from server.keys import ANONYMOUS
-from server.models.warm_up import WarmUp
-from server.plans.store import PlanStores
+from server.models.warm_up import SmallTasks, WarmUp
 from server.settings import Settings
 
 Load = Callable[[str, str], Ready]
 M = TypeVar("M", bound=ReadyModel)
 T = TypeVar("T")
-
-
-class UnknownModel(LookupError):
-    """No model of that name is loaded, or none at all that could answer."""
-
-    def __init__(self, available: Iterable[str]) -> None:
-        super().__init__(f"There is no such model here; available: {', '.join(available) or 'none'}.")
-
-
-class WrongModel(ValueError):
-    """The model that was named is loaded, but is not of the kind that answers such requests."""
-
-    def __init__(self, name: str, available: Iterable[str]) -> None:
-        super().__init__(f"{name} cannot answer this; models that can: {', '.join(available) or 'none'}.")
 
 
 class ModelService:
@@ -58,53 +42,30 @@ class ModelService:
             monitor,
             finish=self.worlds.close,
         )
-        self.plans = PlanStores()
         self._load = load
+        self._small_tasks: SmallTasks = lambda model: ()
         self.warm_up_seconds: dict[str, float] = {}
         """What the warm-up of each model took, as far as it has come."""
         self._warm_up: Job[None] | None = None
 
-    @property
-    def planners(self) -> list[ReadyPlanner]:
-        """Models that make plans."""
-        return [model for model in self.models.values() if isinstance(model, ReadyPlanner)]
+    def of(self, kind: type[M]) -> list[M]:
+        """The models of a kind, in the order of the settings."""
+        return [model for model in self.models.values() if isinstance(model, kind)]
 
-    @property
-    def world_models(self) -> list[ReadyWorldModel]:
-        """Models that find keypoints and predict how they move."""
-        return [model for model in self.models.values() if isinstance(model, ReadyWorldModel)]
+    def start(self, small_tasks: SmallTasks) -> None:
+        """Load all models, then warm them up in the background with the tasks that they are given.
 
-    @property
-    def reward_models(self) -> list[ReadyWorldModel]:
-        """World models that predict rewards."""
-        return [model for model in self.world_models if model.heads]
-
-    def rewarding(self, task: str | None) -> list[ReadyWorldModel]:
-        """World models that predict the rewards of a task, or of any task if none knows this one."""
-        return [model for model in self.reward_models if task in model.heads] or self.reward_models
-
-    @property
-    def tracking_models(self) -> list[ReadyKalman]:
-        """Models that follow objects."""
-        return [model for model in self.models.values() if isinstance(model, ReadyKalman)]
-
-    def predicting(self, objects: int | None) -> list[Predictor]:
-        """Models that predict frames; first those that can do so for a request with or without objects."""
-        able = [model for model in self.models.values() if not isinstance(model, ReadyPlanner)]
-        return sorted(able, key=lambda model: isinstance(model, ReadyKalman) != (objects is not None))
-
-    @property
-    def pushing_models(self) -> list[ReadyWorldModel]:
-        """World models that can bring an object to where a picture shows it."""
-        return [model for model in self.world_models if moves_object(model)]
-
-    def start(self) -> None:
-        """Load all models, then warm them up in the background. Raises what loading raises."""
+        Raises what loading raises.
+        """
+        self._small_tasks = small_tasks
         self.models = self.load_all()
         self.engine.start()
-        warm_up = WarmUp(tuple(self.models.values()), self.engine.forecast, self.warm_up_seconds)
-        self._warm_up = self.engine.submit(warm_up)
+        self._warm_up = self.engine.submit(self.warm_up(self.models, self.warm_up_seconds))
         self._warm_up.future.add_done_callback(self._log_failure)
+
+    def warm_up(self, models: Mapping[str, Ready], seconds: dict[str, float], learns: bool = True) -> WarmUp:
+        """The warm-up of some models; see :class:`WarmUp`."""
+        return WarmUp(tuple(models.values()), self._small_tasks, self.engine.forecast, seconds, learns)
 
     def load_all(self) -> dict[str, Ready]:
         """The models of the settings by their names, read anew. Raises what loading raises."""

@@ -1,17 +1,16 @@
 """Work done before the first request: kernels are chosen, memory is found, and what work takes is learned."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from planner.loaded import Ready, ReadyKalman, ReadyPlanner, ReadySVG
-from server.actions.task import example_action, objectives
+from planner.loaded import Ready
 from server.engine.forecast import Forecast
 from server.engine.task import Task, Work
-from server.plans.task import example_plan
-from server.predictions.keypoint_task import example_prediction
-from server.predictions.video_task import example_interpolation, example_track, example_video
+
+SmallTasks = Callable[[Ready], Iterable[Task[Any]]]
+"""Work of every sort that a model will be asked for."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class WarmUp:
     """
 
     models: Sequence[Ready]
+    small_tasks: SmallTasks
     forecast: Forecast
     seconds: dict[str, float]
     learns: bool = True
@@ -36,25 +36,10 @@ class WarmUp:
         """Do it. Raises Interrupted when the server is shut down meanwhile."""
         for model in self.models:
             begun = time.monotonic()
-            for task in _examples(model):
+            for task in self.small_tasks(model):
                 for _ in range(2):
                     started = time.monotonic()
                     yield from task.work(device)
                     if self.learns:
                         self.forecast.learn(task.kind, task.who, task.amount, time.monotonic() - started)
             self.seconds[model.name] = time.monotonic() - begun
-
-
-def _examples(model: Ready) -> Iterator[Task[Any]]:
-    match model:
-        case ReadyPlanner():
-            yield example_plan(model)
-        case ReadySVG():
-            yield example_video(model)
-        case ReadyKalman():
-            yield example_track(model)
-            yield example_interpolation(model)
-        case _:
-            yield example_prediction(model)
-            if objectives(model):
-                yield example_action(model)

@@ -1,21 +1,23 @@
-"""Plans as resources: what was begun can be asked for again, watched and cancelled, for a while.
+"""Plans that were asked for or made, by caller: for a while they can be watched, cancelled and named."""
 
-Used from the event loop alone.
-"""
-
+import threading
 import time
 import uuid
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 
-from server.http.pending import Running
+import numpy as np
+from jaxtyping import UInt8
+
+from server.errors import IdempotencyConflict, UnknownPlan
+from server.http.exchange import Exchange
+from server.http.pending import Pending
 from server.plans.schemas import PlanResponse
-from server.plans.store import IdempotencyConflict, UnknownPlan
 
 CAPACITY = 256
-"""Records that are kept."""
+"""Plans that are kept of a caller."""
 KEPT_SECONDS = 900.0
-"""How long after its beginning."""
+"""How long after its beginning a record is kept."""
 
 
 @dataclass(frozen=True)
@@ -27,42 +29,48 @@ class PlanRecord:
 
     body: str
     key: str | None
-    running: Running[PlanResponse]
+    pending: Pending[PlanResponse]
     request_id: str
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     begun: float = field(default_factory=time.monotonic)
 
     def goes_by(self, name: str) -> bool:
         """Whether it is the record of that name: its id or the id of its finished plan."""
-        reply = self.running.reply
+        reply = self.pending.reply
         return name == self.id or (reply is not None and name == reply.id)
 
 
-class PlanRecords:
-    """The last records of each caller, who sees no others."""
+class Plans:
+    """The last plans of one caller: records of what was asked for, and the pictures of what was made.
 
-    def __init__(self) -> None:
-        self._records: defaultdict[str, dict[str, PlanRecord]] = defaultdict(dict)
+    Records are for the event loop alone; threads may share the pictures.
+    """
 
-    def add(self, caller: str, record: PlanRecord) -> None:
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._records: dict[str, PlanRecord] = {}
+        self._pictures: OrderedDict[str, UInt8[np.ndarray, "L H W 3"]] = OrderedDict()
+        self._changing = threading.Lock()
+
+    def add(self, record: PlanRecord) -> None:
         """Keep a record, and forget what is too old or too many; what still runs is kept."""
-        records = self._records[caller]
+        records = self._records
         records[record.id] = record
-        now, surplus = time.monotonic(), len(records) - CAPACITY
+        now, surplus = time.monotonic(), len(records) - self._capacity
         for name, old in list(records.items()):
-            ended = old.running.status not in ("queued", "running")
+            ended = old.pending.status not in ("queued", "running")
             if ended and (surplus > 0 or now - old.begun > KEPT_SECONDS):
                 del records[name]
                 surplus -= 1
 
-    def find(self, caller: str, name: str) -> PlanRecord:
+    def find(self, name: str) -> PlanRecord:
         """The record of that id or with a plan of that id. Raises UnknownPlan."""
-        for record in reversed(self._records[caller].values()):
+        for record in reversed(self._records.values()):
             if record.goes_by(name):
                 return record
-        raise UnknownPlan
+        raise UnknownPlan(self._capacity)
 
-    def repeated(self, caller: str, key: str | None, body: str) -> PlanRecord | None:
+    def repeated(self, key: str | None, body: str) -> PlanRecord | None:
         """The record of an earlier request with this key, unless that came to nothing.
 
         Raises:
@@ -70,12 +78,44 @@ class PlanRecords:
         """
         if key is None:
             return None
-        for record in reversed(self._records[caller].values()):
+        for record in reversed(self._records.values()):
             if record.key != key:
                 continue
             if record.body != body:
                 raise IdempotencyConflict
-            running = record.running
-            given_up = running.job.cancelled and running.reply is None
-            return None if given_up or running.status == "failed" else record
+            pending = record.pending
+            given_up = pending.job.cancelled and pending.reply is None
+            return None if given_up or pending.status == "failed" else record
         return None
+
+    def keep(self, plan: str, pictures: UInt8[np.ndarray, "L H W 3"]) -> None:
+        """Remember the pictures of a plan as the latest ones, and forget the oldest if there are too many."""
+        with self._changing:
+            self._pictures[plan] = pictures
+            self._pictures.move_to_end(plan)
+            if len(self._pictures) > self._capacity:
+                self._pictures.popitem(last=False)
+
+    def subgoals(self, plan: str) -> UInt8[np.ndarray, "L H W 3"]:
+        """The pictures of a plan. Raises UnknownPlan."""
+        with self._changing:
+            if plan not in self._pictures:
+                raise UnknownPlan(self._capacity)
+            return self._pictures[plan]
+
+
+class PlanMemory:
+    """Plans by caller: nobody needs to make room for others, and plans are nobody else's business."""
+
+    def __init__(self) -> None:
+        self._plans: defaultdict[str, Plans] = defaultdict(Plans)
+
+    def of(self, caller: str) -> Plans:
+        """The caller's own."""
+        return self._plans[caller]
+
+
+def plans_of(exchange: Exchange) -> Plans:
+    """Those of whoever sent this request."""
+    memory: PlanMemory = exchange.request.app.state.plans
+    return memory.of(exchange.caller)

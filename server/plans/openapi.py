@@ -1,17 +1,20 @@
-"""What the API's description says of the modes of ``/v1/plans`` and of streams."""
+"""What the API's description says of both forms of a request for a plan, and of its modes."""
 
 from typing import Any
 
-_STREAM = {
-    "schema": {"type": "string"},
-    "example": 'event: queued\ndata: {"request_id":"0b51c4f9","id":null,"predicted_wait_ms":0.0}\n\n',
-}
-_STATUS = {"$ref": "#/components/schemas/PlanStatus"}
+from server.http.openapi import definitions, describe_stream, reference
+from server.http.resource import Document
+from server.plans.schemas import PLAN_PATH, PLANS_PATH, PlanOptions, PlanStatus
+
+_PICTURES = {"contentType": "image/png, image/jpeg"}
 
 
-def describe_plans(paths: dict[str, Any]) -> None:
+def describe_plans(document: Document) -> None:
     """Complete the operations on plans, asked for at once, later, or as a stream."""
-    create = paths["/v1/plans"]["post"]
+    document["components"]["schemas"].update(definitions(PlanOptions))
+    paths = document["paths"]
+    create = paths[PLANS_PATH]["post"]
+    create["requestBody"]["content"]["multipart/form-data"] = _form()
     create.setdefault("parameters", []).extend(
         [
             _header("Prefer", "`respond-async`: answer 202 at once; the plan is to be asked for.", {}),
@@ -28,9 +31,9 @@ def describe_plans(paths: dict[str, Any]) -> None:
             "Location": {"description": "Path of the plan.", "schema": {"type": "string"}},
             "Preference-Applied": {"description": "`respond-async`.", "schema": {"type": "string"}},
         },
-        "content": {"application/json": {"schema": _STATUS}},
+        "content": {"application/json": {"schema": reference(PlanStatus)}},
     }
-    find = paths["/v1/plans/{plan}"]["get"]
+    find = paths[PLAN_PATH]["get"]
     find.setdefault("parameters", []).append(
         _header("If-None-Match", "The `ETag` of an earlier reply.", {"maxLength": 200})
     )
@@ -46,9 +49,21 @@ def describe_plans(paths: dict[str, Any]) -> None:
     describe_stream(find)
 
 
-def describe_stream(operation: dict[str, Any]) -> None:
-    """Say that the reply of an operation may come as server-sent events."""
-    operation["responses"]["200"]["content"]["text/event-stream"] = _STREAM
+def _form() -> dict[str, Any]:
+    file_part = {"type": "string", "contentMediaType": "image/png"}
+    return {
+        "schema": {
+            "type": "object",
+            "required": ["start", "goal"],
+            "additionalProperties": False,
+            "properties": {"start": file_part, "goal": file_part, "request": reference(PlanOptions)},
+        },
+        "encoding": {
+            "start": _PICTURES,
+            "goal": _PICTURES,
+            "request": {"contentType": "application/json"},
+        },
+    }
 
 
 def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

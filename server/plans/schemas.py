@@ -6,6 +6,9 @@ from pydantic import Field, computed_field
 
 from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Base64Picture, ModelRef, Options, Problem, Schema
 
+PLANS_PATH = "/v1/plans"
+PLAN_PATH = "/v1/plans/{plan}"
+
 MIN_SAMPLES = 2
 MAX_KEYFRAMES = 120_000
 """Most keyframes that one plan may imagine: samples x keyframes x iterations."""

@@ -11,23 +11,15 @@ from torch import Tensor
 
 from planner.loaded import ReadyPlanner
 from planner.search.hierarchy import Plan, Progress, StopReason
-from server.engine.task import Picture, TooMuchWork, Work, drawn
+from server.engine.task import Work, drawn
+from server.errors import NoObject, TooMuchWork
+from server.http.pictures import Picture
 from server.plans.schemas import MAX_KEYFRAMES
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.segmenter import ColorSegmenter
 
 Point = tuple[float, float]
-
-
-class NoObject(ValueError):
-    """A picture of where to go does not show the object that is to be moved."""
-
-    def __init__(self, picture: str, pixels: int, needed: float) -> None:
-        super().__init__(
-            f"No puck was found in {picture}: {pixels} pixels have its colour, "
-            f"at least {needed:g} are needed."
-        )
 
 
 @dataclass(frozen=True)

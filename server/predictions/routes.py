@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from jaxtyping import Float
 from starlette.responses import Response
 
-from planner.loaded import Predictor, ReadyKalman, ReadySVG
-from server.http.bodies import to_base64
+from planner.loaded import ReadyKalman, ReadyWorldModel
 from server.http.exchange import Exchanging, model_ref
+from server.http.pictures import to_base64
 from server.predictions import schemas
 from server.predictions.keypoint_task import (
     KeypointTask,
@@ -19,74 +19,62 @@ from server.predictions.keypoint_task import (
     PredictionTask,
     RewardTask,
 )
-from server.predictions.reading import keypoint_task, prediction_task, reward_task
-from server.predictions.video_reading import interpolation_task, track_task, video_task
+from server.predictions.models import predicting, predictor_of, rewarding
+from server.predictions.requests import keypoint_task, reward_task
+from server.predictions.video_requests import interpolation_task
 from server.predictions.video_task import InterpolationOutcome, InterpolationTask, TrackTask, VideoTask
 
 router = APIRouter(tags=["world models"])
 
 
-@router.post("/v1/rewards", response_model=schemas.RewardResponse)
+@router.post(schemas.REWARDS_PATH, response_model=schemas.RewardResponse)
 async def predict_rewards(exchange: Exchanging) -> Response:
     """Predict the rewards that action sequences bring, from frames and the actions between them."""
     request = await exchange.read(schemas.RewardRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    model = exchange.service.choose(request.model, exchange.service.rewarding(request.task))
+    model = exchange.service.choose(request.model, rewarding(exchange.service, request.task))
     task = await asyncio.to_thread(reward_task, request, model)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _rewards(task, outcome), schemas.RewardResponse
     )
 
 
-@router.post("/v1/keypoints", response_model=schemas.KeypointResponse)
+@router.post(schemas.KEYPOINTS_PATH, response_model=schemas.KeypointResponse)
 async def find_keypoints(exchange: Exchanging) -> Response:
     """Find the keypoints of frames."""
     request = await exchange.read(schemas.KeypointRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    model = exchange.service.choose(request.model, exchange.service.world_models)
+    model = exchange.service.choose(request.model, exchange.service.of(ReadyWorldModel))
     task = await asyncio.to_thread(keypoint_task, request, model)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _found(task, outcome), schemas.KeypointResponse
     )
 
 
-@router.post("/v1/predictions", response_model=schemas.PredictionResponse)
+@router.post(schemas.PREDICTIONS_PATH, response_model=schemas.PredictionResponse)
 async def predict(exchange: Exchanging) -> Response:
     """Predict pictures and, where the model has them, keypoints or positions of objects; under actions, and
     after moving observed keypoints, if asked to.
     """
     request = await exchange.read(schemas.PredictionRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    model = exchange.service.choose(request.model, exchange.service.predicting(request.objects))
-    task = await asyncio.to_thread(_prediction, request, model)
+    model = exchange.service.choose(request.model, predicting(exchange.service, request.objects))
+    task = await asyncio.to_thread(predictor_of(model).task, request, model)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _predicted(task, outcome), schemas.PredictionResponse
     )
 
 
-@router.post("/v1/interpolations", response_model=schemas.InterpolationResponse)
+@router.post(schemas.INTERPOLATIONS_PATH, response_model=schemas.InterpolationResponse)
 async def interpolate(exchange: Exchanging) -> Response:
     """Find where objects were in frames that are missing between others, and what these frames showed."""
     request = await exchange.read(schemas.InterpolationRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    model = exchange.service.choose(request.model, exchange.service.tracking_models)
+    model = exchange.service.choose(request.model, exchange.service.of(ReadyKalman))
     task = await asyncio.to_thread(interpolation_task, request, model)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _interpolated(task, outcome), schemas.InterpolationResponse
     )
-
-
-def _prediction(
-    request: schemas.PredictionRequest, model: Predictor
-) -> PredictionTask | VideoTask | TrackTask:
-    """Raises InvalidRequest, InvalidPicture, TooMuchWork."""
-    match model:
-        case ReadySVG():
-            return video_task(request, model)
-        case ReadyKalman():
-            return track_task(request, model)
-        case _:
-            return prediction_task(request, model)
 
 
 def _rewards(task: RewardTask, rewards: Float[np.ndarray, "N L"]) -> schemas.RewardContent:
@@ -138,10 +126,10 @@ def _tracks(seen: Positions, predicted: Positions) -> list[schemas.ObjectPositio
     return [schemas.ObjectPositions(context=before, predicted=after) for before, after in both]
 
 
-def _positions(found: Positions) -> list[list[schemas.Position]]:
+def _positions(found: Positions) -> list[list[schemas.PositionEstimate]]:
     return [
         [
-            schemas.Position(x=x, y=y, covariance=covariance)
+            schemas.PositionEstimate(x=x, y=y, covariance=covariance)
             for (x, y), covariance in zip(means, covariances, strict=True)
         ]
         for means, covariances in zip(found.means.tolist(), found.covariances.tolist(), strict=True)

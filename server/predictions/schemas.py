@@ -7,11 +7,20 @@ from pydantic_core import PydanticCustomError
 
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Options, Schema
 
+REWARDS_PATH = "/v1/rewards"
+KEYPOINTS_PATH = "/v1/keypoints"
+PREDICTIONS_PATH = "/v1/predictions"
+INTERPOLATIONS_PATH = "/v1/interpolations"
+
 MAX_FRAMES = 20
 MAX_STEPS = 50
 MAX_SEQUENCES = 512
 MAX_SAMPLES = 50
 MAX_EDITS = 100
+MAX_REWARDS = 20_000
+"""Most rewards of one request, over all its action sequences."""
+MAX_FUTURE_FRAMES = 1_000
+"""Most predicted frames of one request, over all its samples."""
 # Wider than any model: which width is right, the model says.
 _MAX_ACTUATORS = 64
 # More than any model follows: how many one does, it says.
@@ -146,7 +155,7 @@ class Keypoint(Schema):
     """How much there is of it, relative to the strongest keypoint of the frame."""
 
 
-class Position(Schema):
+class PositionEstimate(Schema):
     """Where an object is in a picture, as a normal distribution."""
 
     x: float = Field(examples=[31.5])
@@ -162,10 +171,10 @@ class Position(Schema):
 class ObjectPositions(Schema):
     """Where one object was and will be."""
 
-    context: list[Position]
+    context: list[PositionEstimate]
     """In every frame of the request, given this frame and those before it."""
 
-    predicted: list[Position]
+    predicted: list[PositionEstimate]
     """After every step, given all frames of the request."""
 
 
@@ -221,7 +230,7 @@ class InterpolationContent(Schema):
     model: ModelRef
     frames: list[Base64Picture] | None
     """The missing frames as PNG; null if none were wanted."""
-    positions: list[list[Position]]
+    positions: list[list[PositionEstimate]]
     """For every object its position in each missing frame, given all frames of the request."""
 
 

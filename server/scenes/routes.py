@@ -4,13 +4,16 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from envs.dmc.tasks import TASKS as SUITE_TASKS
-from planner.loaded import ReadyModel
-from server.environments import IMAGE_SIZE, KINDS, most_steps
-from server.http.bodies import to_base64
+from planner.loaded import ReadyModel, ReadyPlanner
+from server.engine.task import drawn
+from server.environments import IMAGE_SIZE, KINDS, Worlds, kind_of, most_steps
+from server.errors import invalid
 from server.http.exchange import Exchanging, Service
+from server.http.pictures import to_base64
 from server.models.service import ModelService
+from server.predictions.models import pushing_models, reward_models
 from server.scenes import schemas
-from server.scenes.reading import clip_task, scene_task
+from server.scenes.reply import layout
 from server.scenes.task import ClipOutcome, ClipTask, SceneOutcome, SceneTask
 
 router = APIRouter(tags=["environments"])
@@ -19,29 +22,29 @@ _GALLERY = tuple(range(8))
 _PUSH_ACTIONS = 2
 
 
-@router.get("/v1/environments")
+@router.get(schemas.ENVIRONMENTS_PATH)
 async def list_environments(service: Service) -> schemas.EnvironmentList:
     """The simulated environments, and the models that can do something in them."""
     return schemas.EnvironmentList(environments=[_environment(name, service) for name in KINDS])
 
 
-@router.post("/v1/scenes", response_model=schemas.SceneResponse)
+@router.post(schemas.SCENES_PATH, response_model=schemas.SceneResponse)
 async def draw_scene(exchange: Exchanging) -> Response:
     """Draw a pushing task at random: pictures of its start and of its goal."""
     request = await exchange.read(schemas.SceneRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    task = scene_task(request, exchange.service.worlds)
+    task = _scene_task(request, exchange.service.worlds)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _scene(task, outcome), schemas.SceneResponse
     )
 
 
-@router.post("/v1/clips", response_model=schemas.ClipResponse)
+@router.post(schemas.CLIPS_PATH, response_model=schemas.ClipResponse)
 async def record_clip(exchange: Exchanging) -> Response:
     """Record what random actions do: pictures, actions and the true rewards."""
     request = await exchange.read(schemas.ClipRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
-    task = clip_task(request, exchange.service.worlds)
+    task = _clip_task(request, exchange.service.worlds)
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _clip(task, outcome), schemas.ClipResponse
     )
@@ -50,9 +53,9 @@ async def record_clip(exchange: Exchanging) -> Response:
 def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
     pushing = KINDS[name] == "push"
     controllers = (
-        service.pushing_models
+        pushing_models(service)
         if pushing
-        else [model for model in service.reward_models if name in model.heads]
+        else [model for model in reward_models(service) if name in model.heads]
     )
     return schemas.EnvironmentInfo(
         name=name,
@@ -61,7 +64,7 @@ def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
         actions=_PUSH_ACTIONS if pushing else SUITE_TASKS[name].actions,
         steps=most_steps(name),
         gallery=list(_GALLERY),
-        planners=[model.name for model in service.planners if pushing and _fits(model)],
+        planners=[model.name for model in service.of(ReadyPlanner) if pushing and _fits(model)],
         controllers=[model.name for model in controllers if _fits(model)],
     )
 
@@ -76,7 +79,7 @@ def _scene(task: SceneTask, outcome: SceneOutcome) -> schemas.SceneContent:
         seed=task.seed,
         start=to_base64(outcome.start),
         goal=to_base64(outcome.goal),
-        layout=schemas.layout(outcome.scene),
+        layout=layout(outcome.scene),
     )
 
 
@@ -88,3 +91,17 @@ def _clip(task: ClipTask, outcome: ClipOutcome) -> schemas.ClipContent:
         actions=outcome.actions,
         rewards=outcome.rewards,
     )
+
+
+def _scene_task(request: schemas.SceneRequest, worlds: Worlds) -> SceneTask:
+    """Raises InvalidRequest, UnknownEnvironment."""
+    if kind_of(request.environment) != "push":
+        pushing = ", ".join(name for name, kind in KINDS.items() if kind == "push")
+        raise invalid("environment", f"This environment has no goal pictures; those that have: {pushing}.")
+    return SceneTask(worlds, request.environment, drawn(request.seed))
+
+
+def _clip_task(request: schemas.ClipRequest, worlds: Worlds) -> ClipTask:
+    """Raises UnknownEnvironment."""
+    kind_of(request.environment)
+    return ClipTask(worlds, request.environment, drawn(request.seed), request.steps)

@@ -4,8 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from envs.push.scene import Scene
 from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Answer, Base64Picture, Options, Schema
+
+ENVIRONMENTS_PATH = "/v1/environments"
+SCENES_PATH = "/v1/scenes"
+CLIPS_PATH = "/v1/clips"
 
 MAX_CLIP_STEPS = 200
 
@@ -130,20 +133,3 @@ class SceneResponse(Answer, SceneContent):
 
 class ClipResponse(Answer, ClipContent):
     """A recording and how it came about."""
-
-
-def layout(scene: Scene) -> Layout:
-    """A scene as it travels."""
-    return Layout(
-        puck=_place(scene.puck),
-        goal=_place(scene.goal),
-        finger=_place(scene.finger),
-        walls=[
-            Wall(middle=_place(wall.middle), angle=wall.angle, half_length=wall.half_length)
-            for wall in scene.walls
-        ],
-    )
-
-
-def _place(point: tuple[float, float]) -> Place:
-    return Place(x=point[0], y=point[1])

@@ -9,8 +9,9 @@ from dm_control.rl.control import PhysicsError
 from envs.dmc.env import DmcEnv
 from envs.push.env import PushEnv
 from envs.push.scene import Scene
-from server.engine.task import Picture, Work, go_on
+from server.engine.task import Work, go_on
 from server.environments import KINDS, Worlds
+from server.http.pictures import Picture
 
 _STEPS_PER_TURN = 5
 

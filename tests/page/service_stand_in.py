@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Request, Route
 
-from server.http.bodies import to_base64
+from server.http.pictures import to_base64
 
 
 class StandIn:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ from torch import Tensor
 from planner.loaded import ReadyPlanner
 from planner.loading import load_ready
 from planner.search.hierarchy import Planner
-from server.app import create_app
-from server.http.bodies import to_base64
+from server.app import RESOURCES, create_app
 from server.http.connection import configure
+from server.http.pictures import to_base64
+from server.http.resource import small_tasks
 from server.models.service import ModelService
 from server.settings import Settings
 from world_models.checkpoint import read_model, write_model
@@ -170,7 +172,7 @@ def serving(folders: dict[str, Path]) -> Iterator[ModelService]:
     """A service that has the models of these folders, warmed up."""
     models = {name: load_ready(str(folder)) for name, folder in folders.items()}
     service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
-    service.start()
+    service.start(partial(small_tasks, RESOURCES))
     wait_until(lambda: service.unready() is None)
     yield service
     service.close()

@@ -226,16 +226,16 @@ class Sabotage:
     signal: Path
 
     def __call__(self) -> None:
-        from server.engine.batching import Sharing
+        from server.engine.batching import Batcher
 
-        compute = Sharing.compute
+        compute = Batcher.compute
 
-        def fail(sharing: Sharing, questions: Any) -> Any:
+        def fail(sharing: Batcher, questions: Any) -> Any:
             if self.signal.exists():
                 raise SystemExit("the device is gone")
             return compute(sharing, questions)
 
-        Sharing.compute = fail  # type: ignore[method-assign]
+        Batcher.compute = fail  # type: ignore[method-assign]
 
 
 def test_models_are_loaded_anew_on_sighup(server: Served, body: dict[str, Any]) -> None:

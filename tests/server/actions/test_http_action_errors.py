@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from server.http.bodies import to_base64
-from server.models.service import ModelService
+from server.http.pictures import to_base64
 from server.plans.task import square_picture
 from world_models.segmenter import PUCK_GOAL
 
@@ -112,8 +111,8 @@ def test_a_plan_that_is_not_known(world_http: TestClient) -> None:
     assert_problem(reply, 404, "unknown-plan", "Ask for it again (the same request with the same seed")
 
 
-def test_pictures_of_a_plan_of_another_size(worlds: ModelService, world_http: TestClient) -> None:
-    worlds.plans.of("anonymous").keep("1" * 64, np.zeros((2, 32, 32, 3), np.uint8))
+def test_pictures_of_a_plan_of_another_size(world_http: TestClient) -> None:
+    world_http.app.state.plans.of("anonymous").keep("1" * 64, np.zeros((2, 32, 32, 3), np.uint8))
     reply = post(world_http, PUSH | {"subgoal": ..., "plan": "1" * 64, "index": 0})
     assert_problem(reply, 422, "invalid-request", "plan: Pictures of this plan are 32 x 32 pixels")
 

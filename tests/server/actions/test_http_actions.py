@@ -16,9 +16,10 @@ from planner.low_levels import Request
 from planner.search.rollout import Interrupted, drive
 from server.actions.task import ActionTask, example_action
 from server.app import create_app
-from server.http.bodies import from_base64, to_base64
+from server.errors import UnknownPlan
+from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
-from server.plans.store import PlanStore, UnknownPlan
+from server.plans.memory import Plans
 from server.settings import Settings
 from world_models.frames import to_tensor
 from world_models.interface import Context
@@ -175,12 +176,12 @@ def test_a_plan_is_named_in_place_of_a_picture(
 
 
 def test_plans_are_forgotten_when_too_many_came_after() -> None:
-    store, pictures = PlanStore(capacity=2), np.zeros((1, 2, 2, 3), np.uint8)
+    plans, pictures = Plans(capacity=2), np.zeros((1, 2, 2, 3), np.uint8)
     for plan in ("a", "b", "a", "c"):
-        store.keep(plan, pictures + ord(plan))
-    assert store.subgoals("a")[0, 0, 0, 0] == ord("a") and store.subgoals("c")[0, 0, 0, 0] == ord("c")
+        plans.keep(plan, pictures + ord(plan))
+    assert plans.subgoals("a")[0, 0, 0, 0] == ord("a") and plans.subgoals("c")[0, 0, 0, 0] == ord("c")
     with pytest.raises(UnknownPlan, match="send the picture as subgoal"):
-        store.subgoals("b")
+        plans.subgoals("b")
 
 
 def test_models_say_what_they_can_act_for(world_http: TestClient) -> None:

@@ -7,7 +7,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.client import Client, ServerProblem
-from server.models.service import ModelService
 
 
 @pytest.fixture
@@ -27,10 +26,10 @@ def test_worlds_come_as_arrays(calls: Client) -> None:
     assert (clip.frames.shape, clip.actions.shape, clip.rewards.shape) == ((4, 64, 64, 3), (3, 6), (3,))
 
 
-def test_an_episode_goes_through_a_plan_from_arrays(worlds: ModelService, calls: Client) -> None:
+def test_an_episode_goes_through_a_plan_from_arrays(world_http: TestClient, calls: Client) -> None:
     scene = calls.scene(seed=3)
     subgoals = np.stack([scene.start, scene.goal])
-    worlds.plans.of("anonymous").keep("ef" * 32, subgoals)
+    world_http.app.state.plans.of("anonymous").keep("ef" * 32, subgoals)
     pushed = calls.episode(start=scene.start, goal=scene.goal, plan="ef" * 32, servo="simulator", steps=2)
     assert pushed.frames.shape == (3, 64, 64, 3) and pushed.actions.shape == (2, 2)
     assert np.array_equal(pushed.subgoals, subgoals) and pushed.response.stop_reason == "steps"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from server.engine.admission import admit
-from server.engine.jobs import Job, PredictedLate, QueueFull, QuotaExceeded
+from server.engine.jobs import Job
 from server.engine.task import Work, go_on
+from server.errors import PredictedLate, QueueFull, QuotaExceeded
 
 
 @dataclass

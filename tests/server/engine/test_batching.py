@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from planner.search.rollout import RollOut
-from server.engine.batching import Question, Sharing
+from server.engine.batching import Batcher, Question
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -41,7 +41,7 @@ def questions(function: Callable[..., Tensor], chunk: int, *counts: int) -> list
     ]
 
 
-def settle(sharing: Sharing, asked: list[Question]) -> list[tuple[int, int, int]]:
+def settle(sharing: Batcher, asked: list[Question]) -> list[tuple[int, int, int]]:
     """Answer all; the rows, height and number of questions of every batch."""
     batches = []
     while waiting := [question for question in asked if question.left]:
@@ -65,13 +65,13 @@ def test_batches_are_filled_and_answers_are_those_of_each_alone(
     product: Recorder, chunk: int, counts: tuple[int, ...], batches: list[tuple[int, int, int]]
 ) -> None:
     asked = questions(product, chunk, *counts)
-    assert settle(Sharing("cpu"), asked) == batches
+    assert settle(Batcher("cpu"), asked) == batches
     for question in asked:
         assert torch.equal(question.answer(), question.roll_out.alone())
 
 
 def test_a_shape_is_trusted_after_trials_and_checked_now_and_then(product: Recorder) -> None:
-    sharing, both = Sharing("cpu"), []
+    sharing, both = Batcher("cpu"), []
     for _ in range(130):
         product.heights.clear()
         settle(sharing, questions(product, 16, 16, 16))
@@ -84,7 +84,7 @@ def test_a_shape_is_trusted_after_trials_and_checked_now_and_then(product: Recor
 def test_a_shape_with_other_bits_is_found_out_and_given_up(innocent: int) -> None:
     calls = iter(range(10_000))
     mixing = Recorder(lambda rows: rows - (rows.mean() if next(calls) >= 3 * innocent else 0))
-    sharing = Sharing("cpu")
+    sharing = Batcher("cpu")
     for _ in range(innocent + 3):
         asked = questions(mixing, 16, 16, 16)
         settle(sharing, asked)
@@ -98,13 +98,13 @@ def test_a_shape_with_other_bits_is_found_out_and_given_up(innocent: int) -> Non
 def test_while_a_shape_is_tried_answers_are_those_of_each_alone() -> None:
     mixing = Recorder(lambda rows: rows - rows.mean())
     asked = questions(mixing, 16, 16, 16)
-    settle(Sharing("cpu"), asked)
+    settle(Batcher("cpu"), asked)
     for question in asked:
         assert torch.equal(question.answer(), question.roll_out.alone())
 
 
 def test_what_has_no_kind_is_never_shared(product: Recorder) -> None:
-    sharing = Sharing("cpu")
+    sharing = Batcher("cpu")
     asked = [Question(RollOut(None, product, (random(16, 64, seed=i),), 16)) for i in range(3)]
     assert not sharing.has_room(asked[0])
     assert settle(sharing, asked) == [(16, 16, 1)] * 3
@@ -113,12 +113,12 @@ def test_what_has_no_kind_is_never_shared(product: Recorder) -> None:
 def test_only_rows_of_last_chunks_are_put_beside_others(product: Recorder) -> None:
     # Of the second question only whole chunks fit beside the first one.
     asked = questions(product, 16, 10, 40)
-    batches = settle(Sharing("cpu"), asked)
+    batches = settle(Batcher("cpu"), asked)
     assert batches[0] == (26, 32, 2)
     for question in asked:
         assert torch.equal(question.answer(), question.roll_out.alone())
 
 
 def test_an_accelerator_takes_wider_batches(product: Recorder) -> None:
-    sharing = Sharing("cuda")
+    sharing = Batcher("cuda")
     assert settle(sharing, questions(product, 200, 200, 200, 200, 200)) == [(800, 800, 4)]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from server.engine.engine import Engine
-from server.engine.jobs import DeadlinePassed, PredictedLate, QueueFull, QuotaExceeded, ShuttingDown
-from server.engine.monitor import Monitor
+from server.engine.jobs import Monitor
 from server.engine.task import Work, go_on
+from server.errors import DeadlinePassed, PredictedLate, QueueFull, QuotaExceeded, ShuttingDown
 
 
 @dataclass

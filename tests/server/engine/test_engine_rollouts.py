@@ -12,7 +12,7 @@ from torch import Tensor
 
 from planner.search.rollout import Interrupted, RollOut
 from server.engine.engine import Engine
-from server.engine.monitor import Monitor
+from server.engine.jobs import Monitor
 from server.engine.task import Work, go_on
 
 

@@ -21,9 +21,9 @@ from planner.search.costs import ObjectDistance
 from planner.search.hierarchy import HierarchyConfig, Planner
 from planner.search.rollout import Interrupted, RollOut, drive
 from server.app import create_app
-from server.episodes.reading import episode_task
+from server.episodes.requests import episode_task
 from server.episodes.schemas import EpisodeRequest
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
 from server.settings import Settings
 from world_models.frames import to_tensor
@@ -36,9 +36,9 @@ STEPS = 4
 @pytest.fixture(scope="module")
 def pictures() -> tuple[np.ndarray, np.ndarray]:
     """Start and goal of the scene with seed 3."""
-    env = PushEnv()
-    start, info = env.reset(seed=3)
-    env.close()
+    world = PushWorld()
+    start, info = world.env.reset(seed=3)
+    world.close()
     return start, info["goal"]
 
 
@@ -50,8 +50,8 @@ def subgoals(pictures: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 @pytest.fixture
-def order(worlds: ModelService, subgoals: np.ndarray) -> dict[str, Any]:
-    worlds.plans.of("anonymous").keep(PLAN, subgoals)
+def order(world_http: TestClient, subgoals: np.ndarray) -> dict[str, Any]:
+    world_http.app.state.plans.of("anonymous").keep(PLAN, subgoals)
     return {"environment": "push", "seed": 3, "plan": PLAN, "episode_seed": 7, "steps": STEPS}
 
 
@@ -196,21 +196,25 @@ def planning(point_mass: Any, worlds: ModelService) -> Iterator[tuple[ModelServi
 
 
 def test_a_plan_is_made_where_none_is_given(planning: tuple[ModelService, TestClient]) -> None:
-    service, http = planning
+    _, http = planning
     body = {"environment": "push", "seed": 3, "episode_seed": 7, "steps": 2}
     reply = post(http, body)
     assert (reply["planner"]["name"], reply["stop_reason"], len(reply["subgoals"])) == ("toy", "steps", 3)
     pictures = [from_base64(picture) for picture in reply["subgoals"]]
-    assert np.array_equal(service.plans.of("anonymous").subgoals(reply["plan"]), pictures)
+    assert np.array_equal(http.app.state.plans.of("anonymous").subgoals(reply["plan"]), pictures)
     again = post(http, body | {"plan": reply["plan"]})
     assert again["actions"] == reply["actions"] and again["planner"] is None
     assert post(http, body)["digest"] == reply["digest"]
 
 
-def test_a_stopped_episode_answers_what_was_done(worlds: ModelService, order: dict[str, Any]) -> None:
+def test_a_stopped_episode_answers_what_was_done(
+    worlds: ModelService, world_http: TestClient, order: dict[str, Any]
+) -> None:
     def stopped(body: dict[str, Any], turns: int, thrown: bool) -> Any:
         work, answer = (
-            episode_task(EpisodeRequest(**body), worlds, worlds.plans.of("anonymous")).work("cpu"),
+            episode_task(EpisodeRequest(**body), worlds, world_http.app.state.plans.of("anonymous")).work(
+                "cpu"
+            ),
             None,
         )
         while True:

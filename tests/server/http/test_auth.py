@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from server.__main__ import main
 from server.app import create_app
 from server.client import Client, ServerProblem
-from server.http.auth import OPEN_PATHS
+from server.health.resource import HEALTH
 from server.http.headers import is_page
 from server.keys import KeysError, add_key, read_keys
 from server.keys import main as make_key
@@ -77,11 +77,19 @@ def assert_unauthorized(reply: Any, key: str) -> None:
 
 def test_sweep_over_every_route(guarded: tuple[TestClient, str]) -> None:
     client, key = guarded
-    everything = {*paths(client.app.routes), *OPEN_PATHS, "/", "/web/app.js", "/nowhere", "/v1", "/docs"}
+    everything = {
+        *paths(client.app.routes),
+        *HEALTH.open_paths,
+        "/",
+        "/web/app.js",
+        "/nowhere",
+        "/v1",
+        "/docs",
+    }
     assert {"/v1/plans", "/v1/models", "/openapi.json", "/livez"} < everything
     for path in sorted(everything):
         for method in METHODS:
-            is_open = method in {"GET", "HEAD", "OPTIONS"} and (path in OPEN_PATHS or is_page(path))
+            is_open = method in {"GET", "HEAD", "OPTIONS"} and (path in HEALTH.open_paths or is_page(path))
             for headers in ({}, {"Authorization": f"Bearer {key[:-1]}"}):
                 reply = client.request(method, path, headers=headers)
                 if is_open:

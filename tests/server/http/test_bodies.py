@@ -11,15 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from server.http.bodies import (
-    InvalidPicture,
-    InvalidRequest,
-    decode_picture,
-    from_base64,
-    parse,
-    read_json,
-    to_base64,
-)
+from server.errors import InvalidPicture, InvalidRequest
+from server.http.bodies import decode_picture, parse
+from server.http.pictures import from_base64, to_base64
+from server.plans.requests import read_json
 from server.predictions.schemas import PredictionRequest
 
 

@@ -287,7 +287,7 @@ def test_failed_warm_up_is_not_ready(
 def test_two_models_of_one_name_do_not_start(ready_planner: Any) -> None:
     service = ModelService(Settings(models=("toy", "toy")), lambda name, device: ready_planner)
     with pytest.raises(ValueError, match="different names, got toy, toy"):
-        service.start()
+        service.start(lambda model: ())
 
 
 def test_every_type_of_problem_is_explained() -> None:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from server.http.bodies import from_base64
+from server.http.pictures import from_base64
 from server.models.service import ModelService
 
 STREAM = {"Accept": "text/event-stream"}

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, count
 from typing import Any
 
@@ -15,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from planner.loaded import ReadyPlanner
 from planner.loading import load_ready
-from server.app import create_app
+from server.app import RESOURCES, create_app
+from server.http.resource import small_tasks
 from server.models.service import ModelService
 from server.settings import Settings
 
@@ -61,7 +63,7 @@ def service(
     models = {"toy": ready_planner} | {name: load_ready(str(path)) for name, path in folders.items()}
     settings = Settings(models=tuple(models))
     service = ModelService(settings, lambda name, device: models[name])
-    service.start()
+    service.start(partial(small_tasks, RESOURCES))
     eventually(lambda: service.unready() is None)
     yield service
     service.close()
@@ -100,7 +102,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 @pytest.mark.timeout(3600)
 def test_the_description_holds(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     # Long episodes do the same again and again.
-    monkeypatch.setattr("server.episodes.reading.most_steps", lambda name: 10)
+    monkeypatch.setattr("server.episodes.requests.most_steps", lambda name: 10)
     app = Counted(create_app(service.settings, service))
     for seed in count():
         found = list(findings(app, seed))

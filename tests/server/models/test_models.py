@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from planner.loaded import ReadyWorldModel
 from planner.loading import load_ready
-from server.http.bodies import to_base64
+from server.http.pictures import to_base64
 from server.models.service import ModelService
 from server.settings import Settings
 from world_models import shipped as shipped_models

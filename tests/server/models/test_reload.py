@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from planner.loading import load_ready
 from server.app import create_app
-from server.http.bodies import to_base64
+from server.http.pictures import to_base64
 from server.models.reload import Reload
 from server.models.service import ModelService
 from server.settings import Settings
@@ -177,7 +177,7 @@ def test_new_models_are_warmed_up_before_they_serve(
     def fail(*_: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("server.models.warm_up.example_prediction", fail)
+    monkeypatch.setattr("server.predictions.struct_vrnn.example_prediction", fail)
     assert reload() == "failed" and service.models is old
     monkeypatch.undo()
     assert reload() == "ok" and service.models is not old

@@ -15,9 +15,10 @@ from fastapi.testclient import TestClient
 import envs  # noqa: F401 - registers the environments
 from planner.loaded import ReadyWorldModel
 from planner.search.rollout import Interrupted, drive
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
 from server.predictions.keypoint_task import CHUNK, PredictionTask, RewardTask, Seen
+from server.predictions.models import reward_models
 from server.predictions.schemas import KeypointContent, PredictionContent, RewardContent
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
@@ -51,7 +52,7 @@ def sequences(count: int, width: int = 1, steps: int = STEPS) -> np.ndarray:
 
 
 def dmc(worlds: ModelService) -> ReadyWorldModel:
-    return worlds.choose("tiny-dmc", worlds.reward_models)
+    return worlds.choose("tiny-dmc", reward_models(worlds))
 
 
 def post(http: TestClient, path: str, body: dict[str, Any]) -> dict[str, Any]:

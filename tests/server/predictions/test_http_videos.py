@@ -9,9 +9,10 @@ import torch
 from fastapi.testclient import TestClient
 
 from planner.loaded import ReadyKalman, ReadySVG
+from server.app import RESOURCES
 from server.client import Client
-from server.http.bodies import from_base64, to_base64
 from server.http.openapi import describe
+from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
 from server.predictions.video_task import CHUNK
 from server.settings import Settings
@@ -270,7 +271,7 @@ def test_examples_of_the_description_work_for_models_of_videos(
     models = {name: videos.models[name] for name in {first: 1, "tiny-kalman": 2}}
     service = ModelService(Settings(models=tuple(models)), lambda name, device: models[name])
     service.models = models
-    document = describe(video_http.app, service)
+    document = describe(video_http.app, service, RESOURCES)
     for path, answers in (("predictions", first), ("interpolations", "tiny-kalman")):
         body = document["paths"][f"/v1/{path}"]["post"]["requestBody"]["content"]["application/json"]
         assert post(video_http, path, body["example"])["model"]["name"] == answers

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from planner.loaded import ReadyPlanner
 from server.app import create_app
-from server.http.bodies import to_base64
+from server.http.pictures import to_base64
 from server.models.service import ModelService
 from server.settings import Settings
 

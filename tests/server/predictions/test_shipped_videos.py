@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from envs.videos import cannonballs, moving_digits
 from planner.loading import available_video_models, load_ready
 from server.app import create_app
-from server.http.bodies import from_base64, to_base64
+from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
 from server.settings import Settings
 

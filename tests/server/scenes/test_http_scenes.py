@@ -11,8 +11,9 @@ from envs.dmc.env import DmcEnv
 from envs.dmc.tasks import TASKS as SUITE_TASKS
 from envs.push.env import PushEnv
 from planner.search.rollout import Interrupted
-from server.environments import Pool, UnreadableScene
-from server.http.bodies import from_base64
+from server.environments import Pool
+from server.errors import UnreadableScene
+from server.http.pictures import from_base64
 
 
 def post(http: TestClient, path: str, **body: Any) -> dict[str, Any]:

@@ -5,18 +5,17 @@ import numpy as np
 from planner.control import horizon_of
 from planner.loaded import ReadyWorldModel
 from planner.search.servo import ServoConfig
-from server.actions.schemas import ActionRequest
+from server.actions.schemas import MAX_IMAGINED, ActionRequest
 from server.actions.task import SEARCHES, ActionTask
-from server.engine.task import Picture, TooMuchWork, drawn
+from server.engine.task import drawn
+from server.errors import TooMuchWork, invalid
 from server.http.bodies import decode_text
-from server.plans.store import PlanStore
-from server.predictions.reading import check_width, invalid, seen, task_sizes
-
-MAX_IMAGINED = 20_000
-"""Most control steps that the search for one action may imagine."""
+from server.http.pictures import Picture
+from server.plans.memory import Plans
+from server.predictions.requests import check_width, seen, task_sizes
 
 
-def action_task(request: ActionRequest, model: ReadyWorldModel, plans: PlanStore) -> ActionTask:
+def action_task(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> ActionTask:
     """Raises InvalidRequest, InvalidPicture, TooMuchWork, UnknownPlan."""
     width, sizes = _width(request, model)
     config = _search(request)
@@ -73,7 +72,7 @@ def _search(request: ActionRequest) -> ServoConfig:
     return config
 
 
-def _subgoal(request: ActionRequest, model: ReadyWorldModel, plans: PlanStore) -> Picture | None:
+def _subgoal(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Picture | None:
     if request.objective == "reward":
         if request.subgoal is not None or request.plan is not None:
             raise invalid("subgoal", "Reward is sought without a subgoal: leave out subgoal, plan and index.")

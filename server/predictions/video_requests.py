@@ -6,9 +6,10 @@ from pydantic import BaseModel
 
 from planner.loaded import ReadyKalman, ReadySVG
 from server.engine.task import drawn
-from server.http.bodies import InvalidRequest, decode_frames
+from server.errors import InvalidRequest, invalid
+from server.http.bodies import decode_frames
 from server.predictions import schemas
-from server.predictions.reading import check_frames, check_samples, followed, invalid, seen, steps_of
+from server.predictions.requests import check_frames, check_samples, followed, seen, steps_of
 from server.predictions.video_task import InterpolationTask, TrackTask, VideoTask
 from server.schemas import FieldError, Options
 

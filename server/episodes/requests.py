@@ -1,21 +1,21 @@
 """Requests for episodes -> tasks: all that depends on environment, models and plans is checked here."""
 
-from typing import Any
-
 from planner.loaded import ReadyPlanner
-from server.engine.task import Picture, drawn
-from server.environments import IMAGE_SIZE, KINDS, kind_of, most_steps
+from server.engine.task import drawn
+from server.environments import IMAGE_SIZE, kind_of, most_steps
 from server.episodes.schemas import DEFAULT_REWARD_STEPS, EpisodeRequest
 from server.episodes.task import PlanInForce, PushEpisodeTask, RewardEpisodeTask
+from server.errors import invalid
 from server.http.bodies import decode_text
+from server.http.pictures import Picture
 from server.models.service import ModelService
-from server.plans.store import PlanStore
-from server.predictions.reading import invalid
+from server.plans.memory import Plans
+from server.predictions.models import pushing_models, reward_models
 
 EpisodeTask = PushEpisodeTask | RewardEpisodeTask
 
 
-def episode_task(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> EpisodeTask:
+def episode_task(request: EpisodeRequest, service: ModelService, plans: Plans) -> EpisodeTask:
     """``plans`` are those of the caller.
 
     Raises InvalidRequest, InvalidPicture, UnknownEnvironment, UnknownModel, WrongModel, UnknownPlan.
@@ -27,22 +27,7 @@ def episode_task(request: EpisodeRequest, service: ModelService, plans: PlanStor
     return _push(request, service, plans, most) if kind == "push" else _rewarded(request, service, most)
 
 
-def example_episode(service: ModelService) -> dict[str, Any] | None:
-    """A short episode that can be asked for; None where no model could act or plan."""
-    some = {"seed": 3, "episode_seed": 7, "steps": 5}
-    if service.planners:
-        acting = (
-            {"model": service.pushing_models[0].name} if service.pushing_models else {"servo": "simulator"}
-        )
-        return {"environment": "push", "planner": service.planners[0].name} | acting | some
-    for model in service.reward_models:
-        for task in model.heads:
-            if task in KINDS:
-                return {"environment": task, "model": model.name, "objective": "reward"} | some
-    return None
-
-
-def _push(request: EpisodeRequest, service: ModelService, plans: PlanStore, most: int) -> PushEpisodeTask:
+def _push(request: EpisodeRequest, service: ModelService, plans: Plans, most: int) -> PushEpisodeTask:
     if request.objective is not None:
         raise invalid("objective", "Pushing has its goal: leave out objective.")
     model = None
@@ -50,7 +35,7 @@ def _push(request: EpisodeRequest, service: ModelService, plans: PlanStore, most
         if request.model is not None:
             raise invalid("model", "The simulator acts without a model: leave out model, or servo.")
     else:
-        fitting = [model for model in service.pushing_models if model.image_size == IMAGE_SIZE]
+        fitting = [model for model in pushing_models(service) if model.image_size == IMAGE_SIZE]
         model = service.choose(request.model, fitting)
     pictures = _pictures(request)
     return PushEpisodeTask(
@@ -71,9 +56,9 @@ def _pictures(request: EpisodeRequest) -> tuple[Picture, Picture] | None:
     return decode_text("start", request.start, IMAGE_SIZE), decode_text("goal", request.goal, IMAGE_SIZE)
 
 
-def _plan(request: EpisodeRequest, service: ModelService, plans: PlanStore) -> PlanInForce | ReadyPlanner:
+def _plan(request: EpisodeRequest, service: ModelService, plans: Plans) -> PlanInForce | ReadyPlanner:
     if request.plan is None:
-        fitting = [planner for planner in service.planners if planner.image_size == IMAGE_SIZE]
+        fitting = [planner for planner in service.of(ReadyPlanner) if planner.image_size == IMAGE_SIZE]
         return service.choose(request.planner, fitting)
     subgoals = plans.subgoals(request.plan)
     if subgoals.shape[1] != IMAGE_SIZE:
@@ -87,7 +72,7 @@ def _rewarded(request: EpisodeRequest, service: ModelService, most: int) -> Rewa
     for name in ("start", "goal", "plan", "planner", "servo"):
         if getattr(request, name) is not None:
             raise invalid(name, "This is for pushing; tasks of DM Control start from a seed and seek reward.")
-    able = [model for model in service.reward_models if request.environment in model.heads]
+    able = [model for model in reward_models(service) if request.environment in model.heads]
     model = service.choose(request.model, [model for model in able if model.image_size == IMAGE_SIZE])
     return RewardEpisodeTask(
         service.worlds,

@@ -6,16 +6,12 @@ import numpy as np
 from jaxtyping import Float
 
 from planner.loaded import ReadyModel, ReadyWorldModel
-from server.engine.task import TooMuchWork, drawn
-from server.http.bodies import InvalidRequest, decode_frames
+from server.engine.task import drawn
+from server.errors import TooMuchWork, invalid
+from server.http.bodies import decode_frames
 from server.predictions import schemas
 from server.predictions.keypoint_task import Edit, KeypointTask, PredictionTask, RewardTask, Seen
-from server.schemas import FieldError
-
-MAX_REWARDS = 20_000
-"""Most rewards of one request, over all its action sequences."""
-MAX_FUTURE_FRAMES = 1_000
-"""Most predicted frames of one request, over all its samples."""
+from server.predictions.schemas import MAX_FUTURE_FRAMES, MAX_REWARDS
 
 
 def reward_task(request: schemas.RewardRequest, model: ReadyWorldModel) -> RewardTask:
@@ -140,8 +136,3 @@ def task_sizes(model: ReadyWorldModel) -> str:
     """The tasks of a model and their action sizes, in words."""
     sizes = (f"{task} {ready.head.config.actions}" for task, ready in model.heads.items())
     return f"tasks and their action sizes: {', '.join(sizes)}"
-
-
-def invalid(field: str, message: str) -> InvalidRequest:
-    """What to raise when one field is wrong."""
-    return InvalidRequest([FieldError(field=field, message=message)])
