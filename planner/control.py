@@ -1,6 +1,6 @@
 """What a low level is to the closed loop, whatever it imagines with."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from planner.search.servo import Acting, ServoStep
 from world_models.interface import Context
 
 
+@runtime_checkable
 class Controller(Protocol):
     """The low level: the next action toward a subgoal picture.
 

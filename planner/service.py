@@ -1,7 +1,7 @@
 """What the planner needs of a client of the server, which it does not import."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -17,6 +17,7 @@ class Refusal(Exception):
         self.retry_after = retry_after
 
 
+@runtime_checkable
 class PlanReply(Protocol):
     """A plan; ``response.stop_reason`` says whether the search went through."""
 
@@ -26,6 +27,7 @@ class PlanReply(Protocol):
     def images(self) -> UInt8[np.ndarray, "L H W 3"]: ...
 
 
+@runtime_checkable
 class ActionReply(Protocol):
     """The next action, the warm start of the step after it, and all actions chosen."""
 
@@ -39,6 +41,7 @@ class ActionReply(Protocol):
     def actions(self) -> Float[np.ndarray, "L A"]: ...
 
 
+@runtime_checkable
 class Service(Protocol):
     """A client of the server, such as :class:`server.client.Client`.
 

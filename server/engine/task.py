@@ -3,7 +3,7 @@
 import math
 import secrets
 from collections.abc import Generator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -29,6 +29,7 @@ least every tenth of a second. Work that nobody waits for any more is closed.
 """
 
 
+@runtime_checkable
 class Task(Protocol[T_co]):
     """Work with everything decided and nothing left to a default."""
 

@@ -30,12 +30,12 @@ class LatentState:
     Attributes:
         embedding: the last seen frame.
         predictor: hidden and cell state of the predictor after it has predicted the last seen frame.
-        prior: the same of the prior's network; no layers where the prior has none.
+        prior: the same of the prior's network; one layer, or none where the prior has no network.
     """
 
     embedding: Float[Tensor, "B F"]
     predictor: Float[Tensor, "B 2 layers H"]
-    prior: Float[Tensor, "B 2 layers H"]
+    prior: Float[Tensor, "B 2 prior_layers H"]
 
     def repeat(self, times: int) -> "LatentState":
         """Every row ``times`` times in a row."""

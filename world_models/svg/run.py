@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -109,5 +110,5 @@ def _check_base(base: Path, settings: dict[str, object]) -> None:
         raise ValueError(f"{base} was trained with other {', '.join(different)}; choose another --base")
 
 
-def _models(*settings: dict[str, dict[str, dict[str, object]]]) -> list[dict[str, dict[str, object]]]:
-    return [dict(kept["recipe"]["model"]) for kept in settings]  # type: ignore[arg-type]
+def _models(*settings: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(kept["recipe"]["model"]) for kept in settings]

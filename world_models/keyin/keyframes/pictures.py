@@ -23,13 +23,13 @@ TRUE, FOUND, PLAIN = (60, 200, 90), (250, 140, 20), (110, 110, 110)
 """Colours of frames: recorded keyframes green, found ones orange."""
 SAMPLES = 100
 
-Picture = UInt8[np.ndarray, "H W C"]
+Picture = UInt8[np.ndarray, "_H _W C"]
 
 
 def reconstruction_strips(
     model: KeyIn,
-    frames: Float[Tensor, "B T+N C H W"],
-    flags: Bool[Tensor, "B N+1"],
+    frames: Float[Tensor, "B frames C H W"],
+    flags: Bool[Tensor, "B {model.config.frames+1}"],
     generator: torch.Generator,
     path: Path,
 ) -> None:
@@ -50,7 +50,7 @@ def reconstruction_strips(
 
 def sampled_paths(
     model: KeyIn,
-    frames: Float[Tensor, "B T+N C H W"],
+    frames: Float[Tensor, "B frames C H W"],
     thing: ObjectColor,
     generator: torch.Generator,
     path: Path,

@@ -33,7 +33,7 @@ TRAIL = 6
 SEEN, IMAGINED = (60, 170, 80), (215, 60, 50)
 """Colours of frames, as in the paper."""
 
-Picture = UInt8[np.ndarray, "H W C"]
+Picture = UInt8[np.ndarray, "_H _W C"]
 
 
 @torch.no_grad()

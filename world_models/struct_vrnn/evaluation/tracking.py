@@ -36,9 +36,9 @@ class Truth:
         bodies: their names.
     """
 
-    actions: Float[Tensor, "n T-1 A"]
-    positions: Float[Tensor, "n T J 2"]
-    frames: UInt8[np.ndarray, "P T H W C"]
+    actions: Float[Tensor, "n L A"]
+    positions: Float[Tensor, "n L+1 J 2"]
+    frames: UInt8[np.ndarray, "P L+1 H W C"]
     bodies: tuple[str, ...]
     fitted: int
 
@@ -209,7 +209,7 @@ def track(
     )
 
 
-def _distance(one: Float[Tensor, "*B 2"], other: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B"]:
+def _distance(one: Float[Tensor, "*#B 2"], other: Float[Tensor, "*#B 2"]) -> Float[Tensor, "*B"]:
     return (one - other).norm(dim=-1)
 
 

@@ -30,8 +30,8 @@ class Spreads:
         fresh: True where a frame is the first to show a new velocity of a digit: the one after a hit.
     """
 
-    values: Float[np.ndarray, "n T-1"]
-    fresh: Bool[np.ndarray, "n T-1 digits"]
+    values: Float[np.ndarray, "n L"]
+    fresh: Bool[np.ndarray, "n L digits"]
 
 
 @torch.no_grad()
