@@ -6,20 +6,21 @@ import pytest
 import torch
 from dm_control.rl.control import PhysicsError
 
+from envs.dmc.env import DmcEnv
 from envs.dmc.tasks import TASKS, DmcTask
 from planner import collect
 from planner.collect import Dmc
+from planner.learned import LearnedController
 from planner.search.servo import ServoStep
 from planner.suite_recording import cut, explore, random_policy, record_episode
 from world_models.data import DataError, read_attributes
-from world_models.interface import Context
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.sequences import open_tasks
 
 STEPS = 10
 
 
-class CountingEnv:
+class CountingEnv(DmcEnv):
     """Shows how many steps were taken and pays the action; the first starts may diverge."""
 
     observation_size, action_size, image_size, bodies = 1, 1, 16, ("dot",)
@@ -49,14 +50,11 @@ class CountingEnv:
         pass
 
 
-class Echo:
+class Echo(LearnedController):
     """Answers the mean of the newest picture, in steps, and tells what it was shown."""
 
-    memory = 3
-
     def __init__(self):
-        self.seen: list[Context] = []
-        self.warm_starts = []
+        vars(self).update(memory=3, seen=[], warm_starts=[])
 
     def act(self, seen, subgoal, warm_start, generator):
         self.seen.append(seen)

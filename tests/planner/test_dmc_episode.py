@@ -21,6 +21,7 @@ from planner.suite_episode import (
 from planner.suite_learned import SUITE_SERVO
 from planner.suite_worker import SuiteTrial, SuiteWorker
 from world_models.frames import to_tensor
+from world_models.interface import Context
 
 SMALL = ServoConfig(
     horizon=6, cem=CemConfig(candidates=24, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0)
@@ -77,7 +78,10 @@ def test_true_dynamics_reach_a_target_that_chance_does_not(reacher):
 def test_uniform_actions_fill_the_box():
     generator = torch.Generator().manual_seed(0)
     controller = UniformController(6)
-    actions = torch.cat([controller.act(None, None, None, generator).action for _ in range(500)])
+    nothing = Context(torch.zeros(1, 1, 3, 2, 2), torch.zeros(1, 0, 6))
+    actions = torch.cat(
+        [controller.act(nothing, nothing.frames[:, 0], None, generator).action for _ in range(500)]
+    )
     assert actions.std() == pytest.approx(3**-0.5, abs=0.02)
     assert -1 <= actions.min() < -0.99 and 0.99 < actions.max() <= 1
 

@@ -8,6 +8,7 @@ from envs.push.scene import Scene, Wall
 from planner.episode import EpisodeConfig, run_episode
 from planner.learned import PlaceController, PlaceModel
 from planner.loading import PUCK_SEGMENTER
+from planner.search.costs import KeypointDistance
 from planner.search.servo import Servo, ServoConfig, ServoStep
 from world_models.frames import to_tensor
 from world_models.interface import Context
@@ -77,7 +78,7 @@ def test_surprise_is_the_distance_from_what_was_expected():
         torch.set_rng_state(torch.Generator().manual_seed(0).get_state())
         world = StructVRNN(config).eval().requires_grad_(False)
     model = PlaceModel(world)
-    controller = PlaceController(model, Servo(model, None, ServoConfig()), 4)
+    controller = PlaceController(model, Servo(model, KeypointDistance(model.locate), ServoConfig()), 4)
     frames = torch.rand(1, 3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     seen = Context(frames, torch.zeros(1, 2, 2))
     expected = model.imagine(model.encode(Context(frames[:, :2], seen.actions[:, :1])), seen.actions[:, 1:])

@@ -38,7 +38,7 @@ Picture = UInt8[np.ndarray, "H W 3"]
 START, GOAL = (12.0, 50.0), (47.0, 16.0)
 
 
-class GatedPlanner:
+class GatedPlanner(Planner):
     """A planner that waits at a gate before each plan, and rests between iterations."""
 
     def __init__(self, planner: Planner) -> None:

@@ -13,7 +13,9 @@ SMALL = ServoConfig(horizon=12, cem=CemConfig(candidates=8, iterations=1, bound=
 
 
 def episodes(returns: list[float]) -> list[dict]:
-    return [{"return": r, "steps": 250, "model_steps": 1000, "step_seconds": [0.1, 0.3]} for r in returns]
+    return [
+        {"return": float(r), "steps": 250, "model_steps": 1000, "step_seconds": [0.1, 0.3]} for r in returns
+    ]
 
 
 def test_rows_compare_every_arm_with_true_dynamics_and_chance():
