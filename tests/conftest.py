@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -64,6 +65,12 @@ class PointMass:
         cover = (self.radius + 0.5 - distance).clamp(0, 1)[:, None]
         puck, table = (torch.tensor(color)[:, None, None] for color in (MAGENTA, BROWN))
         return table + cover * (puck - table)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test may hand over what annotations forbid, to see what our own code says of it."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("envs", "planner", "server", "world_models", "tests", "examples", ".ci")
-TOP = ("*.md", "*.toml", "constraints.txt", "Makefile", "Dockerfile", ".dockerignore", ".gitignore")
+TOP = ("*.md", "*.toml", "*.py", "constraints.txt", "Makefile", "Dockerfile", ".dockerignore", ".gitignore")
 TEXT = {".py", ".md", ".json", ".xml", ".html", ".css", ".js", ""}
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
 

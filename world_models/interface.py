@@ -14,7 +14,7 @@ The letters in shape annotations mean the same thing everywhere:
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -48,6 +48,7 @@ State = TypeVar("State")
 StateIn = TypeVar("StateIn", contravariant=True)
 
 
+@runtime_checkable
 class Dynamics(Protocol[StateIn]):
     """What a search needs: a way to follow decisions. True physics has this much, and no pictures.
 
@@ -62,6 +63,7 @@ class Dynamics(Protocol[StateIn]):
         ...
 
 
+@runtime_checkable
 class WorldModel(Dynamics[State], Protocol[State]):
     """Dynamics one can look into: encode what was seen, imagine, and turn features into pictures."""
 

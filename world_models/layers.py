@@ -113,7 +113,7 @@ class BlobDecoder(nn.Module):
     def forward(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B C H W"]:
         return self.paint(self.render(self.place(features).float())).float() + self.background
 
-    def render(self, parameters: Float[Tensor, "B 6*K"]) -> Float[Tensor, "B K P P"]:
+    def render(self, parameters: Float[Tensor, "B {6*self.blobs}"]) -> Float[Tensor, "B {self.blobs} P P"]:
         """Gaussians of given amplitude, centre (x, y in -1..1), log inverse widths and shear.
 
         The exponent ``-(u^2 + v^2) / 2`` with ``u = a (X - x) + s (Y - y)`` and ``v = b (Y - y)`` is a

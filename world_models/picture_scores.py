@@ -107,7 +107,7 @@ def _smooth(maps: Float[Tensor, "*B H W"]) -> Float[Tensor, "*B h w"]:
 
 @cache
 @torch.inference_mode(False)  # what is kept is used outside of inference, too
-def _band(side: int, device: torch.device) -> Float[Tensor, "side-10 side"]:
+def _band(side: int, device: torch.device) -> Float[Tensor, "{side-10} {side}"]:
     """One row per place where the window fits."""
     if side < WINDOW:
         raise ValueError(f"pictures must be at least {WINDOW} pixels wide and high, got {side}")

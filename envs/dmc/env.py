@@ -76,12 +76,12 @@ class DmcEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         self._observation = _flatten(observation)
         self._running = True
 
-    def step(self, action: NDArray[np.float64]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
+    def step(self, action: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
         """Hold ``action`` for ``task.action_repeat`` control steps."""
         reward, truncated = self.advance(action)
         return self.render(), reward, False, truncated, {"state": self.state()}
 
-    def advance(self, action: NDArray[np.float64]) -> tuple[float, bool]:
+    def advance(self, action: NDArray[np.floating[Any]]) -> tuple[float, bool]:
         """The physics of :meth:`step` alone, without a picture: reward, and whether the episode is over.
 
         Raises:

@@ -5,7 +5,7 @@ object's centre in the imagined last frame and in the goal image, found by colou
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from world_models.interface import Future
 from world_models.segmenter import ColorSegmenter
 
 
+@runtime_checkable
 class Cost(Protocol):
     """How far a future is from a goal. Rows do not influence each other."""
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Generator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from planner.search.rollout import Interrupted
 
@@ -23,6 +23,7 @@ least every tenth of a second. Work that nobody waits for any more is closed.
 """
 
 
+@runtime_checkable
 class Task(Protocol[T_co]):
     """Work with everything decided and nothing left to a default."""
 

@@ -49,7 +49,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._fault = 400
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+    def connection_made(self, transport: Any) -> None:  # uvloop's are no asyncio.Transport
         """Give the first request its time."""
         super().connection_made(transport)
         if len(self.connections) > self.settings.max_connections:

@@ -217,7 +217,7 @@ def _roll_out(
 
 def _state(hidden: Float[Tensor, "B H"], features: Float[Tensor, "B F"]) -> State:
     """What futures start from; of the seen frames nothing else is needed."""
-    return State(hidden, features, hidden.new_zeros(len(hidden), 0, 0))
+    return State(hidden, features, torch.cat([hidden, features], -1)[:, None][:, :0])
 
 
 def _edited(detected: Float[Tensor, "T D"], edits: Sequence[Edit], size: int) -> Float[Tensor, "T D"]:

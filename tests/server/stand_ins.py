@@ -8,7 +8,7 @@ from typing import Any
 from planner.search.hierarchy import Planner, Planning, Progress
 
 
-class GatedPlanner:
+class GatedPlanner(Planner):
     """A planner that waits at a gate before each plan, and rests between iterations."""
 
     def __init__(self, planner: Planner) -> None:

@@ -64,6 +64,7 @@ def test_shards_with_and_without_rewards_do_not_mix(tmp_path):
         SequenceDataset(tmp_path)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_rewards_must_be_one_number_per_frame():
     with pytest.raises(DataError, match="rewards must begin with"):
         replace(sequences(), rewards=np.zeros((3, 3), np.float32))
@@ -127,6 +128,7 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
         read_shard(tmp_path / "foreign.h5")
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_arrays_that_do_not_fit_are_refused():
     good = sequences()
     with pytest.raises(DataError, match="actions"):
@@ -135,6 +137,7 @@ def test_arrays_that_do_not_fit_are_refused():
         Sequences(good.frames.astype(np.float32), good.actions, good.keyframes, good.states)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_attributes_must_be_scalars(tmp_path):
     with pytest.raises(DataError, match="list"):
         write_shard(tmp_path / "a.h5", sequences(), {"bad": [1, 2]})

@@ -29,6 +29,7 @@ def test_tensor_owns_its_memory():
     assert pixels.sum() == 0
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_float_pictures_are_refused():
     with pytest.raises(TypeError, match="uint8"):
         to_tensor(np.zeros((4, 4, 3), np.float32))

@@ -81,7 +81,7 @@ class KeyIn(nn.Module):
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
 
     def keyframe_costs(
-        self, frames: Float[Tensor, "B T+N F"]
+        self, frames: Float[Tensor, "B frames F"]
     ) -> tuple[Float[Tensor, "B N S"], Float[Tensor, "B N+1"]]:
         """What every segment of known sequences costs, and every place for the last keyframe to be.
 
@@ -103,7 +103,7 @@ class KeyIn(nn.Module):
         later = time + torch.arange(1, size + 1, device=frames.device)
         return costs + settings.price + settings.delay * later, holding_costs(known)
 
-    def segment(self, frames: Float[Tensor, "B T+N F"]) -> Int[Tensor, "B M"]:
+    def segment(self, frames: Float[Tensor, "B frames F"]) -> Int[Tensor, "B M"]:
         """Offsets (1..S) of the cheapest keyframes of known sequences; 0 where fewer than M are used.
 
         Raises:

@@ -102,7 +102,7 @@ class KeyframePredictor(nn.Module):
         return torch.stack(embeddings, dim=1), torch.stack(logits, dim=1)
 
     def infer(
-        self, frames: Float[Tensor, "B T+N F"], offsets: Int[Tensor, "B M"], noise: Float[Tensor, "B M Z"]
+        self, frames: Float[Tensor, "B frames F"], offsets: Int[Tensor, "B M"], noise: Float[Tensor, "B M Z"]
     ) -> Keyframes:
         """Keyframes of known sequences (T context frames, then N), with decisions from the posterior.
 

@@ -21,7 +21,7 @@ class Reconstruction:
 
 @torch.no_grad()
 def reconstruct(
-    model: KeyIn, frames: Float[Tensor, "B T+N C H W"], generator: torch.Generator
+    model: KeyIn, frames: Float[Tensor, "B frames C H W"], generator: torch.Generator
 ) -> Reconstruction:
     """One posterior sample: keyframes at their most likely offsets, the interpolator in between.
 

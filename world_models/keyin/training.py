@@ -112,7 +112,7 @@ def autoencoder_loss(
 @torch.no_grad()
 def cache_embeddings(
     model: KeyIn, data: SequenceDataset, folder: Path, session: Session
-) -> Float[Tensor, "n T+N F"]:
+) -> Float[Tensor, "n frames F"]:
     """Embed every frame of the data set once (half precision); parts that exist in ``folder`` are kept."""
     parts = []
     for first in tqdm(range(0, len(data), PART), desc=f"{'embed':>12}"):
@@ -130,7 +130,7 @@ def cache_embeddings(
 
 
 def train_interpolator(
-    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
 ) -> None:
     """Learn to fill segments at random places (first stage of section 3.2)."""
     stage = recipe.interpolator
@@ -141,7 +141,7 @@ def train_interpolator(
 
 def interpolator_loss(
     interpolator: Interpolator,
-    embeddings: Float[Tensor, "n N+1 F"],
+    embeddings: Float[Tensor, "n frames F"],
     batch: int,
     device: torch.device,
     _step: int,
@@ -174,7 +174,7 @@ def train_predictor(
 
 def predictor_loss(
     predictor: KeyframePredictor,
-    embeddings: Float[Tensor, "n T+N F"],
+    embeddings: Float[Tensor, "n frames F"],
     teacher: Int[Tensor, "n M"],
     stage: PredictorStage,
     device: torch.device,
@@ -198,7 +198,7 @@ def predictor_loss(
 
 def train_soft(
     model: KeyIn,
-    embeddings: Float[Tensor, "n T+N F"],
+    embeddings: Float[Tensor, "n frames F"],
     teacher: Int[Tensor, "n M"],
     recipe: KeyInRecipe,
     session: Session,
@@ -211,7 +211,7 @@ def train_soft(
 
 def algorithm_2(
     model: KeyIn,
-    embeddings: Float[Tensor, "n T+N F"],
+    embeddings: Float[Tensor, "n frames F"],
     teacher: Int[Tensor, "n M"],
     stage: SoftStage,
     device: torch.device,

@@ -39,7 +39,7 @@ class BodyReader(nn.Module):
         self.mean.copy_(features.mean(0).half())
         self.spread.copy_(features.std(0).clamp_min(SMALLEST).half())
 
-    def forward(self, features: Float[Tensor, "*B D"]) -> Float[Tensor, "*B 3*J"]:
+    def forward(self, features: Float[Tensor, "*B D"]) -> Float[Tensor, "*B {self.linear.out_features//2*3}"]:
         """(x, y, scale) of every body, coordinates as those of keypoints."""
         with torch.autocast(features.device.type, enabled=False):
             inputs = (features.float() - self.mean) / self.spread

@@ -43,7 +43,7 @@ class Rollout:
 
 
 class KeypointDynamics(nn.Module):
-    """Prior, posterior, decoder and recurrence. Actions come padded and with their mask: ``[*B, 2A]``."""
+    """Prior, posterior, decoder and recurrence. Actions come padded and with their mask: P = 2 A numbers."""
 
     def __init__(self, config: StructVRNNConfig) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class KeypointDynamics(nn.Module):
         zeros = torch.zeros(batch, self.config.hidden + self.config.features, device=device)
         return Belief(*zeros.split([self.config.hidden, self.config.features], -1))
 
-    def known(self, belief: Belief, action: Float[Tensor, "B 2A"]) -> Float[Tensor, "B U"]:
+    def known(self, belief: Belief, action: Float[Tensor, "B P"]) -> Float[Tensor, "B U"]:
         """What prior, posterior and decoder of the next frame are told."""
         return torch.cat([belief.hidden, belief.features, action], -1)
 
@@ -96,7 +96,7 @@ class KeypointDynamics(nn.Module):
         belief: Belief,
         features: Float[Tensor, "B F"],
         latent: Float[Tensor, "B Z"],
-        action: Float[Tensor, "B 2A"],
+        action: Float[Tensor, "B P"],
     ) -> Belief:
         """Take a frame in (eq. 4 with the action of S1.1.2)."""
         return Belief(self.gru(torch.cat([features, latent, action], -1), belief.hidden).float(), features)
@@ -104,7 +104,7 @@ class KeypointDynamics(nn.Module):
     def observe(
         self,
         features: Float[Tensor, "B T F"],
-        actions: Float[Tensor, "B T-1 2A"],
+        actions: Float[Tensor, "B T-1 P"],
         noise: Float[Tensor, "B T Z"] | None = None,
     ) -> Rollout:
         """Take seen frames in, with posterior means or, given ``noise``, samples.
@@ -130,7 +130,7 @@ class KeypointDynamics(nn.Module):
     def imagine(
         self,
         belief: Belief,
-        actions: Float[Tensor, "B L 2A"],
+        actions: Float[Tensor, "B L P"],
         noise: Float[Tensor, "B L Z"] | None = None,
     ) -> Rollout:
         """Follow actions from a belief, with prior means or, given ``noise``, samples."""

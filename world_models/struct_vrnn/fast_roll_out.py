@@ -21,14 +21,14 @@ Layer = tuple[Tensor, Tensor]
 
 
 def foresee(
-    dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L 2A"]
+    dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L P"]
 ) -> Float[Tensor, "B L F"]:
     """Features that padded actions lead to, with prior means: those of ``imagine`` up to rounding."""
     features, _ = _follow(dynamics, belief, actions, actions.shape[1] - 1)
     return torch.stack(features, 1)
 
 
-def foresee_states(dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L 2A"]) -> Rollout:
+def foresee_states(dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L P"]) -> Rollout:
     """:func:`foresee` with the recurrent states after every frame, the last one too, for reward heads."""
     frames, states = _follow(dynamics, belief, actions, actions.shape[1])
     features, hidden = torch.stack(frames, 1), torch.stack(states, 1)
@@ -55,7 +55,7 @@ def foresee_rewards(
 
 
 def _follow(
-    dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L 2A"], advances: int
+    dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L P"], advances: int
 ) -> tuple[list[Float[Tensor, "B F"]], list[Float[Tensor, "B H"]]]:
     """Features of every frame, and the recurrent states after the first ``advances`` of them."""
     heads, gates = _Heads.of(dynamics), _Gates.of(dynamics.gru)

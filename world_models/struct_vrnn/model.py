@@ -19,7 +19,7 @@ FAINT = 0.02
 """Scale below which a keypoint's coordinates no longer mean anything."""
 
 
-def weigh(features: Float[Tensor, "*B 3*K"]) -> Float[Tensor, "*B 3*K"]:
+def weigh(features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
     """Keypoints (x, y, scale) with their coordinates times scale."""
     x, y, scale = features.unflatten(-1, (-1, 3)).unbind(-1)
     return torch.stack([x * scale, y * scale, scale], -1).flatten(-2)

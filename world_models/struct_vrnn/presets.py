@@ -74,7 +74,7 @@ PUSH = StructVRNNRecipe(
 
 def _control(tasks: tuple[str, ...], actions: int, bodies: tuple[str, ...]) -> StructVRNNRecipe:
     """A model to control the tasks of one DM Control domain with: it knows the domain's tracked bodies."""
-    model = PUSH.model.model_copy(update={"tasks": tasks, "actions": actions, "bodies": bodies})
+    model = PUSH.model.model_copy(update={"tasks": tasks, "actions": actions, "bodies": bodies, "goal": None})
     return StructVRNNRecipe(
         model=model,
         held_out=100,

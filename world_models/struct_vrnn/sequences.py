@@ -73,8 +73,8 @@ def _open(folder: Path, task: str, config: StructVRNNConfig, held_out: int) -> T
 class Known:
     """What may be learned from, in memory: about 12 kB per frame of 64 x 64 pixels."""
 
-    frames: Sequence[UInt8[np.ndarray, "n T H W C"]]
-    positions: Sequence[Float[np.ndarray, "n T J 2"]]
+    frames: Sequence[UInt8[np.ndarray, "_n T H W C"]]
+    positions: Sequence[Float[np.ndarray, "_n T _J 2"]]
 
     @cached_property
     def rarity(self) -> Float[torch.Tensor, "512"]:
@@ -102,7 +102,7 @@ def read_known(tasks: Sequence[TaskData], most: int) -> Known:
 
 def draw_rows(
     counts: Sequence[int], batch: int, generator: torch.Generator
-) -> list[tuple[int, Int[np.ndarray, " b"]]]:
+) -> list[tuple[int, Int[np.ndarray, " _"]]]:
     """``batch`` sequences as (task, rows): every task has the same share, up to one sequence."""
     first = int(torch.randint(len(counts), (), generator=generator))
     drawn = []

@@ -85,7 +85,7 @@ def _times(rows: int, length: int, count: int, generator: torch.Generator) -> np
 
 
 def supervision_loss(
-    features: Float[Tensor, "B T F"], positions: Sequence[Float[np.ndarray, "b T J 2"]], size: int
+    features: Float[Tensor, "B T F"], positions: Sequence[Float[np.ndarray, "_b T _J 2"]], size: int
 ) -> Float[Tensor, ""]:
     """Squared distance of the first J keypoints to a task's J true positions, summed over these."""
     places = features.unflatten(-1, (-1, 3))[..., :2]
@@ -101,7 +101,7 @@ def supervision_loss(
 @torch.no_grad()
 def cache_features(
     vision: Vision, tasks: Sequence[TaskData], folder: Path, session: Session
-) -> list[Float[Tensor, "n T F"]]:
+) -> list[Float[Tensor, "_n T F"]]:
     """Features of all frames, held-out ones included; kept in ``folder/<task>.npy``."""
     return [
         _cache_features(vision, task, folder / f"{task.name or 'features'}.npy", session) for task in tasks
@@ -130,7 +130,7 @@ def _cache_features(vision: Vision, task: TaskData, path: Path, session: Session
 def train_bodies(
     model: StructVRNN,
     tasks: Sequence[TaskData],
-    detected: Sequence[Float[Tensor, "n T D"]],
+    detected: Sequence[Float[Tensor, "_n T D"]],
     stage: BodiesStage,
     session: Session,
 ) -> None:
@@ -181,7 +181,7 @@ def describe(model: StructVRNN, detected: Float[Tensor, "n T D"]) -> Float[Tenso
 def train_dynamics(
     model: StructVRNN,
     tasks: Sequence[TaskData],
-    features: Sequence[Float[Tensor, "n T F"]],
+    features: Sequence[Float[Tensor, "_n T F"]],
     stage: DynamicsStage,
     session: Session,
 ) -> None:
@@ -207,7 +207,7 @@ def train_dynamics(
     fit("dynamics", model.dynamics, loss, stage, session)
 
 
-def _actions(task: TaskData) -> Float[np.ndarray, "n T-1 A"]:
+def _actions(task: TaskData) -> Float[np.ndarray, "n L A"]:
     parts = [task.sequences[first : min(first + 250, task.known)] for first in range(0, task.known, 250)]
     return np.concatenate([part.actions for part in parts])
 

@@ -31,8 +31,8 @@ class LatentState:
     """The last seen frame."""
     predictor: Float[Tensor, "B 2 layers H"]
     """Hidden and cell state of the predictor after it has predicted the last seen frame."""
-    prior: Float[Tensor, "B 2 layers H"]
-    """The same of the prior's network; no layers where the prior has none."""
+    prior: Float[Tensor, "B 2 prior_layers H"]
+    """The same of the prior's network; one layer, or none where the prior has no network."""
 
     def repeat(self, times: int) -> "LatentState":
         """Every row ``times`` times in a row."""

@@ -88,8 +88,10 @@ class SVG(nn.Module):
         """What :meth:`decode` takes over from frames of the same videos."""
         return self.decoder.skips(self.encoder.look(frames))
 
-    def decode(self, features: Float[Tensor, "B*N F"], skips: Skips | None = None) -> Tensor:
-        """Pictures ``[B*N, C, H, W]`` in [0, 1] of embeddings.
+    def decode(
+        self, features: Float[Tensor, "rows F"], skips: Skips | None = None
+    ) -> Float[Tensor, "rows C H W"]:
+        """Pictures in [0, 1] of embeddings, B * N rows.
 
         Args:
             features: N embeddings of each video, those of one video in a row.

@@ -99,7 +99,7 @@ class Decoder(nn.Module):
         """What frames hand over."""
         return Skips(self.fine_skip(seen.fine), self.coarse_skip(seen.coarse), self.dense_skip(seen.dense))
 
-    def forward(self, features: Float[Tensor, "B*N F"], skips: Skips | None) -> Float[Tensor, "B*N C H W"]:
+    def forward(self, features: Float[Tensor, "rows F"], skips: Skips | None) -> Float[Tensor, "rows C H W"]:
         """Pictures of N embeddings of each video, those of one video in a row."""
         dense, coarse, fine = (None,) * 3 if skips is None else (skips.dense, skips.coarse, skips.fine)
         spread = functional.gelu(_add(self.spread(features), dense))
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         return torch.sigmoid(functional.pixel_shuffle(self.paint(strokes), 4).float())
 
 
-def _add(features: Float[Tensor, "B*N ..."], shared: Float[Tensor, "B ..."] | None) -> Tensor:
+def _add(features: Float[Tensor, "rows ..."], shared: Float[Tensor, "B ..."] | None) -> Tensor:
     """Add a video's share to the features of its N pictures, without copying it."""
     if shared is None:
         return features

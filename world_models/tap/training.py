@@ -52,7 +52,7 @@ def draw_segments(
 
 def preferences(
     start: Int[Tensor, " B"], end: Int[Tensor, " B"], last: int, spread: float
-) -> Float[Tensor, "B last+1"]:
+) -> Float[Tensor, "B {last+1}"]:
     """w(t) of the generalised minimum: how welcome each time 0..``last`` is as a target.
 
     A Gaussian round the middle of the segment whose standard deviation is ``spread`` of its length, and 0 in

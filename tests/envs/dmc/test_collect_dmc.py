@@ -5,12 +5,13 @@ from dm_control.rl.control import PhysicsError
 from envs import collect, data_set
 from envs.dmc import recordings
 from envs.dmc.data_set import DMC, VERSION, Dmc
+from envs.dmc.env import DmcEnv
 from envs.dmc.recordings import EPISODE_FRAMES, FRAMES, LONGEST_LEAD, draw_recording
 from envs.dmc.tasks import TASKS
 from world_models.data import SequenceDataset, read_attributes
 
 
-class CountingEnv:
+class CountingEnv(DmcEnv):
     """Pays the action as reward and shows how many steps were taken; some episodes go wrong."""
 
     observation_size = 1

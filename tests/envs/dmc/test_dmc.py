@@ -117,6 +117,7 @@ def test_episode_is_truncated_after_a_thousand_control_steps(made):
         env.advance(np.zeros(1))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_are_named(made):
     env = made("cartpole-balance")
     env.reset(seed=0)

@@ -1,5 +1,6 @@
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from envs.videos.digits import load_digits
 from envs.videos.moving_digits import (
     ROOM,
     SPEED,
-    Paths,
     Videos,
     draw_paths,
     draw_pictures,
@@ -29,7 +29,9 @@ def paths():
     for index in range(400):
         rng = np.random.default_rng([7, index])
         drawn.append(draw_paths(rng, rng, 2, 60))
-    return Paths(np.stack([d.corners for d in drawn]), np.stack([d.hits for d in drawn]))
+    return SimpleNamespace(
+        corners=np.stack([d.corners for d in drawn]), hits=np.stack([d.hits for d in drawn])
+    )
 
 
 def test_digits_stay_inside_and_fly_straight_between_walls(paths):

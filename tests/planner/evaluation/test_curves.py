@@ -73,7 +73,9 @@ def test_rates_are_binned_by_the_way(write):
         inside = (ways >= entry["low"]) & (ways < entry["high"])
         assert entry["n"] == inside.sum() and entry["mean"] == pytest.approx(ways[inside].mean())
         assert entry["success_rate"] == (entry["high"] <= 1.5)  # 1.5 is the edge of a bin
-        assert entry["success_ci95"] == list(wilson_interval(entry["success_rate"] * entry["n"], entry["n"]))
+        assert entry["success_ci95"] == list(
+            wilson_interval(round(entry["success_rate"] * entry["n"]), entry["n"])
+        )
 
 
 def test_walls_are_binned_by_their_length_and_two_walls_are_apart(write):

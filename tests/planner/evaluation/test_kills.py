@@ -18,8 +18,8 @@ from world_models.files import write_bytes
 from world_models.training.fit import FitConfig
 
 
-class Momentum:
-    """Stands for an optimiser: importing a real one in every process takes longer than the test."""
+class Momentum(torch.optim.Optimizer):
+    """Stands for an optimiser: starting a real one in every process takes longer than the test."""
 
     def __init__(self, value: float) -> None:
         self.state = {0: {"momentum": torch.full((64,), value)}}

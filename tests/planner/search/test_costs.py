@@ -104,6 +104,7 @@ def test_segmenter_rejects(change: dict[str, object]) -> None:
         ColorSegmenter.model_validate({**RED.model_dump(), **change})
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_frames_must_be_rgb() -> None:
     with pytest.raises(ValueError, match=r"RGB .* got \[1, 1, 8, 8\]"):
         RED.blob(torch.zeros(1, 1, 8, 8))

@@ -49,6 +49,9 @@ class Echo:
     def imagine(self, state: Any, decisions: Tensor) -> Future:
         return Future(decisions, torch.arange(decisions.shape[1]) + decisions[:, :, 0])
 
+    def embed(self, frames: Tensor) -> Tensor:
+        return frames[:, 0, 0, :2]
+
     def decode(self, features: Tensor) -> Tensor:
         self.decoded += 1
         frames = torch.zeros(len(features), 3, 4, 4)

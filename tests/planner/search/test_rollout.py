@@ -46,6 +46,12 @@ class Dense:
             steps.append(hidden)
         return Future(torch.stack(steps, dim=1), torch.ones(decisions.shape[:2]))
 
+    def embed(self, frames: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def decode(self, features: Tensor) -> Tensor:
+        raise NotImplementedError
+
 
 class SquaredDistance:
     def target(self, goal: Tensor) -> Tensor:

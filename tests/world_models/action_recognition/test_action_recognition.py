@@ -82,6 +82,7 @@ def test_survives_the_disk(trained, tmp_path):
         ActionClassifier.load(tmp_path / "model")
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -197,4 +198,4 @@ def test_features_of_labelled_shards(tmp_path):
     np.testing.assert_allclose(found.features[3, :, 0], [12, 13, 14], atol=1e-4)
     write_shard(shard_path(tmp_path, 3), sequences, {})
     with pytest.raises(DataError, match="no attribute `action`"):
-        write_features(path, SequenceDataset(tmp_path), lambda x: x, 3, device)
+        write_features(path, SequenceDataset(tmp_path), lambda x: x.flatten(1), 3, device)

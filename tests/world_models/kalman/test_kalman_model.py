@@ -275,6 +275,7 @@ def test_as_a_world_model(model):
     assert torch.equal(world.embed(context.frames[:, 0]), single.flatten(1))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_named(model):
     with pytest.raises(ValueError, match="objects must be 1 to 3, not 4"):
         model.infer(squares(), 4)

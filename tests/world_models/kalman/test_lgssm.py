@@ -275,6 +275,7 @@ def test_one_step_leaves_nothing_to_smooth():
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_named():
     model = cannonball(DOUBLE)
     values = torch.zeros(3, 5, 2, dtype=DOUBLE)

@@ -41,6 +41,7 @@ def test_pairs_within_one_frame_are_one_to_one():
     assert _pairs(flags(), flags(4)) == 0
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_different_numbers_of_sequences_are_refused():
     with pytest.raises(ValueError, match="2 sequences were predicted, but 1"):
         score(torch.ones(2, 3, dtype=torch.long), flags(3)[None])

@@ -111,7 +111,7 @@ def test_of_all_states_the_best_on_unlearned_sequences_is_kept(tmp_path, monkeyp
 
     monkeypatch.setattr(training, "fit", unlearn)
     states, session = draw(40, 4, 5), Session(tmp_path, 0, CPU)
-    head = train_head(states, Labels(states, states[..., 0], states, 30), CONFIG, HEAD, session)
+    head = train_head(states, Labels(states[:, 1:], states[..., 0], states, 30), CONFIG, HEAD, session)
     with session.initial_weights():
         assert torch.equal(head.last.bias, RewardHead(CONFIG).last.bias)
 

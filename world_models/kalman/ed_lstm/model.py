@@ -79,7 +79,7 @@ class EDLSTM(nn.Module):
             made.append(self._decode(cell[0][:, None]).sigmoid())
         return torch.cat(made, dim=1)
 
-    def _drive(self, frames: Float[Tensor, "B T 1 H W"]) -> Float[Tensor, "B T 4*S"]:
+    def _drive(self, frames: Float[Tensor, "B T 1 H W"]) -> Float[Tensor, "B T {4*self.config.state}"]:
         driven: Tensor = self.drive(self.encoder(frames.flatten(2)))
         return driven
 

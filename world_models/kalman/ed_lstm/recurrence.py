@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Cell = tuple[Tensor, Tensor]
-"""Output h and memory c, both ``[B S]``."""
+Cell = tuple[Float[Tensor, "B S"], Float[Tensor, "B S"]]
+"""Output h and memory c."""
 
 
 def advance(
-    driven: Float[Tensor, "B 4*S"], cell: Cell, weight: Float[Tensor, "4*S S"]
+    driven: Float[Tensor, "B gates"], cell: Cell, weight: Float[Tensor, "4*S S"]
 ) -> tuple[Cell, Float[Tensor, "B 4*S"]]:
     """One step; also answers the gates. ``driven`` is what the input and the bias add to them."""
     output, memory = cell

@@ -27,9 +27,9 @@ class Answers:
     """Positions in pixels, as the renderer draws them, and losses in nats per pixel."""
 
     inferred: Float[Tensor, "n N T 2"]
-    tracks: dict[str, tuple[Float[Tensor, "n N L 2"], Float[Tensor, "n N L 2 2"]]]
+    tracks: dict[str, tuple[Float[Tensor, "n N _L 2"], Float[Tensor, "n N _L 2 2"]]]
     """Means and covariances: ``filtered`` (all frames), ``generated``, ``interpolated``."""
-    losses: dict[str, Float[Tensor, "n L"]]
+    losses: dict[str, Float[Tensor, "n _L"]]
     """By method, of the generated frames; ``interpolated`` of those between."""
 
 

@@ -27,7 +27,7 @@ RADIUS = 2
 class KnownLaw:
     """Positions in pixels and losses in nats per pixel."""
 
-    tracks: dict[str, Float[Tensor, "n N L 2"]]
+    tracks: dict[str, Float[Tensor, "n N _L 2"]]
     """``filtered`` (all frames), ``generated``, ``interpolated``."""
     loss: Float[Tensor, "n L"]
     """Of the generated frames."""

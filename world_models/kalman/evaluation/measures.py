@@ -111,7 +111,7 @@ def _summary(errors: Float[Tensor, "n N L"]) -> dict[str, Any]:
     }
 
 
-def _losses(losses: dict[str, Float[Tensor, "n L"]]) -> dict[str, Any]:
+def _losses(losses: dict[str, Float[Tensor, "n _L"]]) -> dict[str, Any]:
     """Every method's loss, and how much it is above the ED-LSTM's on the same videos."""
     figures = dict[str, Any]()
     for name, each in losses.items():

@@ -35,7 +35,7 @@ class Affine:
 
 
 def nats_per_pixel(
-    predicted: Float[Tensor, "*#B L 1 H W"], frames: Float[Tensor, "*B L 1 H W"]
+    predicted: Float[Tensor, "*#B #L 1 H W"], frames: Float[Tensor, "*B L 1 H W"]
 ) -> Float[Tensor, "*B L"]:
     """Bernoulli negative log-likelihood of every frame, as a mean over its pixels."""
     share = predicted.double().clamp(CERTAIN, 1.0 - CERTAIN)
@@ -55,8 +55,8 @@ def reorder(values: Float[Tensor, "B N *S"], order: Int[Tensor, "B N"]) -> Float
     return values[torch.arange(len(values))[:, None], order]
 
 
-def distances(tracks: Float[Tensor, "*B 2"], balls: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B"]:
-    """Euclidean distances."""
+def distances(tracks: Float[Tensor, "*#B 2"], balls: Float[Tensor, "*#B 2"]) -> Float[Tensor, "*B"]:
+    """Euclidean distances; one track can be held against many balls."""
     return (tracks - balls).norm(dim=-1)
 
 

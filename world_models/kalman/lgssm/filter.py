@@ -79,7 +79,7 @@ class Filtered:
 
 def newtonian(
     period: Float[Tensor, ""], axes: int
-) -> tuple[Float[Tensor, "2*axes 2*axes"], Float[Tensor, "axes 2*axes"]]:
+) -> tuple[Float[Tensor, "{2*axes} {2*axes}"], Float[Tensor, "{axes} {2*axes}"]]:
     """A and C of a point with constant velocity: states are positions and velocities, positions are observed.
 
     Args:

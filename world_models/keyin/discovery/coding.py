@@ -37,8 +37,8 @@ class KeyframeCoder(nn.Module):
 
 
 def coding_costs(
-    coder: KeyframeCoder, frames: Float[Tensor, "B N+1 F"], longest: int, beta: float
-) -> Float[Tensor, "B N S"]:
+    coder: KeyframeCoder, frames: Float[Tensor, "B frames F"], longest: int, beta: float
+) -> Float[Tensor, "B frames-1 S"]:
     """Error + ``beta`` KL of predicting frame j + d from frame j, at ``[:, j, d - 1]``.
 
     Decoded from the posterior's mean, which leaves no chance in it. Pairs that would leave the sequence cost

@@ -13,8 +13,8 @@ from world_models.keyin.networks import Interpolator
 
 
 def segment_costs(
-    interpolator: Interpolator, frames: Float[Tensor, "B N+1 F"], longest: int
-) -> Float[Tensor, "B N S"]:
+    interpolator: Interpolator, frames: Float[Tensor, "B frames F"], longest: int
+) -> Float[Tensor, "B frames-1 S"]:
     """Squared error of interpolating from frame j to frame j + d, at ``[:, j, d - 1]``; d <= ``longest``.
 
     Segments that would leave the sequence cost infinity.
@@ -32,7 +32,7 @@ def segment_costs(
     return costs
 
 
-def holding_costs(frames: Float[Tensor, "B N+1 F"]) -> Float[Tensor, "B N+1"]:
+def holding_costs(frames: Float[Tensor, "B frames F"]) -> Float[Tensor, "B frames"]:
     """Squared error of keeping frame j for the rest of the sequence, which a last keyframe at j leaves."""
     size = frames.shape[1]
     distance = torch.cdist(frames, frames).square()
@@ -73,7 +73,7 @@ def best_offsets(
 
 
 def _trace(
-    choices: list[Int[Tensor, "B N+1"]], used: Int[Tensor, " B"], last: Int[Tensor, " B"]
+    choices: list[Int[Tensor, "B frames"]], used: Int[Tensor, " B"], last: Int[Tensor, " B"]
 ) -> Int[Tensor, "B M"]:
     """Follow the best choices back from the ``last`` keyframe's time; ``used`` is its index."""
     rows = torch.arange(len(last), device=last.device)

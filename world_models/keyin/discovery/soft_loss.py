@@ -33,7 +33,7 @@ def advance(location: Float[Tensor, "B J"], offsets: Float[Tensor, "B S"]) -> Fl
     return moved
 
 
-def keyframe_times(offsets: Float[Tensor, "B M S"], frames: int) -> Float[Tensor, "B M+1 N+1"]:
+def keyframe_times(offsets: Float[Tensor, "B M S"], frames: int) -> Float[Tensor, "B M+1 {frames+1}"]:
     """``tau``: distribution of each keyframe's time over 0..N; row 0 is the context frame at time 0.
 
     Rows sum to ``c^t``, the probability that keyframe t lies inside the sequence.
@@ -46,7 +46,9 @@ def keyframe_times(offsets: Float[Tensor, "B M S"], frames: int) -> Float[Tensor
     return torch.stack(times, dim=1)
 
 
-def frame_times(times: Float[Tensor, "B M+1 J"], offsets: Float[Tensor, "B M S"]) -> Float[Tensor, "B M S J"]:
+def frame_times(
+    times: Float[Tensor, "B rows J"], offsets: Float[Tensor, "B rows-1 S"]
+) -> Float[Tensor, "B rows-1 S J"]:
     """``tau^t_{i,j}``: probability that frame i (from 1) of segment t exists and shows time j in 0..N.
 
     It does so if keyframe t-1 was at time ``j - i`` and the segment is at least i frames long (``e^t_i``).

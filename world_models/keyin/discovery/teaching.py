@@ -24,7 +24,7 @@ from world_models.training.run import Session
 
 
 def train_coder(
-    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
 ) -> None:
     """Learn to predict one frame from another one before it, at random distances up to S."""
     settings = recipe.model.segmentation
@@ -44,7 +44,7 @@ def train_coder(
 
 def coder_loss(
     coder: KeyframeCoder,
-    embeddings: Float[Tensor, "n N+1 F"],
+    embeddings: Float[Tensor, "n frames F"],
     longest: int,
     beta: float,
     batch: int,
@@ -61,7 +61,7 @@ def coder_loss(
 
 
 def teach(
-    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
     """Offsets 1..S of the keyframes of every sequence; 0 where a sequence needs fewer than M of them.
 
@@ -81,7 +81,7 @@ def teach(
 
 
 def _constant(
-    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
     times = torch.arange(1, recipe.model.keyframes + 1) * recipe.teacher.constant
     offsets = times.clamp(max=recipe.model.frames).diff(prepend=times.new_zeros(1))
@@ -90,7 +90,7 @@ def _constant(
 
 @torch.no_grad()
 def _surprising(
-    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
     sizes = LatentSVGConfig(embedding=recipe.model.embedding, hidden=recipe.model.hidden)
     with session.initial_weights():
@@ -108,7 +108,7 @@ def _surprising(
 
 @torch.no_grad()
 def _cheapest(
-    model: KeyIn, embeddings: Float[Tensor, "n T+N F"], recipe: KeyInRecipe, session: Session
+    model: KeyIn, embeddings: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
 ) -> Int[Tensor, "n M"]:
     settings, count = recipe.model.segmentation, recipe.model.keyframes
     assert settings is not None

@@ -26,8 +26,8 @@ SAMPLES = 100
 
 def reconstruction_strips(
     model: KeyIn,
-    frames: Float[Tensor, "B T+N C H W"],
-    flags: Bool[Tensor, "B N+1"],
+    frames: Float[Tensor, "B frames C H W"],
+    flags: Bool[Tensor, "B {model.config.frames+1}"],
     generator: torch.Generator,
     path: Path,
 ) -> None:
@@ -48,7 +48,7 @@ def reconstruction_strips(
 
 def sampled_paths(
     model: KeyIn,
-    frames: Float[Tensor, "B T+N C H W"],
+    frames: Float[Tensor, "B frames C H W"],
     thing: ObjectColor,
     generator: torch.Generator,
     path: Path,

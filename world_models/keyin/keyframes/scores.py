@@ -28,15 +28,15 @@ class Scores:
     precision: Float[Tensor, " B"]
     recall: Float[Tensor, " B"]
     f1_within_1: Float[Tensor, " B"]
-    hits: Bool[Tensor, "B N-1"]
-    true: Bool[Tensor, "B N-1"]
+    hits: Bool[Tensor, "B inner"]
+    true: Bool[Tensor, "B inner"]
 
-    def recall_by_time(self) -> Float[Tensor, " N-1"]:
+    def recall_by_time(self) -> Float[Tensor, " inner"]:
         """Share of the true keyframes at each time 1..N-1 that was found; NaN where there are none."""
         return self.hits.sum(0) / self.true.sum(0)
 
 
-def score(times: Int[Tensor, "B M"], flags: Bool[Tensor, "B N+1"]) -> Scores:
+def score(times: Int[Tensor, "B M"], flags: Bool[Tensor, "B frames"]) -> Scores:
     """Compare predicted times with the recorded flags of frames 0..N (see the module's rule).
 
     Raises:

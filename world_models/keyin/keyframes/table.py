@@ -109,7 +109,7 @@ class TrainedRun:
         return cls(parts[0], parts[1], int(parts[2]), Path(folder))  # type: ignore[arg-type]
 
 
-def trivial_rows(dataset: str, flags: Bool[Tensor, "B N+1"]) -> Iterator[Row]:
+def trivial_rows(dataset: str, flags: Bool[Tensor, "B frames"]) -> Iterator[Row]:
     """Random, Constant, Static and Jumpy, which need no model."""
     protocol, count = PROTOCOLS[dataset], len(flags)
     for seed in range(RANDOM_SEEDS):
@@ -172,7 +172,7 @@ def load_model(run: TrainedRun, data: SequenceDataset, device: torch.device) -> 
     return model
 
 
-def read_flags(dataset: str, data: SequenceDataset, start: int) -> Bool[Tensor, "B N+1"]:
+def read_flags(dataset: str, data: SequenceDataset, start: int) -> Bool[Tensor, "B frames"]:
     """Recorded keyframes of the sequences from ``start`` on, at times 0..N."""
     flags = np.concatenate([batch.keyframes for batch in data.batches(CHUNK, start)])
     return torch.from_numpy(flags)[:, PROTOCOLS[dataset].context - 1 :]
@@ -193,7 +193,7 @@ def learned_pattern(model: KeyIn, data: SequenceDataset, stop: int) -> list[int]
 
 
 def _score_keyin(
-    model: KeyIn, frames: Float[Tensor, "B T+N C H W"], thing: ObjectColor, generator: torch.Generator
+    model: KeyIn, frames: Float[Tensor, "B frames C H W"], thing: ObjectColor, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Times of posterior and prior; distance of the object from the truth in every reconstructed frame.
 
@@ -242,7 +242,7 @@ def _surprise_of(
 
 def _pictures(
     data: SequenceDataset, start: int, device: torch.device, name: str
-) -> Iterator[Float[Tensor, "B T+N C H W"]]:
+) -> Iterator[Float[Tensor, "B frames C H W"]]:
     batches = data.batches(CHUNK, start)
     for batch in tqdm(batches, desc=name, total=-(-(len(data) - start) // CHUNK), leave=False):
         yield to_tensor(batch.frames, device)

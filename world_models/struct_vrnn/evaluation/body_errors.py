@@ -19,7 +19,7 @@ MOST = 1000
 def measure_bodies(
     model: StructVRNN,
     tasks: Sequence[TaskData],
-    features: Sequence[Float[Tensor, "n T F"]],
+    features: Sequence[Float[Tensor, "_n T F"]],
     observed: int,
 ) -> str:
     """A Markdown table of median / mean errors in pixels, per task and body; empty without bodies or data."""

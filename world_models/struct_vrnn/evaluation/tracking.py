@@ -30,10 +30,10 @@ RIDGE = 1e-5
 class Truth:
     """Held-out sequences of a task: the first ``fitted`` fit the regression, the others are tested."""
 
-    actions: Float[Tensor, "n T-1 A"]
-    positions: Float[Tensor, "n T J 2"]
+    actions: Float[Tensor, "n L A"]
+    positions: Float[Tensor, "n L+1 J 2"]
     """Where the bodies are, in pixels (x to the right, y down, pixel centres are integers)."""
-    frames: UInt8[np.ndarray, "P T H W C"]
+    frames: UInt8[np.ndarray, "P L+1 H W C"]
     """Pictures of the first P tested sequences."""
     bodies: tuple[str, ...]
     """Their names."""
@@ -203,7 +203,7 @@ def track(
     )
 
 
-def _distance(one: Float[Tensor, "*B 2"], other: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B"]:
+def _distance(one: Float[Tensor, "*#B 2"], other: Float[Tensor, "*#B 2"]) -> Float[Tensor, "*B"]:
     return (one - other).norm(dim=-1)
 
 

@@ -32,9 +32,9 @@ CHUNK = 250
 class Labels:
     """The sequences of a task without their pictures; the first ``learned`` train the head."""
 
-    actions: Float[Tensor, "n T-1 A"]
-    rewards: Float[Tensor, "n T"]
-    observations: Float[Tensor, "n T O"]
+    actions: Float[Tensor, "n L A"]
+    rewards: Float[Tensor, "n L+1"]
+    observations: Float[Tensor, "n L+1 O"]
     learned: int
 
 

@@ -113,7 +113,9 @@ def futures(
         yield model.decode(features, state.skips).float()
 
 
-def read_actions(model: SVG, actions: Float32[np.ndarray, "S A"]) -> Float[Tensor, "S A"]:
+def read_actions(
+    model: SVG, actions: Float32[np.ndarray, "S _A"]
+) -> Float[Tensor, "S {model.config.actions}"]:
     """Recorded actions for a model; none for one that nobody drives."""
     return torch.from_numpy(actions[:, : model.config.actions]).to(next(model.parameters()).device)
 

@@ -26,8 +26,8 @@ KNOWN = 2
 class Spreads:
     """The prior's standard deviation of frames 1..T-1, mean over the latent's dimensions."""
 
-    values: Float[np.ndarray, "n T-1"]
-    fresh: Bool[np.ndarray, "n T-1 digits"]
+    values: Float[np.ndarray, "n L"]
+    fresh: Bool[np.ndarray, "n L digits"]
     """True where a frame is the first to show a new velocity of a digit: the one after a hit."""
 
 
