@@ -114,7 +114,7 @@ class World(ABC, Generic[S]):
 
     @abstractmethod
     def measure(self) -> Measures:
-        """True figures of this moment; ``reward`` is that of the last step."""
+        """True figures of this moment; ``reward``, where there is one, is that of the last step."""
 
     def step(self, action: NDArray[np.float32]) -> Picture:
         """Do the action ``[A]`` and see what comes of it.

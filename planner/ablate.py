@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from planner.evaluation.push import Push, evaluate_push
 from planner.evaluation.results import count_or_dash
-from planner.settings import PAPER, PAPER_SERVO, Settings
+from planner.evaluation.settings import PAPER, PAPER_SERVO, Settings
 from world_models.files import write_results
 
 SHIPPED = Settings()

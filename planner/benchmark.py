@@ -24,12 +24,12 @@ from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
 from envs.push.scene import JOINTS
 from envs.push.simulator import PushSimulator, SimulatorState
-from planner.control import REWARD_MEMORY, control_by_place, control_by_reward
+from planner.evaluation.rollout_benchmark import markdown as rollout_table
+from planner.evaluation.rollout_benchmark import rollouts
 from planner.goals import action_cost
 from planner.loading import available_world_models, load_planner, load_world_model
-from planner.low_levels import LearnedServo, Request
-from planner.rollout_benchmark import markdown as rollout_table
-from planner.rollout_benchmark import rollouts
+from planner.low_levels.learned import REWARD_MEMORY, control_by_place, control_by_reward
+from planner.low_levels.low_level import LearnedServo, Request
 from planner.search.servo import Servo, ServoConfig
 from world_models.files import write_results
 from world_models.frames import to_tensor

@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from envs.dmc.tasks import find_task
 from envs.dmc.world import DmcWorld
-from planner.control import DMC_SERVO, find_head
+from planner.evaluation.recording import Policy, cut, load_policy, random_policy, record_episode
 from planner.loading import load_world_model
-from planner.recording import Policy, cut, load_policy, random_policy, record_episode
+from planner.low_levels.learned import DMC_SERVO, find_head
 from planner.search.servo import ServoConfig
 from world_models.data import (
     DataError,

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from envs.push.world import PushWorld
-from planner.episode import Actor, own_seeds, run_episode
-from planner.evaluation.films import film, strip
+from planner.episode import run_episode
+from planner.evaluation.films import Strip, film, strip
 from planner.goals import make_goal
-from planner.low_levels import true_servo
+from planner.low_levels.low_level import true_servo
+from planner.pursuit import Actor, own_seeds
 from server.client import Client, PlanReply, ServerProblem
 from server.local import running_server
 from world_models.frames import to_tensor
@@ -56,7 +57,7 @@ def run(demo: Demo, url: str) -> None:
     outcome = run_episode(world, scene, actor, own_seeds(demo.seed))
     world.close()
     strip([start, *reply.images, info["goal"]], demo.out / "plan.png")
-    film(outcome, info["goal"], demo.out / "episode.mp4")
+    film(outcome, Strip([info["goal"]]), demo.out / "episode.mp4")
     initial, distance = (outcome.measures[k]["distance"] for k in (0, -1))
     grade = "strict success" if distance < STRICT_SUCCESS else "success"
     verdict = grade if distance < SUCCESS else "failure"

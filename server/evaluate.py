@@ -13,7 +13,7 @@ import tyro
 from envs.world import World
 from planner.evaluation.evaluation import Proposer, Trial
 from planner.evaluation.push import LEARNED, Push, evaluate_push
-from planner.low_levels import LowLevel
+from planner.low_levels.low_level import LowLevel
 from planner.search.servo import ServoConfig
 from server.client import Client
 from server.remote import RemoteServo, check_settings, find_model, remote_subgoals

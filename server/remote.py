@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from planner.control import PLACE_MEMORY
-from planner.low_levels import LowLevel, Request
+from planner.evaluation.settings import Settings
+from planner.low_levels.learned import PLACE_MEMORY
+from planner.low_levels.low_level import LowLevel, Request
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
 from planner.search.servo import Acting, ServoConfig, ServoStep
-from planner.settings import Settings
 from planner.subgoals import Subgoals
 from server.client import Client, ServerProblem
 from world_models.frames import to_bytes, to_tensor

@@ -11,10 +11,11 @@ from envs.push.env import CAMERA, SUCCESS
 from envs.push.episodes import load_manifest
 from envs.push.world import PushWorld
 from envs.rendering import Projection
-from planner.episode import Actor, own_seeds, run_episode
+from planner.episode import run_episode
 from planner.goals import make_goal
 from planner.loading import available_models, load_keyin, load_planner
-from planner.low_levels import true_servo
+from planner.low_levels.low_level import true_servo
+from planner.pursuit import Actor, own_seeds
 from planner.subgoals import keyin_subgoals
 from server.client import Client
 from server.local import running_server

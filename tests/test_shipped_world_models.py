@@ -9,10 +9,10 @@ from envs.dmc.recordings import draw_sequences
 from envs.push.env import PushEnv
 from envs.push.play import draw_sequences as draw_play
 from envs.videos.agents import draw_sequences as draw_agents
-from planner.control import control_by_place, control_by_reward, moves_object
 from planner.evaluate import Push, evaluate
 from planner.loading import available_world_models, load_world_model
-from planner.low_levels import Request
+from planner.low_levels.learned import control_by_place, control_by_reward, moves_object
+from planner.low_levels.low_level import Request
 from world_models.checkpoint import read_model
 from world_models.frames import to_tensor
 from world_models.interface import Context

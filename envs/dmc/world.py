@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from envs.dmc.env import DmcEnv
 from envs.dmc.episodes import DmcStart, draw_starts, load_starts
 from envs.dmc.simulator import DmcSimulator
-from envs.world import Column, Diverged, Episodes, Measures, Picture, Record, World, canonical
+from envs.world import (
+    Column,
+    Diverged,
+    Episodes,
+    Measures,
+    Picture,
+    Record,
+    World,
+    canonical,
+    mean_column,
+)
 from world_models.statistics import bootstrap_interval
 
 
@@ -59,7 +69,7 @@ class DmcWorld(World[DmcStart]):
         Column("return, mean ± sd (95 % CI)", _return, _return_text),
         _of("simulator"),
         _of("random"),
-        "steps",
+        mean_column("steps", "steps_mean", "steps", ".0f"),
         "imagined",
         "decision_seconds",
     )

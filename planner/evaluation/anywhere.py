@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from envs.world import Episodes, World
 from envs.worlds import WORLDS, find_world, make_world
-from planner.episode import Randomness, own_seeds
 from planner.evaluation.evaluation import Evaluation, Team, Trial, parse_names, split_names
-from planner.low_levels import RandomActions, true_servo, uniform
+from planner.low_levels.low_level import RandomActions, true_servo, uniform
+from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
 
 ARMS = ("simulator", "random")
@@ -83,6 +83,10 @@ class Anywhere(Evaluation):
         if trial[1] == "random":
             return Team(RandomActions(world.action_size, uniform))
         return Team(true_servo(world, self.settings))
+
+    def who(self, trial: Trial) -> str:
+        """The arm."""
+        return trial[1]
 
     def randomness(self, index: int) -> Randomness:
         """A seed for every search."""

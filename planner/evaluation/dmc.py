@@ -15,7 +15,10 @@ from PIL import Image
 from envs.dmc.episodes import DmcStart, load_starts
 from envs.dmc.tasks import TASKS, find_task
 from envs.world import Episodes, Picture, World
-from planner.control import (
+from planner.episode import Outcome
+from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
+from planner.loading import load_world_model
+from planner.low_levels.learned import (
     DMC_SERVO,
     control_by_goal,
     control_by_reward,
@@ -23,10 +26,8 @@ from planner.control import (
     horizon_of,
     model_for,
 )
-from planner.episode import Outcome, Randomness, one_stream
-from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
-from planner.loading import load_world_model
-from planner.low_levels import RandomActions, true_servo, uniform
+from planner.low_levels.low_level import RandomActions, true_servo, uniform
+from planner.pursuit import Randomness, one_stream
 from planner.search.servo import ServoConfig
 from world_models.files import write_bytes
 
@@ -170,14 +171,18 @@ class Dmc(Evaluation):
 
     def goal_picture(self, trial: Trial, index: int, run: Run) -> Picture | None:
         """The picture of the highest reward that the simulator arm sees in the same episode."""
-        task, arm = trial
-        if self.objective != "goal" or arm != "learned":
+        task, _ = trial
+        if self.objective != "goal":
             return None
         path = self.goal_path(task, index)
         if not path.exists():
             run((task, "simulator"), index)
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
+
+    def pursues(self, trial: Trial) -> bool:
+        """The learned arm, if the goal is a picture: the others are after reward, or nothing."""
+        return self.objective == "goal" and trial[1] == "learned"
 
     def keep(self, trial: Trial, index: int, outcome: Outcome) -> None:
         """The simulator arm leaves goal pictures behind."""

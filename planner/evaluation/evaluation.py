@@ -10,15 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from envs.world import Episodes, Picture, Record, Start, World
+from envs.world import Column, Episodes, Record, Start, World
 from envs.worlds import find_world
-from planner.episode import EpisodeConfig, Outcome, Randomness
+from planner.episode import Outcome
 from planner.evaluation.journal import journal_path, resume, run_missing
 from planner.evaluation.results import markdown_table, summarise
-from planner.low_levels import LowLevel
+from planner.low_levels.low_level import LowLevel
+from planner.pursuit import EpisodeConfig, Randomness
 from planner.subgoals import Subgoals, no_subgoals
 from world_models.files import write_results
+from world_models.frames import Picture
 
+VERSION = 2
+"""Of the records: outcomes kept by other versions are not taken over."""
 Trial = tuple[str, str]
 """One row of the table: the values of the evaluation's two labels."""
 Settings = dict[str, Any]
@@ -110,8 +114,12 @@ class Evaluation(ABC):
         return world.length(start)
 
     def goal_picture(self, trial: Trial, index: int, run: Run) -> Picture | None:
-        """What is to be reached, where that is not the world's own goal picture."""
+        """What is to be reached, or was by others, where that is not the world's own goal picture."""
         return None
+
+    def pursues(self, trial: Trial) -> bool:
+        """Whether the trial is after that goal picture."""
+        return True
 
     def keep(self, trial: Trial, index: int, outcome: Outcome) -> None:
         """Keep more of an outcome than its record."""
@@ -134,7 +142,11 @@ def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]
     starts = {trial: run.starts(trial).starts[: run.episodes] for trial in trials}
     settings = run.dependencies(trials)
     wanted = {
-        (*trial, index): {run.start_label: start.digest, "settings": settings[trial]}
+        (*trial, index): {
+            run.start_label: start.digest,
+            "settings": settings[trial],
+            "version": VERSION,
+        }
         for trial in run.order(trials)
         for index, start in enumerate(starts[trial])
     }
@@ -145,9 +157,16 @@ def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]
     records |= run_missing(journal, missing, done, run.workers, start_worker, (run,), run_one)
     found = {trial: [records[*trial, index] for index in range(len(starts[trial]))] for trial in trials}
     rows = [_row(run, trial, found) for trial in trials]
-    table = markdown_table(rows, run.labels, find_world(run.place(trials[0])[0]).columns)
     content = {**run.content(settings), "rows": rows}
-    return write_results(run.out, run.verb, content, table), found
+    return write_results(run.out, run.verb, content, _table(run, trials, rows)), found
+
+
+def _table(run: Evaluation, trials: Sequence[Trial], rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as Markdown, worlds of other columns in tables of their own."""
+    tables: dict[tuple[Column | str, ...], list[dict[str, Any]]] = {}
+    for trial, row in zip(trials, rows, strict=True):
+        tables.setdefault(tuple(find_world(run.place(trial)[0]).columns), []).append(row)
+    return "\n\n".join(markdown_table(group, run.labels, columns) for columns, group in tables.items())
 
 
 def _row(run: Evaluation, trial: Trial, found: Mapping[Trial, list[Record]]) -> dict[str, Any]:

@@ -48,16 +48,17 @@ def strip(frames: Sequence[Picture], path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def film(outcome: Outcome, goal: Picture | None, path: Path, fps: int = 10) -> None:
+def film(outcome: Outcome, beside: Strip, path: Path, fps: int = 10, *, strip_too: bool = False) -> None:
     """Write an episode as MP4: beside every frame the plan in force, what is pursued from there on framed.
 
-    Where there was nothing to plan, ``goal`` stands beside. With a plan goes a PNG of the first one.
+    Where there was nothing to plan, ``beside`` stands there. ``strip_too`` adds a PNG of start, first plan
+    and goal.
     """
-    beside = Strip([], None) if goal is None else Strip([goal], 0)
     strips = [Strip(outcome.strips[plan], place) for plan, place in outcome.pursued]
     strips += [strips[-1] if strips else beside] * (len(outcome.frames) - len(strips))
-    if outcome.strips:
-        strip([outcome.frames[0], *outcome.strips[0]], path.with_suffix(".png"))
+    if strip_too:
+        planned = outcome.strips[0] if outcome.strips else beside.pictures
+        strip([outcome.frames[0], *planned], path.with_suffix(".png"))
     # Last: an episode with a film is not run again.
     video(outcome.frames, strips, path, fps)
 

@@ -11,15 +11,15 @@ from envs.push.ids import MANIFESTS, PUSH_IDS
 from envs.push.scene import Variation
 from envs.push.tasks import find_task
 from envs.world import World
-from planner.control import control_by_place
-from planner.episode import Randomness, own_seeds
 from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, evaluate, parse_names
+from planner.evaluation.settings import Settings
 from planner.goals import make_goal
 from planner.loading import load_keyin, load_planner, load_tap, load_world_model
-from planner.low_levels import LowLevel, RandomActions, clipped_normal, true_servo
+from planner.low_levels.learned import control_by_place
+from planner.low_levels.low_level import LowLevel, RandomActions, clipped_normal, true_servo
+from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
-from planner.settings import Settings
 from planner.subgoals import PLANNERS, TAP_DRAWS, keyin_subgoals, oracle_subgoals, tap_subgoals
 from world_models.keyin.model import KeyIn
 from world_models.shipped import weights_digest

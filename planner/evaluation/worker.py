@@ -6,10 +6,11 @@ import torch
 
 from envs.world import Episodes, Record, World
 from envs.worlds import make_world
-from planner.episode import Actor, Outcome, run_episode
+from planner.episode import Outcome, run_episode
 from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Team, Trial
 from planner.goals import make_goal
+from planner.pursuit import Actor
 
 
 class Worker:
@@ -31,10 +32,10 @@ class Worker:
         """
         run, world, team = self._run, self._world(trial), self._team(trial)
         outcome = self.outcome(trial, index)
-        film = run.film_path(trial, index)
-        if film is not None:
-            goal = run.goal_picture(trial, index, self.outcome)
-            films.film(outcome, goal, film, fps=world.env.metadata["render_fps"])
+        record = world.record(self._start(trial, index), outcome.measures, outcome.plans)
+        if (film := run.film_path(trial, index)) is not None:
+            fps = world.env.metadata["render_fps"]
+            films.film(outcome, self._beside(trial, index), film, fps, strip_too=world.goal is not None)
         # To be surprised, a low level has to imagine one more step than to act.
         watched = int(team.config.replan == "surprised")
         imagined = (team.low_level.imagined_steps + watched) * len(outcome.decision_seconds)
@@ -43,7 +44,7 @@ class Worker:
         return {
             **dict(zip(run.labels, trial, strict=True)),
             "episode": index,
-            **world.record(self._start(trial, index), outcome.measures, outcome.plans),
+            **record,
             "steps": outcome.steps,
             "keyframes": team.proposer.keyframes,
             "planned": sum(len(whole) for whole in outcome.whole),
@@ -58,7 +59,7 @@ class Worker:
     def outcome(self, trial: Trial, index: int) -> Outcome:
         """Run one episode, and nothing else."""
         run, world, team = self._run, self._world(trial), self._team(trial)
-        goal = run.goal_picture(trial, index, self.outcome)
+        goal = run.goal_picture(trial, index, self.outcome) if run.pursues(trial) else None
         start = self._start(trial, index)
         actor = Actor(
             team.low_level,
@@ -71,6 +72,15 @@ class Worker:
         outcome = run_episode(world, start, actor, run.randomness(index), goal=goal, steps=length)
         run.keep(trial, index, outcome)
         return outcome
+
+    def _beside(self, trial: Trial, index: int) -> films.Strip:
+        """What a film shows where nothing was planned."""
+        goal = self._run.goal_picture(trial, index, self.outcome)
+        if goal is None:
+            _, goal = self._world(trial).begin(self._start(trial, index))
+        return (
+            films.Strip([]) if goal is None else films.Strip([goal], 0 if self._run.pursues(trial) else None)
+        )
 
     def _start(self, trial: Trial, index: int) -> Any:
         if trial not in self._starts:

@@ -24,8 +24,9 @@ class ServoConfig(BaseModel):
     """Search settings of the servo.
 
     The horizon is that of KeyIn, Table 3. Its search (200 candidates, 3 iterations, white noise, afresh every
-    step) is :data:`planner.settings.PAPER_SERVO`; the defaults imagine a sixth of its steps and reach
-    subgoals as surely, since smooth noise draws pushes that go somewhere and a warm start goes on with one.
+    step) is :data:`planner.evaluation.settings.PAPER_SERVO`; the defaults imagine a sixth of its steps and
+    reach subgoals as surely, since smooth noise draws pushes that go somewhere and a warm start goes on with
+    one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from planner.control import horizon_of
 from planner.loaded import ReadyWorldModel
+from planner.low_levels.learned import horizon_of
 from planner.search.servo import ServoConfig
 from server.actions.schemas import MAX_IMAGINED, ActionRequest
 from server.actions.task import SEARCHES, ActionTask

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.control import (
+from planner.loaded import ReadyWorldModel
+from planner.low_levels.dynamics import KeypointModel
+from planner.low_levels.learned import (
     DMC_SERVO,
     PLACE_MEMORY,
     REWARD_MEMORY,
@@ -18,9 +20,7 @@ from planner.control import (
     control_by_reward,
     moves_object,
 )
-from planner.dynamics import KeypointModel
-from planner.loaded import ReadyWorldModel
-from planner.low_levels import LearnedServo
+from planner.low_levels.low_level import LearnedServo
 from planner.search.servo import ServoConfig
 from server.actions.schemas import Objective
 from server.engine.task import Work, go_on

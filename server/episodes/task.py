@@ -9,11 +9,12 @@ from jaxtyping import UInt8
 from envs.push.scene import Scene
 from envs.push.scene_from_pictures import scene_reading
 from envs.push.world import PushWorld
-from planner.control import DMC_SERVO, control_by_place, control_by_reward, horizon_of
-from planner.episode import Actor, Outcome, episode, one_stream, own_seeds, search_seed
+from planner.episode import Outcome, episode
 from planner.goals import make_goal
 from planner.loaded import ReadyPlanner, ReadyWorldModel
-from planner.low_levels import true_servo
+from planner.low_levels.learned import DMC_SERVO, control_by_place, control_by_reward, horizon_of
+from planner.low_levels.low_level import true_servo
+from planner.pursuit import Actor, one_stream, own_seeds, search_seed
 from server.engine.task import Work, go_on
 from server.environments import Worlds
 from server.episodes.schemas import EpisodeStop

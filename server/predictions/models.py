@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from planner.control import moves_object
 from planner.loaded import Predictor as PredictingModel
 from planner.loaded import ReadyWorldModel
+from planner.low_levels.learned import moves_object
 from server.models.service import ModelService
 from server.predictions.kalman import KALMANS
 from server.predictions.predictor import Predictor

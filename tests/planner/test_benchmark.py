@@ -6,7 +6,7 @@ import torch
 from envs.push.env import PushEnv
 from planner import benchmark
 from planner.benchmark import Benchmark, dmc_decision, learned_step
-from planner.control import DMC_SERVO
+from planner.low_levels.learned import DMC_SERVO
 from planner.search.servo import ServoConfig
 from world_models.checkpoint import write_model
 from world_models.segmenter import PUCK_GOAL

@@ -6,11 +6,12 @@ import torch
 
 from envs.push.scene import Scene, Variation, Wall, path_length
 from envs.push.world import PushWorld
-from planner.control import PlaceServo
-from planner.dynamics import PlaceModel
-from planner.episode import Actor, EpisodeConfig, Moment, episode, own_seeds, run_episode, search_seed
+from planner.episode import Moment, episode, run_episode
 from planner.goals import action_cost, make_goal
-from planner.low_levels import LowLevel, RandomActions, clipped_normal, true_servo
+from planner.low_levels.dynamics import PlaceModel
+from planner.low_levels.learned import PlaceServo
+from planner.low_levels.low_level import LowLevel, RandomActions, clipped_normal, true_servo
+from planner.pursuit import Actor, EpisodeConfig, own_seeds, search_seed
 from planner.search.cem import CemConfig
 from planner.search.rollout import Interrupted, RollOut
 from planner.search.servo import Servo, ServoConfig, ServoStep

@@ -7,8 +7,9 @@ from dm_control.rl.control import PhysicsError
 
 from envs.dmc.episodes import load_starts
 from envs.dmc.world import DmcWorld
-from planner.episode import Actor, episode, one_stream, run_episode
-from planner.low_levels import LowLevel
+from planner.episode import episode, run_episode
+from planner.low_levels.low_level import LowLevel
+from planner.pursuit import Actor, one_stream
 from planner.search.servo import ServoStep
 from world_models.frames import to_tensor
 

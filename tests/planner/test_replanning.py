@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from envs.push.scene import Scene, Wall
-from planner.episode import Actor, EpisodeConfig, own_seeds, run_episode
+from planner.episode import run_episode
 from planner.goals import make_goal
-from planner.low_levels import LowLevel
+from planner.low_levels.low_level import LowLevel
+from planner.pursuit import Actor, EpisodeConfig, own_seeds
 from planner.search.servo import ServoStep
 from world_models.frames import to_tensor
 

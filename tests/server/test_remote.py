@@ -13,19 +13,20 @@ import torch
 
 from envs.push.episodes import draw_episodes
 from envs.push.world import PushWorld
-from planner.control import control_by_place
-from planner.episode import Actor, EpisodeConfig, Outcome, own_seeds, run_episode
+from planner.episode import Outcome, run_episode
 from planner.evaluation.evaluation import evaluate
 from planner.evaluation.push import Push
+from planner.evaluation.settings import PAPER, Settings
 from planner.evaluation.worker import Worker
 from planner.goals import make_goal
 from planner.loaded import ReadyPlanner
 from planner.loading import load_world_model
-from planner.low_levels import LowLevel, Request
+from planner.low_levels.learned import control_by_place
+from planner.low_levels.low_level import LowLevel, Request
+from planner.pursuit import Actor, EpisodeConfig, own_seeds
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
 from planner.search.servo import Acting, ServoConfig, ServoStep
-from planner.settings import PAPER, Settings
 from planner.subgoals import keyin_subgoals
 from server import remote
 from server.client import Client, ServerProblem

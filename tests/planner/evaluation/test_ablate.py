@@ -10,12 +10,13 @@ import torch
 from envs.push.scene import Scene, Wall
 from envs.push.world import PushWorld
 from planner.ablate import VARIANTS, Ablate, ablate, markdown
-from planner.episode import Actor, own_seeds, run_episode
+from planner.episode import run_episode
 from planner.evaluate import Push
+from planner.evaluation.settings import PAPER, Settings
 from planner.goals import make_goal
-from planner.low_levels import LowLevel, Request
+from planner.low_levels.low_level import LowLevel, Request
+from planner.pursuit import Actor, own_seeds
 from planner.search.servo import Acting, ServoStep
-from planner.settings import PAPER, Settings
 from world_models.frames import to_tensor
 
 

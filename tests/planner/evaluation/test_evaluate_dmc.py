@@ -16,7 +16,8 @@ SMALL = ServoConfig(horizon=12, cem=CemConfig(candidates=8, iterations=1, bound=
 
 def outcome(*rewards: float) -> Outcome:
     frames = [np.full((2, 2, 3), k, dtype=np.uint8) for k in range(len(rewards) + 1)]
-    return Outcome(frames, [{"reward": 9.0}, *({"reward": reward} for reward in rewards)])
+    measures = [{"reward": 9.0}, *({"reward": reward} for reward in rewards)]
+    return Outcome(frames=frames, measures=measures)
 
 
 def test_best_frame_follows_the_highest_reward():

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from planner.episode import EpisodeConfig
 from planner.evaluate import Push, evaluate_push
+from planner.evaluation.settings import Settings
+from planner.pursuit import EpisodeConfig
 from planner.search.servo import ServoConfig
-from planner.settings import Settings
 
 ROW_KEYS = {
     "planner",

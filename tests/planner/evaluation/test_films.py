@@ -44,11 +44,11 @@ def test_frames_without_a_goal_are_only_enlarged():
 def test_a_film_has_a_frame_per_picture_and_changes_strips_with_the_plan(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(films, "compose", lambda *args: shown.append(compose(*args)) or shown[-1])
-    outcome = Outcome([picture(value) for value in (60, 70, 80, 90)], [{"distance": 1.0}] * 4)
+    outcome = Outcome(frames=[picture(value) for value in (60, 70, 80, 90)], measures=[{"distance": 1.0}] * 4)
     outcome.strips = [[picture(10), picture(20), picture(200)], [picture(30), picture(200)]]
     outcome.pursued = [(0, 0), (0, 1), (1, 0)]
     path = tmp_path / "film" / "e.mp4"
-    films.film(outcome, picture(200), path)
+    films.film(outcome, Strip([picture(200)]), path)
     assert [middles(frame) for frame in shown] == [[10, 20, 200]] * 2 + [[30, 200, 255]] * 2
     assert [framed(frame).index(True) for frame in shown] == [0, 1, 0, 0]
     assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 4
@@ -67,7 +67,7 @@ def test_a_film_that_was_cut_short_does_not_count_as_filmed(tmp_path, monkeypatc
 
 
 def test_an_episode_that_never_began_is_filmed_beside_its_goal(tmp_path):
-    outcome = Outcome([picture(60)], [{"distance": 1.0}])
-    films.film(outcome, picture(200), tmp_path / "e.mp4")
+    outcome = Outcome(frames=[picture(60)], measures=[{"distance": 1.0}])
+    films.film(outcome, Strip([picture(200)]), tmp_path / "e.mp4")
     assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "e.mp4"))[0] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["e.mp4"]

@@ -11,14 +11,14 @@ from PIL import Image
 
 from envs.push.scene import Variation
 from envs.worlds import make_world
-from planner.episode import EpisodeConfig
 from planner.evaluation import films
 from planner.evaluation.dmc import Dmc
 from planner.evaluation.push import Push
+from planner.evaluation.settings import Settings
 from planner.evaluation.worker import Worker
+from planner.pursuit import EpisodeConfig
 from planner.search.cem import CemConfig
 from planner.search.servo import ServoConfig
-from planner.settings import Settings
 
 SMALL = ServoConfig(
     horizon=6, cem=CemConfig(candidates=24, iterations=2, elite_fraction=0.15, bound=1.0, noise_exponent=2.0)

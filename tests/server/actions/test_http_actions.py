@@ -10,9 +10,9 @@ import torch
 from fastapi.testclient import TestClient
 
 from envs.push.env import PushEnv
-from planner.control import control_by_goal, control_by_place, control_by_reward
 from planner.loaded import ReadyPlanner
-from planner.low_levels import Request
+from planner.low_levels.learned import control_by_goal, control_by_place, control_by_reward
+from planner.low_levels.low_level import Request
 from planner.search.rollout import Interrupted, drive
 from server.actions.task import ActionTask, example_action
 from server.app import create_app

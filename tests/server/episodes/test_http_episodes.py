@@ -12,11 +12,12 @@ from fastapi.testclient import TestClient
 from envs.dmc.world import DmcWorld
 from envs.push.scene import path_length
 from envs.push.world import PushWorld
-from planner.control import DMC_SERVO, control_by_place, control_by_reward, horizon_of
-from planner.episode import Actor, Outcome, episode, one_stream, own_seeds, run_episode
+from planner.episode import Outcome, episode, run_episode
 from planner.goals import make_goal
 from planner.loaded import ReadyPlanner
-from planner.low_levels import LowLevel, true_servo
+from planner.low_levels.learned import DMC_SERVO, control_by_place, control_by_reward, horizon_of
+from planner.low_levels.low_level import LowLevel, true_servo
+from planner.pursuit import Actor, one_stream, own_seeds
 from planner.search.costs import ObjectDistance
 from planner.search.hierarchy import HierarchyConfig, Planner
 from planner.search.rollout import Interrupted, RollOut, drive

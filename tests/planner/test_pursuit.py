@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.subgoal_queue import SubgoalQueue
+from planner.pursuit import SubgoalQueue
 
 
 class Line:

@@ -9,7 +9,11 @@ import torch
 from envs.push.env import PushEnv
 from envs.push.scene import Scene, Wall
 from envs.push.world import PushWorld
-from planner.control import (
+from planner.episode import run_episode
+from planner.goals import make_goal
+from planner.loading import load_world_model
+from planner.low_levels.dynamics import PlaceModel
+from planner.low_levels.learned import (
     PLACE_MEMORY,
     REWARD_MEMORY,
     PlaceServo,
@@ -19,11 +23,8 @@ from planner.control import (
     find_head,
     moves_object,
 )
-from planner.dynamics import PlaceModel
-from planner.episode import Actor, own_seeds, run_episode
-from planner.goals import make_goal
-from planner.loading import load_world_model
-from planner.low_levels import Request, true_servo
+from planner.low_levels.low_level import Request, true_servo
+from planner.pursuit import Actor, own_seeds
 from planner.search.cem import CemConfig
 from planner.search.servo import Servo, ServoConfig
 from world_models.checkpoint import write_model

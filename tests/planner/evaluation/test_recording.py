@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from counting import STEPS, CountingWorld
 
-from planner import recording
-from planner.control import DMC_SERVO
-from planner.episode import Actor, episode, one_stream
-from planner.low_levels import LowLevel
-from planner.recording import Disturbed, cut, load_policy, random_policy, record_episode
+from planner.episode import episode
+from planner.evaluation import recording
+from planner.evaluation.recording import Disturbed, cut, load_policy, random_policy, record_episode
+from planner.low_levels.learned import DMC_SERVO
+from planner.low_levels.low_level import LowLevel
+from planner.pursuit import Actor, one_stream
 from planner.search.rollout import drive
 from planner.search.servo import ServoStep
 from world_models.interface import Context

@@ -5,8 +5,8 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from planner import dynamics
-from planner.dynamics import KeypointModel, PlaceModel, RewardModel, RewardState
+from planner.low_levels import dynamics
+from planner.low_levels.dynamics import KeypointModel, PlaceModel, RewardModel, RewardState
 from planner.search.costs import Return
 from world_models.interface import Context
 from world_models.struct_vrnn.model import StructVRNN

@@ -5,8 +5,9 @@ import torch
 
 from envs.dmc.episodes import load_starts
 from envs.dmc.world import DmcWorld
-from planner.episode import Actor, one_stream, run_episode
-from planner.low_levels import LowLevel, RandomActions, Request, clipped_normal, true_servo, uniform
+from planner.episode import run_episode
+from planner.low_levels.low_level import LowLevel, RandomActions, Request, clipped_normal, true_servo, uniform
+from planner.pursuit import Actor, one_stream
 from planner.search.cem import CemConfig
 from planner.search.servo import ServoConfig
 from world_models.interface import Context

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from planner import benchmark, rollout_benchmark
-from planner.rollout_benchmark import flops_per_candidate, linearity
+from planner import benchmark
+from planner.evaluation import rollout_benchmark
+from planner.evaluation.rollout_benchmark import flops_per_candidate, linearity
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics
 from world_models.struct_vrnn.fast_roll_out import foresee

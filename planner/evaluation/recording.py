@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from envs.dmc.env import SEEDS
 from envs.dmc.recordings import Recording, random_actions
 from envs.dmc.world import DmcWorld
-from planner.control import control_by_reward
-from planner.episode import Actor, Outcome, Randomness, episode, one_stream
+from planner.episode import Outcome, episode
 from planner.loading import load_world_model
-from planner.low_levels import LowLevel, Request
+from planner.low_levels.learned import control_by_reward
+from planner.low_levels.low_level import LowLevel, Request
+from planner.pursuit import Actor, Randomness, one_stream
 from planner.search.rollout import drive
 from planner.search.servo import Acting, ServoConfig, ServoStep
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 
 from envs.dmc.tasks import find_task
-from planner.dynamics import KeypointModel, PlaceModel, RewardModel
 from planner.goals import action_cost
 from planner.loaded import ReadyHead, ReadyWorldModel
-from planner.low_levels import LearnedServo
+from planner.low_levels.dynamics import KeypointModel, PlaceModel, RewardModel
+from planner.low_levels.low_level import LearnedServo
 from planner.search.cem import CemConfig
 from planner.search.costs import KeypointDistance, Return
 from planner.search.servo import Servo, ServoConfig

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from planner.episode import EpisodeConfig
+from planner.pursuit import EpisodeConfig
 from planner.search.cem import CemConfig
 from planner.search.hierarchy import HierarchyConfig
 from planner.search.servo import ServoConfig

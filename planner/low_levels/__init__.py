@@ -1,0 +1,1 @@
+"""Low levels: who chooses actions on the way to a subgoal."""

@@ -1,0 +1,249 @@
+"""Pursuing subgoals: which one, until when, and when to plan afresh (KeyIn, section 10)."""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from planner.goals import Goal
+from planner.low_levels.low_level import LowLevel, Request
+from planner.search.rollout import RollOut
+from planner.subgoals import Subgoals, no_subgoals
+from world_models.frames import Picture, to_bytes, to_tensor
+from world_models.interface import Context
+
+Purpose = Literal["plan", "action"]
+Randomness = Callable[[int, Purpose], torch.Generator]
+"""(control steps done, what for) -> randomness of a search."""
+Status = Literal["continue", "switched", "missed", "done"]
+
+
+class EpisodeConfig(BaseModel):
+    """Rules of the closed loop; step counts are those of KeyIn, Table 3, distances those of the goal:
+    pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_steps_per_subgoal: int = Field(default=10, ge=1)
+    """Give up on a subgoal after so many steps; the goal itself is never given up."""
+    subgoal_radius: float = Field(default=4.0, gt=0)
+    """The paper gives none, the authors' code 5. With 2.5 the servo at times hovers beside a near subgoal."""
+    goal_radius: float = Field(default=1.0, gt=0)
+    replan: Literal["never", "missed", "surprised", "always"] = "never"
+    """Plan afresh from the current picture when a subgoal was given up; or also when the last action had a
+    surprising outcome; or (always) when a subgoal was given up or reached.
+
+    On the way to the goal there is nothing left to plan, unless the last subgoal was given up.
+    """
+    surprise: float = Field(default=4.0, gt=0)
+    """An outcome surprises if it is farther than this from what the servo's model expected."""
+
+
+@dataclass(kw_only=True)
+class Pursuit:
+    """What was planned and pursued; durations are in seconds."""
+
+    plans: list[list[tuple[float, ...]]] = field(default_factory=list)
+    """For every plan made, where each of its subgoals shows what is wanted; none if the goal does not."""
+    whole: list[list[bool]] = field(default_factory=list)
+    """... and whether it is a plausible picture."""
+    strips: list[list[Picture]] = field(default_factory=list)
+    """For every plan made, its subgoals and then the goal."""
+    pursued: list[tuple[int, int]] = field(default_factory=list)
+    """For every step, which plan was in force, and which picture of its strip was the subgoal."""
+    plan_seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: what proposes subgoals, the low level that pursues them, and the rules between them."""
+
+    low_level: LowLevel
+    subgoals: Subgoals = no_subgoals
+    goal: Goal | None = None
+    """What of the goal picture counts; None goes on to the last step, whatever is seen."""
+    config: EpisodeConfig = field(default_factory=EpisodeConfig)
+    device: str = "cpu"
+    """Where pictures and actions are handed over."""
+
+
+class SubgoalQueue:
+    """The subgoals still ahead; the goal picture is always the last of them."""
+
+    def __init__(
+        self,
+        goal: Goal,
+        picture: Float[Tensor, "1 C H W"],
+        subgoal_radius: float,
+        goal_radius: float,
+        most_steps: int,
+    ) -> None:
+        """Pictures count as reached within a radius, in the goal's distance; a subgoal is given up after
+        ``most_steps``.
+        """
+        self._goal, self._picture, self._most_steps = goal, picture, most_steps
+        self._subgoal_radius, self._goal_radius = subgoal_radius, goal_radius
+        self.follow(picture[:0])
+
+    def follow(self, subgoals: Float[Tensor, "K C H W"]) -> None:
+        """Take these subgoals, less those that show nothing of what is wanted, and the goal."""
+        frames = torch.cat([subgoals, self._picture])
+        targets = self._goal.target(frames)
+        seen = ~targets.isnan().any(dim=-1)
+        seen[-1] = True
+        self._frames, self._targets, self._places = frames[seen], targets[seen], seen.nonzero()[:, 0]
+        self._next, self._steps = 0, 0
+
+    @property
+    def subgoal(self) -> Float[Tensor, "1 C H W"]:
+        """The picture that is pursued."""
+        return self._frames[self._next : self._next + 1]
+
+    @property
+    def place(self) -> int:
+        """Which of the pictures it was given is the subgoal; those that show nothing count."""
+        return int(self._places[self._next])
+
+    @property
+    def at_goal(self) -> bool:
+        """Whether there is nothing ahead but the goal."""
+        return self._next == len(self._frames) - 1
+
+    def advance(self, found: Float[Tensor, "1 G"]) -> Status:
+        """Switch to the next subgoal if this one is reached or has taken too long."""
+        status: Status = "continue"
+        while not self.at_goal:
+            reached = self._distance(found) < self._subgoal_radius
+            if not reached and self._steps < self._most_steps:
+                break
+            status = "switched" if reached else "missed"
+            self._next, self._steps = self._next + 1, 0
+        if self.at_goal and self._distance(found) < self._goal_radius:
+            return "done"
+        self._steps += 1
+        return status
+
+    def _distance(self, found: Float[Tensor, "1 G"]) -> float:
+        """To the current subgoal; infinite while what is wanted cannot be seen."""
+        return float(self._goal.distance(found, self._targets[self._next : self._next + 1]))
+
+
+_REASONS: dict[str, tuple[Status | Literal["surprised"], ...]] = {
+    "never": (),
+    "missed": ("missed",),
+    "surprised": ("missed", "surprised"),
+    "always": ("missed", "switched"),
+}
+"""What calls for a new plan."""
+
+
+class Pilot:
+    """Decides what to do next, from what is seen; notes plans."""
+
+    def __init__(self, actor: Actor, goal: Picture, notes: Pursuit, randomness: Randomness) -> None:
+        self._actor, self._notes, self._randomness = actor, notes, randomness
+        self._goal_picture = goal
+        self._goal = to_tensor(goal, actor.device)[None]
+        self._queue: SubgoalQueue | None = None
+        if actor.goal is not None:
+            config = actor.config
+            self._queue = SubgoalQueue(
+                actor.goal,
+                self._goal,
+                config.subgoal_radius,
+                config.goal_radius,
+                config.max_steps_per_subgoal,
+            )
+        self._warm_start: Tensor | None = None
+
+    @property
+    def sees_the_goal(self) -> bool:
+        """Whether the goal picture shows what is wanted."""
+        goal = self._actor.goal
+        return goal is None or not bool(goal.target(self._goal).isnan().any())
+
+    @property
+    def subgoal(self) -> int | None:
+        """Which picture of the plan in force is pursued."""
+        return None if self._queue is None else self._queue.place
+
+    def finds_itself_done(self, seen: Context) -> bool:
+        """Switch subgoals and plan as the rules say; whether the goal is reached."""
+        queue, goal = self._queue, self._actor.goal
+        if queue is None or goal is None:
+            return False
+        if not self._notes.plans:
+            self._plan(queue, goal, seen)
+        found = goal.target(seen.frames[:, -1])
+        status = queue.advance(found)
+        if status == "done":
+            return True
+        reason: Status | Literal["surprised"] = status
+        if status == "continue" and self._surprised(queue, seen):
+            reason = "surprised"
+        if reason in _REASONS[self._actor.config.replan] and (reason == "missed" or not queue.at_goal):
+            self._plan(queue, goal, seen)
+            queue.advance(found)
+        if reason != "continue":
+            self._warm_start = None
+        return False
+
+    def act(self, seen: Context) -> Generator[RollOut, Tensor, Float[Tensor, "1 A"]]:
+        """The next action."""
+        subgoal = self._goal if self._queue is None else self._queue.subgoal
+        randomness = self._randomness(seen.actions.shape[1], "action")
+        step = yield from self._actor.low_level.acting(Request(seen, subgoal, self._warm_start, randomness))
+        if self._queue is not None:
+            self._notes.pursued.append((len(self._notes.plans) - 1, self._queue.place))
+        self._warm_start = step.warm_start
+        return step.action
+
+    def _plan(self, queue: SubgoalQueue, goal: Goal, seen: Context) -> None:
+        notes, begun = self._notes, time.perf_counter()
+        randomness = self._randomness(seen.actions.shape[1], "plan")
+        frames = self._actor.subgoals(seen.frames[:, -1], self._goal, randomness)
+        frames = to_tensor(to_bytes(frames), self._goal.device)
+        notes.plan_seconds.append(time.perf_counter() - begun)
+        queue.follow(frames)
+        notes.plans.append([tuple(map(float, target)) for target in goal.target(frames)])
+        notes.whole.append(goal.plausible(frames).tolist())
+        notes.strips.append([*to_bytes(frames), self._goal_picture])
+
+    def _surprised(self, queue: SubgoalQueue, seen: Context) -> bool:
+        """Whether the last action had a surprising outcome, if that matters."""
+        config = self._actor.config
+        asked = config.replan == "surprised" and not queue.at_goal and seen.actions.shape[1] > 0
+        return asked and self._actor.low_level.surprise(seen) > config.surprise
+
+
+def search_seed(seed: int, step: int, purpose: Purpose) -> int:
+    """Seed of the search for the plan, or for the action, at a step of the episode of that seed.
+
+    It is the first 64-bit word that :class:`numpy.random.SeedSequence` makes of (seed, step, 0 for plans or 1
+    for actions), without its lowest bit, so that it is an int64.
+
+    Raises:
+        ValueError: seed or step is negative.
+    """
+    sequence = np.random.SeedSequence((seed, step, int(purpose == "action")))
+    return int(sequence.generate_state(1, np.uint64)[0]) >> 1
+
+
+def own_seeds(seed: int) -> Randomness:
+    """A seed for every search: a step depends on the episode so far through pictures and warm start alone."""
+    return lambda step, purpose: torch.Generator().manual_seed(search_seed(seed, step, purpose))
+
+
+def one_stream(seed: int) -> Randomness:
+    """One stream of random numbers for all searches, as the published figures of DM Control were made
+    with.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return lambda step, purpose: generator
