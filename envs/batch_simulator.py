@@ -5,7 +5,7 @@ reach if the model were perfect.
 """
 
 from abc import ABC, abstractmethod
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import mujoco
 import mujoco.batch
@@ -18,6 +18,7 @@ from torch import Tensor
 from world_models.interface import Dynamics, Future, State
 
 
+@runtime_checkable
 class Simulator(Dynamics[State], Protocol[State]):
     """Dynamics that know the state of the world they belong to."""
 

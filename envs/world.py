@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -25,6 +25,7 @@ class Diverged(Exception):
     """The simulation has become unstable: the episode cannot go on."""
 
 
+@runtime_checkable
 class Start(Protocol):
     """Where an episode starts; ``digest`` names it exactly."""
 

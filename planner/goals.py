@@ -1,7 +1,7 @@
 """What is wanted: goals that travel with a model or a world, and the costs that searches make of them."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +14,7 @@ APPROACH_WEIGHT = 0.1
 """Pull of the effector toward the object, per pixel of the object's distance."""
 
 
+@runtime_checkable
 class Goal(Protocol):
     """What of a goal picture counts, and when it is reached."""
 

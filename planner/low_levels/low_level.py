@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -63,6 +63,7 @@ class LowLevel(ABC):
         return 0.0
 
 
+@runtime_checkable
 class SeeingDynamics(Dynamics[Any], Protocol):
     """Dynamics that start from what was seen."""
 

@@ -49,7 +49,7 @@ def test_oracle_shows_the_puck_on_its_way_round_the_wall(push: PushWorld) -> Non
     columns = PUCK_GOAL.segmenter.blob(frames).centre[:, 0]
     wall_end = 0.4 * 24.0
     assert (columns - 31.5).abs().max() > wall_end
-    assert torch.equal(frames, oracle_subgoals(push, across)(frames, frames[:1], torch.Generator()))
+    assert torch.equal(frames, oracle_subgoals(push, across)(frames[:1], frames[:1], torch.Generator()))
 
 
 def test_a_task_that_nobody_can_demonstrate_has_no_subgoals(

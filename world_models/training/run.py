@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -144,13 +144,14 @@ def read_recipe(folder: Path) -> Any:
     return json.loads((folder / SETTINGS).read_text())["recipe"]
 
 
+@runtime_checkable
 class Trained(Protocol):
     """A model that can be stored and read back."""
 
     config: Any
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | str = "cpu") -> Self:
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> Any:
         """The model of a folder, ready for use."""
         ...
 
