@@ -45,6 +45,7 @@ check: $(READY)  ## format, lint, types, import order
 
 bench: $(READY)  ## latency and throughput on this machine
 	$(BIN)/python -m planner.benchmark --out results/bench.json
+	$(BIN)/python -m server.benchmark --out results/serving.json
 
 clean:  ## remove the virtual environment and all caches; data, runs and results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -37,11 +37,15 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "record": Verb("planner.collect", "record the planner's own episodes for the next round of training"),
         "train": Verb("world_models.train", "train a model"),
         "evaluate": Verb("planner.evaluate", "success of planners in closed loop"),
+        "evaluate-server": Verb("server.evaluate", "the same with the models of a server"),
         "evaluate-model": Verb("world_models.evaluate", "figures of models on data they have not seen"),
         "ablate": Verb("planner.ablate", "what each part of the planner is worth"),
         "robustness": Verb("planner.robustness", "the same episodes in worlds that look or behave otherwise"),
         "curves": Verb("planner.curves", "draw where planners succeed, from results of evaluate"),
         "benchmark": Verb("planner.benchmark", "how fast this machine plans and acts"),
+        "benchmark-server": Verb(
+            "server.benchmark", "what HTTP adds to a plan, and what requests at once gain"
+        ),
         "benchmark-filter": Verb("world_models.kalman.benchmark", "how fast the batched Kalman filter is"),
         "report": Verb("planner.report", "put measured tables into a README or a model's card"),
     }
