@@ -59,7 +59,7 @@ def _of(arm: str) -> Column:
 
 
 def _returns(records: Sequence[Record]) -> NDArray[np.float64]:
-    return np.array([record["return"] for record in records])
+    return np.array([float(record["return"]) for record in records])
 
 
 class DmcWorld(World[DmcStart]):

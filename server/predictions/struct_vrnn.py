@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from planner.suite_learned import horizon_of
-
 from planner.loaded import ReadyWorldModel
+from planner.low_levels.learned import horizon_of
 from server.http.pictures import to_base64
 from server.http.resource import Example
 from server.models.adapter import Arrays, numbers, pictures

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from envs.dmc.tasks import TASKS as SUITE_TASKS
+from envs.dmc.tasks import TASKS as DMC_TASKS
 from planner.loaded import ReadyModel, ReadyPlanner
 from server.engine.task import drawn
 from server.environments import IMAGE_SIZE, KINDS, Worlds, kind_of, most_steps
@@ -61,7 +61,7 @@ def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
         name=name,
         kind=KINDS[name],
         image_size=IMAGE_SIZE,
-        actions=_PUSH_ACTIONS if pushing else SUITE_TASKS[name].actions,
+        actions=_PUSH_ACTIONS if pushing else DMC_TASKS[name].actions,
         steps=most_steps(name),
         gallery=list(_GALLERY),
         planners=[model.name for model in service.of(ReadyPlanner) if pushing and _fits(model)],

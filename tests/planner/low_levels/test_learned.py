@@ -26,6 +26,7 @@ from planner.low_levels.learned import (
 from planner.low_levels.low_level import Request, true_servo
 from planner.pursuit import Actor, own_seeds
 from planner.search.cem import CemConfig
+from planner.search.costs import KeypointDistance
 from planner.search.servo import Servo, ServoConfig
 from world_models.checkpoint import write_model
 from world_models.interface import Context
@@ -154,7 +155,7 @@ def test_a_model_without_an_object_to_move_is_refused(tmp_path, ready):
 
 def test_surprise_is_the_distance_from_what_was_expected():
     model = PlaceModel(untrained(), ("puck", "finger"))
-    servo = PlaceServo(model, Servo(model, None, ServoConfig()), 4)
+    servo = PlaceServo(model, Servo(model, KeypointDistance(model.locate), ServoConfig()), 4)
     frames = torch.rand(1, 3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     seen = Context(frames, torch.zeros(1, 2, 2))
     expected = model.imagine(model.encode(Context(frames[:, :2], seen.actions[:, :1])), seen.actions[:, 1:])

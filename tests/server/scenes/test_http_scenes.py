@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from envs.dmc.env import DmcEnv
-from envs.dmc.tasks import TASKS as SUITE_TASKS
+from envs.dmc.tasks import TASKS as DMC_TASKS
 from envs.push.env import PushEnv
 from planner.search.rollout import Interrupted
 from server.environments import Pool
@@ -25,7 +25,7 @@ def post(http: TestClient, path: str, **body: Any) -> dict[str, Any]:
 def test_environments_name_the_models_that_know_them(world_http: TestClient) -> None:
     listed = world_http.get("/v1/environments").json()["environments"]
     found = {row["name"]: row for row in listed}
-    assert next(iter(found)) == "push" and set(SUITE_TASKS) < set(found)
+    assert next(iter(found)) == "push" and set(DMC_TASKS) < set(found)
     assert found["push"]["controllers"] == ["tiny-push"] and found["push"]["planners"] == []
     assert (
         found["cartpole-balance"]["controllers"] == ["tiny-dmc"] and not found["walker-walk"]["controllers"]
