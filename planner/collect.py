@@ -213,10 +213,8 @@ def _policy(run: Dmc) -> Policy:
 
 def main() -> None:
     """Command line entry point."""
-    run = tyro.cli(
-        tyro.extras.subcommand_type_from_defaults({"dmc": Dmc(tyro.MISSING, tyro.MISSING)}),
-        prog="python -m planner.collect",
-        description=__doc__,
+    run = tyro.extras.subcommand_cli_from_dict(
+        {"dmc": Dmc}, prog="python -m planner.collect", description=__doc__
     )
     try:
         found = collect(run)

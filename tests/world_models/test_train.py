@@ -117,6 +117,17 @@ def test_a_changed_stage_can_be_done_again_without_the_earlier_ones(data, finish
     assert read_model(run.out / "model").digest != read_model(finished / "model").digest
 
 
+def test_a_changed_goal_is_stored_without_training_again(data, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    model = KEYIN_DEBUG.model.model_copy(update={"goal": None})
+    recipe = KEYIN_DEBUG.model_copy(update={"model": model})
+    train_keyin(KeyInRun(data=data, out=tmp_path / "run", recipe=recipe), "command")
+    stored, before = read_model(tmp_path / "run" / "model"), read_model(finished / "model")
+    assert stored.config["goal"] is None and before.config["goal"] is not None
+    assert stored.weights_digest == before.weights_digest
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (finished / "log.jsonl").read_bytes()
+
+
 def test_models_can_be_built_on_another_runs_pictures(data, finished, tmp_path):
     """Jumpy and Surprise: another teacher, everything before it shared, nothing of it trained again."""
     for method, extra in (("constant", []), ("surprise", ["svg"])):

@@ -5,79 +5,70 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from world_models.segmenter import PUCK_GOAL, ObjectGoal
-
-Positive = Annotated[int, Field(gt=0)]
-
-
-Weight = Annotated[float, Field(ge=0)]
+from world_models.training.fit import NonNegativeFloat, PositiveInt
 
 
 class Segmentation(BaseModel):
     """What the keyframes of a known sequence cost; the cheapest ones are inferred.
 
     Errors are squared errors of embeddings, summed over their F numbers; information is in nats.
-
-    Attributes:
-        floor: an interpolation error e costs log(1 + e / floor), so that small errors count where large ones
-            say no more; 0 keeps errors as they are.
-        exact: use all M keyframes (else at most M).
-        price: cost of every keyframe.
-        coding: weight of predicting a keyframe from the one before it, error + ``coding_beta`` nats.
-        timing: weight of a segment's length, in nats under the lengths' own distribution.
-        delay: cost per frame that a keyframe comes later; settles ties between neighbouring frames.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    floor: Weight = 0.0
+    floor: NonNegativeFloat = 0.0
+    """An interpolation error e costs log(1 + e / floor), so that small errors count where large ones say no
+    more; 0 keeps errors as they are."""
     exact: bool = True
-    price: Weight = 0.0
-    coding: Weight = 1.0
-    coding_beta: Weight = 1.0
-    timing: Weight = 0.7
-    delay: Weight = 0.0
+    """Use all M keyframes (else at most M)."""
+    price: NonNegativeFloat = 0.0
+    """Cost of every keyframe."""
+    coding: NonNegativeFloat = 1.0
+    """Weight of predicting a keyframe from the one before it, error + ``coding_beta`` nats."""
+    coding_beta: NonNegativeFloat = 1.0
+    timing: NonNegativeFloat = 0.7
+    """Weight of a segment's length, in nats under the lengths' own distribution."""
+    delay: NonNegativeFloat = 0.0
+    """Cost per frame that a keyframe comes later; settles ties between neighbouring frames."""
 
 
 class KeyInConfig(BaseModel):
-    """Sizes of a KeyIn model.
-
-    Attributes:
-        context: T, frames that are seen before the first prediction.
-        frames: N, frames to predict after the context.
-        keyframes: M, the most keyframes in a sequence.
-        max_offset: S, the most frames from one keyframe to the next.
-        longest_segment: most frames that the interpolator can fill in one go, at least S.
-        image_size: side of the square pictures in pixels.
-        widths: channels of the encoder's convolutions, at least two.
-        keypoints: positions that the encoder reads off.
-        blobs: soft shapes from which the decoder paints.
-        embedding: size F of a frame's embedding.
-        latent: size Z of one decision.
-        hidden: width of all recurrent layers.
-        dense: width of the autoencoder's linear layers.
-        segmentation: how the keyframes of a known sequence are inferred; None for models whose keyframes do
-            not follow from what they predict (constant offsets, surprise).
-        prior: ``standard`` is the paper's N(0, I); ``learned`` predicts mean and variance from the past.
-    """
+    """Sizes of a KeyIn model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["keyin"] = "keyin"
-    context: Positive = 1
-    frames: Positive = 30
-    keyframes: Positive = 6
-    max_offset: Positive = 6
-    longest_segment: Positive = 6
-    image_size: Positive = 64
-    widths: Annotated[tuple[Positive, ...], Field(min_length=2)] = (24, 48, 64)
-    keypoints: Positive = 48
-    blobs: Positive = 32
-    embedding: Positive = 96
-    latent: Positive = 4
-    hidden: Positive = 192
-    dense: Positive = 384
+    context: PositiveInt = 1
+    """T, frames that are seen before the first prediction."""
+    frames: PositiveInt = 30
+    """N, frames to predict after the context."""
+    keyframes: PositiveInt = 6
+    """M, the most keyframes in a sequence."""
+    max_offset: PositiveInt = 6
+    """S, the most frames from one keyframe to the next."""
+    longest_segment: PositiveInt = 6
+    """Most frames that the interpolator can fill in one go, at least S."""
+    image_size: PositiveInt = 64
+    """Side of the square pictures in pixels."""
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=2)] = (24, 48, 64)
+    """Channels of the encoder's convolutions, at least two."""
+    keypoints: PositiveInt = 48
+    """Positions that the encoder reads off."""
+    blobs: PositiveInt = 32
+    """Soft shapes from which the decoder paints."""
+    embedding: PositiveInt = 96
+    """Size F of a frame's embedding."""
+    latent: PositiveInt = 4
+    """Size Z of one decision."""
+    hidden: PositiveInt = 192
+    """Width of all recurrent layers."""
+    dense: PositiveInt = 384
+    """Width of the autoencoder's linear layers."""
     segmentation: Segmentation | None = Segmentation()
+    """How the keyframes of a known sequence are inferred; None for models whose keyframes do not follow from
+    what they predict (constant offsets, surprise)."""
     prior: Literal["standard", "learned"] = "learned"
+    """``standard`` is the paper's N(0, I); ``learned`` predicts mean and variance from the past."""
     goal: ObjectGoal | None = PUCK_GOAL
     """What plans can be searched for; None for models that only predict. Models older than this setting are
     of the puck."""

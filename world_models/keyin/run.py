@@ -33,9 +33,11 @@ RESULTS = {
     "soft": ("soft.safetensors",),
 }
 """What each stage leaves in the run's folder; every stage builds on those before it."""
-_FIRST_USED_BY = {"longest_segment": "interpolator", "hidden": "interpolator"} | dict.fromkeys(
-    ("keyframes", "max_offset", "latent", "prior", "segmentation"), "coder"
-)
+_FIRST_USED_BY = {
+    "longest_segment": "interpolator",
+    "hidden": "interpolator",
+    "goal": "goal",
+} | dict.fromkeys(("keyframes", "max_offset", "latent", "prior", "segmentation"), "coder")
 """Sizes of the model that earlier stages than these do not depend on."""
 SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
 """What a run takes over from its base, beside the embeddings; the interpolator only if it fits."""
@@ -110,6 +112,6 @@ def _made_with(changed: Iterable[str]) -> list[str]:
         part = key.removeprefix("recipe.").removeprefix("base.").split(".")
         if part[0] == "model":
             part[0] = _FIRST_USED_BY.get(part[1], part[0])
-        if part[0] != "object":  # only the figures depend on it
+        if part[0] not in ("object", "goal"):  # only figures and plans depend on them
             first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
     return [name for names in list(RESULTS.values())[first:] for name in names]

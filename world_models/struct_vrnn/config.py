@@ -1,61 +1,56 @@
 """Everything that fixes the shape of a Struct-VRNN; stored with its weights."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from world_models.segmenter import ObjectGoal
-
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+from world_models.training.fit import NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class StructVRNNConfig(BaseModel):
-    """Sizes of a Struct-VRNN or of one of its ablations (Table S1 of the paper).
-
-    Attributes:
-        representation: ``keypoints`` is Struct-VRNN; ``vector`` is CNN-VRNN: as many numbers, no structure.
-        stochastic: False is Struct-RNN: no latent, the recurrent network alone predicts.
-        seen_input: what the recurrence is fed of a seen frame: ``decoded``, what the model makes of it, as in
-            the paper, or ``detected``, the features themselves. Nothing is lost in the latter; Struct-RNN,
-            which has no latent to see through, always works so.
-        tasks: names of the data sets it learned from; empty if there was one without a name.
-        actions: most actuators of a task; 0 for a model that is not action-conditional.
-        image_size: side of the square pictures in pixels; keypoints are found on a map of a quarter of it.
-        widths: channels of the convolutions at full, half and quarter size. 0 at full size leaves these out:
-            the first convolution halves the picture at once and the last one paints four pixels at a time.
-        extra_layers: size-preserving convolutions at every scale beside the one that changes the size.
-        keypoints: K; a frame is described by F = 3 (K + J) numbers.
-        bodies: names of J things whose places are read off the keypoints by a small network that learns them
-            from recordings. The dynamics carry them like keypoints, so that costs can be stated in them.
-        body_scale: their scale, which no picture gives: how much their errors count in the dynamics, beside
-            keypoints, whose largest has scale 1.
-        blob_width: standard deviation of a rendered keypoint, in cells of the map.
-        latent: Z, numbers that are drawn per frame.
-        hidden: H, units of the recurrent network.
-        prior_width: hidden units of the prior network.
-        posterior_width: hidden units of the posterior network; the decoder has as many.
-    """
+    """Sizes of a Struct-VRNN or of one of its ablations (Table S1 of the paper)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["struct-vrnn"] = "struct-vrnn"
     representation: Literal["keypoints", "vector"] = "keypoints"
+    """``keypoints`` is Struct-VRNN; ``vector`` is CNN-VRNN: as many numbers, no structure."""
     stochastic: bool = True
+    """False is Struct-RNN: no latent, the recurrent network alone predicts."""
     seen_input: Literal["decoded", "detected"] = "decoded"
+    """What the recurrence is fed of a seen frame: ``decoded``, what the model makes of it, as in the paper,
+    or ``detected``, the features themselves. Nothing is lost in the latter; Struct-RNN, which has no latent
+    to see through, always works so."""
     tasks: tuple[str, ...] = ()
-    actions: Count = 0
-    image_size: Positive = 64
-    widths: tuple[Count, Positive, Positive] = (32, 64, 128)
-    extra_layers: Positive = 1
-    keypoints: Positive = 64
+    """Names of the data sets it learned from; empty if there was one without a name."""
+    actions: NonNegativeInt = 0
+    """Most actuators of a task; 0 for a model that is not action-conditional."""
+    image_size: PositiveInt = 64
+    """Side of the square pictures in pixels; keypoints are found on a map of a quarter of it."""
+    widths: tuple[NonNegativeInt, PositiveInt, PositiveInt] = (32, 64, 128)
+    """Channels of the convolutions at full, half and quarter size. 0 at full size leaves these out: the first
+    convolution halves the picture at once and the last one paints four pixels at a time."""
+    extra_layers: PositiveInt = 1
+    """Size-preserving convolutions at every scale beside the one that changes the size."""
+    keypoints: PositiveInt = 64
+    """K; a frame is described by F = 3 (K + J) numbers."""
     bodies: tuple[str, ...] = ()
-    body_scale: Annotated[float, Field(gt=0)] = 3.0
-    blob_width: Annotated[float, Field(gt=0)] = 1.5
-    latent: Positive = 128
-    hidden: Positive = 512
-    prior_width: Positive = 16
-    posterior_width: Positive = 128
+    """Names of J things whose places are read off the keypoints by a small network that learns them from
+    recordings. The dynamics carry them like keypoints, so that costs can be stated in them."""
+    body_scale: PositiveFloat = 3.0
+    """Their scale, which no picture gives: how much their errors count in the dynamics, beside keypoints,
+    whose largest has scale 1."""
+    blob_width: PositiveFloat = 1.5
+    """Standard deviation of a rendered keypoint, in cells of the map."""
+    latent: PositiveInt = 128
+    """Z, numbers that are drawn per frame."""
+    hidden: PositiveInt = 512
+    """H, units of the recurrent network."""
+    prior_width: PositiveInt = 16
+    """Hidden units of the prior network."""
+    posterior_width: PositiveInt = 128
+    """Hidden units of the posterior network; the decoder has as many."""
     goal: ObjectGoal | None = None
     """What it can be asked to bring about: its bodies name the object and what moves it; None for models that
     are asked for rewards, or for what a picture shows."""

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import imageio_ffmpeg
 import numpy as np
@@ -81,7 +80,10 @@ def test_every_task_has_its_own_horizon_unless_told_otherwise(tmp_path):
 
 def test_steps_end_with_the_episode(tmp_path):
     def length(steps: int | None, task: str) -> int:
-        return dmc(tmp_path, steps=steps).length(SimpleNamespace(id=f"dmc/{task}"), None)
+        world = make_world(f"dmc/{task}")
+        start = world.episodes(1).starts[0]
+        world.close()
+        return dmc(tmp_path, steps=steps).length(world, start)
 
     assert length(None, "walker-walk") == 500
     assert length(300, "cheetah-run") == 250

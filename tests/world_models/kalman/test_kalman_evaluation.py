@@ -6,7 +6,7 @@ import torch
 
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
-from world_models.evaluate import EVALUATIONS
+from world_models.evaluate import evaluations
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.ed_lstm.config import EDLSTMConfig
 from world_models.kalman.ed_lstm.model import EDLSTM
@@ -144,9 +144,9 @@ def test_wrong_arguments_are_refused(folder, tmp_path, no_figures):
 
 
 def test_the_command_line_knows_it(folder, tmp_path, no_figures):
-    kind, run = EVALUATIONS["kalman"]
-    assert kind is KalmanEvaluation
-    assert "mean position error" in run(job(folder, tmp_path / "a.json", sequences=6), "")
+    kalman = evaluations()["kalman"]
+    assert kalman.settings is KalmanEvaluation
+    assert "mean position error" in kalman.measure(job(folder, tmp_path / "a.json", sequences=6), "")
 
 
 def test_later_pictures_are_brighter_in_overlays():
