@@ -100,13 +100,13 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         self._scene = scene
         place(self.model, self.data, scene)
 
-    def step(self, action: NDArray[np.float64]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
+    def step(self, action: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
         """Move the finger by ``action``; physics runs :data:`envs.push.arm.SUBSTEPS` steps."""
         self.advance(action)
         info = self._info()
         return self.render(), -info["distance"], False, False, info
 
-    def advance(self, action: NDArray[np.float64]) -> None:
+    def advance(self, action: NDArray[np.floating[Any]]) -> None:
         """The physics of :meth:`step` alone, without a picture (data collection renders afterwards)."""
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (2,) or not np.isfinite(action).all():
