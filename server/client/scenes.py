@@ -150,5 +150,5 @@ def _event(name: str, data: str) -> Generator[EpisodeEvent, None, None]:
 
 
 def _pictures(texts: list[str]) -> UInt8[np.ndarray, "T H W 3"]:
-    """Of an empty list an array without rows."""
-    return np.array([from_base64(text) for text in texts], np.uint8)
+    """No texts are no pictures, of no height and width."""
+    return np.stack([from_base64(text) for text in texts]) if texts else np.zeros((0, 0, 0, 3), np.uint8)
