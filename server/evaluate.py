@@ -6,6 +6,7 @@ act in place of those here, and model names are the server's.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import tyro
@@ -63,18 +64,24 @@ class RemotePush(Push):
         """The server's, where it is a learned one."""
         if servo != LEARNED:
             return super().low_level(servo, search, world)
-        return RemoteServo(Client(self.url), self.learned, search)
+        return RemoteServo(client_of(self.url), self.learned, search)
 
     def proposer(self, planner: str) -> Proposer:
         """The server's, for learned planners."""
         models: Mapping[str, str] = self.weights()
         if planner not in models:
             return super().proposer(planner)
-        search, service = self.settings.hierarchy.cem, Client(self.url)
+        search, service = self.settings.hierarchy.cem, client_of(self.url)
         keyframes = find_model(service, models[planner], "planner").keyframes
         subgoals = remote_subgoals(service, models[planner], search)
         imagined = search.candidates * search.iterations * keyframes
         return Proposer(lambda world, start: subgoals, keyframes, imagined)
+
+
+@cache
+def client_of(url: str) -> Client:
+    """One connection for all that a process asks of a server."""
+    return Client(url)
 
 
 def main() -> None:

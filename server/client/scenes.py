@@ -134,7 +134,9 @@ def _fields(environment: str, settings: EpisodeSettings) -> dict[str, Any]:
 
 def _episode(response: EpisodeResponse) -> EpisodeReply:
     actions = np.array(response.actions, np.float32)
-    return EpisodeReply(response, _pictures(response.frames), actions, _pictures(response.subgoals))
+    frames = _pictures(response.frames)
+    subgoals = _pictures(response.subgoals) if response.subgoals else frames[:0]
+    return EpisodeReply(response, frames, actions, subgoals)
 
 
 def _event(name: str, data: str) -> Generator[EpisodeEvent, None, None]:

@@ -30,7 +30,7 @@ from planner.search.servo import Acting, ServoConfig, ServoStep
 from planner.subgoals import keyin_subgoals
 from server import remote
 from server.client import Client, ServerProblem
-from server.evaluate import RemotePush
+from server.evaluate import RemotePush, client_of
 from server.models.service import ModelService
 from server.remote import RemoteServo, check_settings, find_model, remote_subgoals
 from server.schemas import Problem
@@ -112,6 +112,8 @@ def test_evaluation_over_http_has_the_same_outcomes(
     assert there.dependencies([trial])[trial] == {**here.dependencies([trial])[trial], "over_http": True}
     monkeypatch.setattr(Push, "length", lambda self, world, start: STEPS)
     one, two = (Worker(run).episode(trial, 0) for run in (here, there))
+    client_of(remote_url).close()
+    client_of.cache_clear()
     assert len(one.pop("step_seconds")) == len(two.pop("step_seconds")) == STEPS
     assert one.pop("decision_seconds") and two.pop("decision_seconds")
     assert one.pop("plan_seconds") and two.pop("plan_seconds")
@@ -128,10 +130,11 @@ def test_models_that_the_server_does_not_have(remote_url: str) -> None:
             find_model(client, "tiny-dmc", "world-model")
 
 
-class Answering:
+class Answering(Client):
     """A service that gives these answers in turn and raises those that are exceptions."""
 
     def __init__(self, *answers: Any) -> None:
+        super().__init__("http://127.0.0.1:9")
         self.answers = list(answers)
 
     def models(self) -> Any:
