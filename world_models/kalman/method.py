@@ -2,7 +2,6 @@
 
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.evaluation.evaluation import KalmanEvaluation, evaluate_kalman
-from world_models.kalman.evaluation.table import markdown_tables
 from world_models.kalman.model import Kalman
 from world_models.kalman.presets import KALMAN_PRESETS
 from world_models.kalman.recipe import KalmanRun
@@ -18,8 +17,6 @@ KALMAN = Method(
     },
     train=train_kalman,
     evaluations={
-        "kalman": Evaluation(
-            KalmanEvaluation, lambda job, command: markdown_tables(evaluate_kalman(job, command))
-        ),
+        "kalman": Evaluation(KalmanEvaluation, lambda job, command: evaluate_kalman(job, command)["table"]),
     },
 )

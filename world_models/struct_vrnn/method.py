@@ -2,7 +2,6 @@
 
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.evaluation.evaluation import TrackingEvaluation, evaluate_tracking
-from world_models.struct_vrnn.evaluation.table import markdown_tables
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
 from world_models.struct_vrnn.recipe import StructVRNNRun
@@ -19,7 +18,7 @@ STRUCT_VRNN = Method(
     train=train_struct_vrnn,
     evaluations={
         "struct-vrnn-dmc": Evaluation(
-            TrackingEvaluation, lambda job, command: markdown_tables(evaluate_tracking(job, command))
+            TrackingEvaluation, lambda job, command: evaluate_tracking(job, command)["table"]
         ),
     },
 )

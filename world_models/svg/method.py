@@ -2,7 +2,6 @@
 
 from world_models.svg.config import SVGConfig
 from world_models.svg.evaluation.evaluation import SVGEvaluation, evaluate_svg
-from world_models.svg.evaluation.table import markdown_tables
 from world_models.svg.model import SVG
 from world_models.svg.presets import SVG_PRESETS
 from world_models.svg.recipe import SVGRun
@@ -18,6 +17,6 @@ SVG_ON_PICTURES = Method(
     },
     train=train_svg_model,
     evaluations={
-        "svg": Evaluation(SVGEvaluation, lambda job, command: markdown_tables(evaluate_svg(job, command))),
+        "svg": Evaluation(SVGEvaluation, lambda job, command: evaluate_svg(job, command)["table"]),
     },
 )

@@ -4,7 +4,6 @@
 that need no model, for every number of balls, and draws the paper's figures 3, 6 and 9 beside the results.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ from pydantic import BaseModel, ConfigDict
 
 from world_models.checkpoint import read_model
 from world_models.data import read_attributes, shard_path
-from world_models.files import write_bytes
+from world_models.files import write_results
 from world_models.kalman.ed_lstm.model import EDLSTM
 from world_models.kalman.evaluation.answers import ask
 from world_models.kalman.evaluation.figures import Pictured, draw_figures
 from world_models.kalman.evaluation.held_out_videos import mean_pictures, read_test_videos
 from world_models.kalman.evaluation.measures import LOST, MARGIN, RUN, measure
+from world_models.kalman.evaluation.table import markdown_tables
 from world_models.kalman.model import Kalman
 from world_models.training.fit import PositiveInt
 
@@ -77,9 +77,9 @@ def evaluate_kalman(job: KalmanEvaluation, command: str) -> dict[str, Any]:
         results[str(balls)], fitted = measure(model, answers, videos, job.seen)
         pictured.append(Pictured(videos, fitted))
     content = {"protocol": _protocol(job, command, baseline is not None), "results": results}
-    write_bytes(job.out, (json.dumps(content, indent=2) + "\n").encode())
+    written = write_results(job.out, "world_models.evaluate kalman", content, markdown_tables(content))
     draw_figures(model, baseline, pictured, job.seen, job.out)
-    return content
+    return written
 
 
 def _protocol(job: KalmanEvaluation, command: str, compared: bool) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from world_models.checkpoint import read_model
 from world_models.data import read_attributes
-from world_models.files import write_bytes
+from world_models.files import write_bytes, write_results
 from world_models.struct_vrnn.evaluation.figures import film_strip, sample_fan
 from world_models.struct_vrnn.evaluation.picture_scores import picture_scores
-from world_models.struct_vrnn.evaluation.table import Row, summarise_rows
+from world_models.struct_vrnn.evaluation.table import Row, markdown_tables, summarise_rows
 from world_models.struct_vrnn.evaluation.tracking import (
     RIDGE,
     Regression,
@@ -111,10 +111,12 @@ def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:
         scores = _scores(run, tasks, truths, job)
         rows += [{"arm": run.arm, "seed": run.seed, "task": task, **found} for task, found in scores.items()]
     content = {"protocol": _protocol(job, tasks, command), "summary": summarise_rows(rows), "rows": rows}
-    write_bytes(job.out, (json.dumps(content, indent=2) + "\n").encode())
+    written = write_results(
+        job.out, "world_models.evaluate struct-vrnn-dmc", content, markdown_tables(content)
+    )
     if job.pictures is not None:
         _draw(runs, tasks, truths, job, job.pictures)
-    return content
+    return written
 
 
 def _chosen(job: TrackingEvaluation) -> list[ArmRun]:

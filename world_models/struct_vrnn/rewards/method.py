@@ -3,7 +3,7 @@
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 from world_models.struct_vrnn.rewards.recipe import RewardRun
 from world_models.struct_vrnn.rewards.run import train_rewards
-from world_models.struct_vrnn.rewards.table import RewardEvaluation, evaluate_rewards, markdown_table
+from world_models.struct_vrnn.rewards.table import RewardEvaluation, evaluate_rewards
 from world_models.training.method import Evaluation, Method
 
 REWARDS = Method(
@@ -12,8 +12,6 @@ REWARDS = Method(
     runs={"rewards": ("reward heads of a finished Struct-VRNN run", RewardRun())},
     train=train_rewards,
     evaluations={
-        "rewards": Evaluation(
-            RewardEvaluation, lambda job, command: markdown_table(evaluate_rewards(job, command))
-        ),
+        "rewards": Evaluation(RewardEvaluation, lambda job, command: evaluate_rewards(job, command)["table"]),
     },
 )

@@ -4,7 +4,6 @@
 heads that they lack, and writes one row per arm, task and seed.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from world_models.data import read_attributes
-from world_models.files import write_bytes
+from world_models.files import write_results
 from world_models.statistics import mean_and_interval
 from world_models.struct_vrnn.rewards.card import Result
 from world_models.struct_vrnn.rewards.data import read_run, read_truth
@@ -89,10 +88,10 @@ def evaluate_rewards(job: RewardEvaluation, command: str) -> dict[str, Any]:
         results = train_heads(reader, tasks, labels, recipe, command, device)
         rows += [_row(ORACLE, task, seed, result, "head") for task, result in results.items()]
     content = {"protocol": _protocol(job, tasks, command), "summary": summarise(rows), "rows": rows}
-    write_bytes(job.out, (json.dumps(content, indent=2) + "\n").encode())
+    written = write_results(job.out, "world_models.evaluate rewards", content, markdown_table(content))
     if job.plot is not None:
         curves(rows, recipe.observed, job.plot)
-    return content
+    return written
 
 
 def find_runs(folder: Path, arms: Mapping[str, str] = ARMS) -> list[ArmRun]:

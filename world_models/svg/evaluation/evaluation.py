@@ -4,7 +4,6 @@
 and writes pictures in the manner of the paper's figures beside the JSON file.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from world_models.checkpoint import read_model
 from world_models.data import DataError, SequenceDataset, read_attributes
-from world_models.files import write_bytes
+from world_models.files import write_results
 from world_models.frames import to_bytes, to_tensor
 from world_models.picture_scores import ssim
 from world_models.precision import autocast
@@ -31,7 +30,7 @@ from world_models.svg.evaluation.scores import (
     read_actions,
     score_videos,
 )
-from world_models.svg.evaluation.table import summarise
+from world_models.svg.evaluation.table import markdown_tables, summarise
 from world_models.svg.evaluation.uncertainty import compare_spreads, measure_spreads
 from world_models.svg.model import SVG
 from world_models.training.fit import PositiveInt
@@ -97,8 +96,8 @@ def evaluate_svg(job: SVGEvaluation, command: str) -> dict[str, Any]:
         "directions": _directions(models, job),
         "prior_spread": _prior_spread(models, job),
     }
-    write_bytes(job.out, (json.dumps(content, indent=2) + "\n").encode())
-    return content
+    written = write_results(job.out, "world_models.evaluate svg", content, markdown_tables(content))
+    return written
 
 
 def _check_data(job: SVGEvaluation) -> None:
