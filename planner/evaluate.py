@@ -9,8 +9,9 @@ import tyro
 
 from planner.evaluation.anywhere import Anywhere
 from planner.evaluation.dmc import Dmc
-from planner.evaluation.evaluation import Evaluation, evaluate
+from planner.evaluation.evaluation import Evaluation
 from planner.evaluation.push import Push, evaluate_push
+from planner.evaluation.run import evaluate
 
 
 def main() -> None:

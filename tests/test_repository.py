@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def test_rules_find_what_they_forbid(tmp_path):
     )
     assert len([*unsafe_loads(bad)]) == 4
     assert len([*long_parts(bad)]) == 1
+
+
+def test_rooms_are_small_and_named_for_what_they_hold():
+    """A folder that grows past 15 modules has rooms of its own; a module is a noun, not a mood."""
+    packages = [path for path in modules() if path.relative_to(ROOT).parts[0] in FOLDERS[:5]]
+    crowds = Counter(path.parent.relative_to(ROOT).as_posix() for path in packages)
+    assert {folder: count for folder, count in crowds.items() if count > 15} == {}
+    moods = {"ready", "sharing", "running", "route", "reading", "utils"}
+    assert [path for path in packages if path.stem in moods] == []
 
 
 def test_no_file_names_a_machine_or_a_package_host():

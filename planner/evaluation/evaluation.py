@@ -10,19 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from envs.world import Column, Episodes, Record, Start, World
-from envs.worlds import find_world
+from envs.world import Episodes, Start, World
 from planner.episode import Outcome
-from planner.evaluation.journal import journal_path, resume, run_missing
-from planner.evaluation.results import markdown_table, summarise
 from planner.low_levels.low_level import LowLevel
 from planner.pursuit import EpisodeConfig, Randomness
 from planner.subgoals import Subgoals, no_subgoals
-from world_models.files import write_results
 from world_models.frames import Picture
 
-VERSION = 2
-"""Of the records: outcomes kept by other versions are not taken over."""
 Trial = tuple[str, str]
 """One row of the table: the values of the evaluation's two labels."""
 Settings = dict[str, Any]
@@ -128,58 +122,6 @@ class Evaluation(ABC):
     def film_path(self, trial: Trial, index: int) -> Path | None:
         """Where the episode's video goes, if one is wanted."""
         return None
-
-
-def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]]:
-    """Run all episodes of all trials and write the results as JSON; answers them, and the outcomes behind.
-
-    Raises:
-        ValueError: a setting is wrong; nothing was run or written.
-    """
-    from planner.evaluation.worker import run_one, start_worker
-
-    trials = run.trials()
-    starts = {trial: run.starts(trial).starts[: run.episodes] for trial in trials}
-    settings = run.dependencies(trials)
-    wanted = {
-        (*trial, index): {
-            run.start_label: start.digest,
-            "settings": settings[trial],
-            "version": VERSION,
-        }
-        for trial in run.order(trials)
-        for index, start in enumerate(starts[trial])
-    }
-    journal = journal_path(run.out)
-    records = resume(journal, (*run.labels, "episode"), wanted)
-    missing = {key: wanted[key] for key in wanted if key not in records or not _is_filmed(run, *key)}
-    done = len(wanted) - len(missing)
-    records |= run_missing(journal, missing, done, run.workers, start_worker, (run,), run_one)
-    found = {trial: [records[*trial, index] for index in range(len(starts[trial]))] for trial in trials}
-    rows = [_row(run, trial, found) for trial in trials]
-    content = {**run.content(settings), "rows": rows}
-    return write_results(run.out, run.verb, content, _table(run, trials, rows)), found
-
-
-def _table(run: Evaluation, trials: Sequence[Trial], rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown, worlds of other columns in tables of their own."""
-    tables: dict[tuple[Column | str, ...], list[dict[str, Any]]] = {}
-    for trial, row in zip(trials, rows, strict=True):
-        tables.setdefault(tuple(find_world(run.place(trial)[0]).columns), []).append(row)
-    return "\n\n".join(markdown_table(group, run.labels, columns) for columns, group in tables.items())
-
-
-def _row(run: Evaluation, trial: Trial, found: Mapping[Trial, list[Record]]) -> dict[str, Any]:
-    world = run.place(trial)
-    together = {run.who(other): found[other] for other in found if run.place(other) == world}
-    labels = dict(zip(run.labels, trial, strict=True))
-    return summarise(labels, found[trial], find_world(world[0]).columns, together)
-
-
-def _is_filmed(run: Evaluation, first: str, second: str, index: int) -> bool:
-    """Whether the episode's video is there, if one is wanted."""
-    film = run.film_path((first, second), index)
-    return film is None or film.exists()
 
 
 def parse_names(text: str, valid: Sequence[str], what: str) -> list[str]:

@@ -12,7 +12,8 @@ from envs.push.scene import Variation
 from envs.push.tasks import find_task
 from envs.world import World
 from planner.evaluation import films
-from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, evaluate, parse_names
+from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names
+from planner.evaluation.run import evaluate
 from planner.evaluation.settings import Settings
 from planner.goals import make_goal
 from planner.loading import load_keyin, load_planner, load_tap, load_world_model

@@ -14,8 +14,8 @@ import torch
 from envs.push.episodes import draw_episodes
 from envs.push.world import PushWorld
 from planner.episode import Outcome, run_episode
-from planner.evaluation.evaluation import evaluate
 from planner.evaluation.push import Push
+from planner.evaluation.run import evaluate
 from planner.evaluation.settings import PAPER, Settings
 from planner.evaluation.worker import Worker
 from planner.goals import make_goal

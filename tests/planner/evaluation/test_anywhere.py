@@ -15,7 +15,7 @@ from envs.world import Episodes, World
 from envs.worlds import WORLDS
 from planner.evaluation import journal
 from planner.evaluation.anywhere import Anywhere
-from planner.evaluation.evaluation import evaluate
+from planner.evaluation.run import evaluate
 from planner.evaluation.worker import Worker
 from planner.search.cem import CemConfig
 from planner.search.servo import ServoConfig

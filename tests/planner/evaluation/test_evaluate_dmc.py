@@ -7,7 +7,7 @@ import pytest
 from envs.dmc.episodes import load_starts
 from planner.episode import Outcome
 from planner.evaluation.dmc import Dmc, best_frame
-from planner.evaluation.evaluation import evaluate
+from planner.evaluation.run import evaluate
 from planner.search.cem import CemConfig
 from planner.search.servo import ServoConfig
 

@@ -22,7 +22,7 @@ def test_plan_comes_with_pictures(url: str, toy_bytes: Callable[..., Any]) -> No
         assert client.ready()
         assert [model.name for model in client.models()] == ["toy"]
         first = client.plan(
-            toy_bytes(*START), toy_bytes(*GOAL), seed=3, samples=60, iterations=2, deadline_ms=9000
+            toy_bytes(*START), toy_bytes(*GOAL), seed=3, samples=60, iterations=2, deadline_ms=60_000
         )
         second = client.plan(toy_bytes(*START), toy_bytes(*GOAL), seed=3, samples=60, iterations=2)
     assert first.images.shape == (6, 64, 64, 3) and first.images.dtype == np.uint8
