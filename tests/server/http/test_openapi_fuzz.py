@@ -101,6 +101,8 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
             options["deadline_ms"] = LONGEST_MS
 
 
+# Checks of shapes draw from `random` in the engine's thread, which Hypothesis takes for a strategy's doing.
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.timeout(3600)
 def test_the_description_holds(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     # Long episodes do the same again and again.
