@@ -74,7 +74,7 @@ export function python(path, body, plan = null) {
   return [
     ...(variables.includes("frames") ? ["import numpy as np", ""] : []),
     "from server.client import Client",
-    ...(variables.length ? ["from server.http.bodies import from_base64"] : []),
+    ...(variables.length ? ["from server.http.pictures import from_base64"] : []),
     "",
     ...variables.map((name) => `${name} = ${READERS[name](data[name])}`),
     ...(key.get() ? [`# The key is that of the environment variable ${KEY_VARIABLE}.`] : []),
