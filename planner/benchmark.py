@@ -7,7 +7,7 @@ ratios mean something where absolute times do not.
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,17 +221,23 @@ def benchmark(settings: Benchmark) -> Figures:
 
 def markdown(result: Figures) -> str:
     """The figures as Markdown: one table, and a second one of the roll-outs where they were measured."""
+    tables = [figures_table(result, PARTS)]
+    if "rollouts" in result:
+        tables.append(rollout_table(result["rollouts"]))
+    return "\n\n".join(tables)
+
+
+def figures_table(result: Figures, parts: Sequence[str]) -> str:
+    """The figures of some parts as a Markdown table, headed by the machine they were measured on."""
     machine = result["machine"]
     lines = [
         f"| measured ({machine['processor']}, {machine['cores']} cores, {result['threads']} thread(s), "
         f"torch {machine['torch']}, n = {result['repeats']}) | value |",
         "|---|---|",
     ]
-    for part in PARTS:
+    for part in parts:
         figures = result.get(part, {}).items()
         lines += [f"| {part}: {name.replace('_', ' ')} | {value:,.4g} |" for name, value in figures]
-    if "rollouts" in result:
-        lines += ["", rollout_table(result["rollouts"])]
     return "\n".join(lines)
 
 

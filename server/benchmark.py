@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from envs.push.env import PushEnv
 from envs.push.episodes import load_manifest
+from planner.benchmark import figures_table
 from server.client import Client
 from server.local import running_server
 from world_models.files import write_results
@@ -137,21 +138,9 @@ def benchmark(settings: Benchmark) -> dict[str, Any]:
         "concurrency": concurrency(settings.model, settings.world, settings.threads, rounds, env),
     }
     env.close()
-    return write_results(settings.out, "server.benchmark", figures, markdown(figures))
-
-
-def markdown(figures: dict[str, Any]) -> str:
-    """The figures as a Markdown table."""
-    machine = figures["machine"]
-    lines = [
-        f"| measured ({machine['processor']}, {machine['cores']} cores, {figures['threads']} thread(s), "
-        f"torch {machine['torch']}, n = {figures['repeats']}) | value |",
-        "|---|---|",
-    ]
-    for part in ("http", "concurrency"):
-        rows = figures[part].items()
-        lines += [f"| {part}: {name.replace('_', ' ')} | {value:,.4g} |" for name, value in rows]
-    return "\n".join(lines)
+    return write_results(
+        settings.out, "server.benchmark", figures, figures_table(figures, ("http", "concurrency"))
+    )
 
 
 def main() -> None:

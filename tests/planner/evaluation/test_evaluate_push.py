@@ -7,27 +7,7 @@ from planner.evaluate import Push, evaluate_push
 from planner.evaluation.settings import Settings
 from planner.pursuit import EpisodeConfig
 from planner.search.servo import ServoConfig
-
-ROW_KEYS = {
-    "planner",
-    "servo",
-    "episodes",
-    "success_rate",
-    "success_ci95",
-    "strict_rate",
-    "position_error_mean",
-    "position_error_std",
-    "initial_error_mean",
-    "steps_mean",
-    "keyframes",
-    "planned_whole_rate",
-    "plans_through_wall",
-    "model_steps_mean",
-    "simulator_steps_mean",
-    "goals_unseen",
-    "seconds_per_plan_p50",
-    "seconds_per_step_p50",
-}
+from tests.planner.evaluation.test_results import ROW_KEYS
 
 
 def test_evaluation_writes_its_results_and_resumes(tmp_path):
