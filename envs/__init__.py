@@ -6,7 +6,9 @@ says nothing else, it chooses off-screen rendering with one thread per process (
 when it is first imported).
 """
 
+import importlib
 import os
+from contextlib import suppress
 
 from gymnasium.envs.registration import register, registry
 
@@ -16,6 +18,11 @@ from world_models import __version__ as __version__
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("LP_NUM_THREADS", "0")
+
+# Torch's CUDA packages bring Triton and load it when an optimiser is made. Mesa's renderer and Triton each
+# hold an LLVM, and a process that loads Triton after Mesa dies.
+with suppress(ImportError):
+    importlib.import_module("triton")
 
 for _task, _id in PUSH_IDS.items():
     if _id not in registry:

@@ -44,6 +44,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._part: Literal["none", "head", "body"] = "none"
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread = False
         self._stall: asyncio.TimerHandle | None = None
         self._arrived = 0
         self._head_bytes = 0
@@ -140,6 +141,7 @@ class Connection(HttpToolsProtocol):
             self._deadline = self.loop.call_later(self.settings.receive_seconds, self._expire)
 
     def _stop_waiting(self) -> None:
+        self._unread = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -153,8 +155,10 @@ class Connection(HttpToolsProtocol):
         self._deadline = None
         if self.transport.is_closing():
             return
-        if self.flow.read_paused:
-            self._wait()  # The rest may be here already: it is this side that does not read.
+        if self.flow.read_paused or self._unread:
+            # The rest may be here already: it is this side that does not read, or has only begun to again.
+            self._unread = self.flow.read_paused
+            self._wait()
         elif self._part != "body" and self._owes_reply():
             self.cycle.keep_alive = False  # What came after a request must not cost that request its reply.
         elif self._part == "none":

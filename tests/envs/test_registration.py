@@ -19,3 +19,12 @@ def test_every_task_is_registered():
     names = [*PUSH_IDS.values(), *(task.id for task in TASKS.values())]
     code = f"import gymnasium, envs; [gymnasium.spec(name) for name in {names}]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_triton_is_loaded_before_a_renderer_can_be(tmp_path):
+    (tmp_path / "triton.py").write_text("import sys; assert 'mujoco' not in sys.modules; print('loaded')")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import envs.dmc.world"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "loaded\n", done.stderr

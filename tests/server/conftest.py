@@ -1,5 +1,6 @@
 """The service on the toy world and on tiny world models, in process and on a real socket."""
 
+import asyncio
 import io
 import json
 import threading
@@ -204,11 +205,17 @@ def video_http(videos: ModelService) -> TestClient:
 
 
 @contextmanager
-def running(app: FastAPI, settings: Settings, **options: Any) -> Iterator[str]:
-    """An application on a real socket; gives its URL."""
+def running(app: FastAPI, settings: Settings, loop_factory: Any = None, **options: Any) -> Iterator[str]:
+    """An application on a real socket, in uvicorn's own loop or that of ``loop_factory``; gives its URL."""
     config = configure(app, settings, port=0, log_level="warning", lifespan="on", **options)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    make_loop = loop_factory or config.get_loop_factory()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            runner.run(server.serve())
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         wait_until(lambda: server.started)
@@ -220,12 +227,12 @@ def running(app: FastAPI, settings: Settings, **options: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def serve() -> Callable[[ModelService], Any]:
-    """``serve(service)``: a context that has the service on a real socket, warmed up."""
+def serve() -> Callable[..., Any]:
+    """``serve(service, **options)``: a context that has the service on a real socket, warmed up."""
 
     @contextmanager
-    def ready(service: ModelService) -> Iterator[str]:
-        with running(create_app(service.settings, service), service.settings) as url:
+    def ready(service: ModelService, **options: Any) -> Iterator[str]:
+        with running(create_app(service.settings, service), service.settings, **options) as url:
             wait_until(lambda: service.unready() is None)
             yield url
 

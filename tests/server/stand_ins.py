@@ -1,5 +1,8 @@
 """In the place of what a test cannot wait for or hold still: a planner with a gate, and time."""
 
+import asyncio
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -48,3 +51,33 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+class LoopClock:
+    """The time of a server's loop, which the tests turn on."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def make_loop(self) -> asyncio.AbstractEventLoop:
+        """The server's loop."""
+        clock = self
+
+        class _Loop(asyncio.SelectorEventLoop):
+            def time(self) -> float:
+                return super().time() + clock.ahead
+
+        self.loop = _Loop()
+        return self.loop
+
+    def turn_on(self, seconds: float) -> None:
+        """Let so much time pass at once, and what was due by then happen."""
+        assert self.loop is not None
+        self.ahead += seconds
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(20)
+
+    def turn_until_readable(self, connection: socket.socket, seconds: float) -> None:
+        """Let so much time pass again and again, until something comes."""
+        while not select.select([connection], [], [], 0.02)[0]:
+            self.turn_on(seconds)
