@@ -7,9 +7,7 @@ the first missing shard; the same seed gives the same bytes whatever the number 
 ``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see :mod:`envs.owned`).
 """
 
-import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,15 @@ import tyro
 from tqdm import tqdm
 
 from envs import data_set
-from envs.data_set import DataSet, Part, Shards
+from envs.data_set import DataSet, Part, Shards, check_made_with
 from envs.dmc.data_set import DMC
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
 from envs.push.data_sets import PUSH, PUSH_PLAY
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
-from world_models.data import DataError, Scalar, read_attributes, shard_path
+from world_models.data import Scalar, shard_path
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_folder
+from world_models.jobs.workers import run_jobs
 
 DATA_SETS: Sequence[DataSet] = (
     PUSH,
@@ -56,44 +57,30 @@ def draw(part: Part, settings: Shards) -> None:
     if settings.sequences < 1 or settings.workers < 1 or settings.seed < 0:
         raise ValueError("--sequences and --workers must be at least 1, --seed at least 0")
     count = -(-settings.sequences // data_set.SIZE)
-    wanted: dict[str, Scalar] = {**part.origin, "seed": settings.seed}
+    check_folder("--out", part.out)
+    wanted = part.identity(settings.seed)
     missing = [index for index in range(count) if not _is_done(shard_path(part.out, index), wanted)]
     bar = tqdm(total=count * data_set.SIZE, initial=(count - len(missing)) * data_set.SIZE, unit="seq")
     bar.set_description(part.out.name)
-    context = multiprocessing.get_context("spawn")
-    with bar, ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
-        jobs = [pool.submit(part.write, settings.seed, index) for index in missing]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                bar.update(data_set.SIZE)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    jobs = [(settings.seed, index) for index in missing]
+    with bar:
+        run_jobs(part.write, jobs, lambda *_: bar.update(data_set.SIZE), workers=settings.workers)
 
 
-def _is_done(path: Path, wanted: dict[str, Scalar]) -> bool:
-    if not path.exists():
-        return False
-    attributes = read_attributes(path)
-    found = {name: attributes.get(name) for name in wanted}
-    if found != wanted:
-        made, asked = (", ".join(f"{k} {v}" for k, v in values.items()) for values in (found, wanted))
-        raise ValueError(
-            f"{path} was made with {made}, not with {asked}; choose another --out or the same settings"
-        )
-    return True
+def _is_done(path: Path, wanted: Mapping[str, Scalar]) -> bool:
+    if path.exists():
+        check_made_with(path, wanted)
+        return True
+    return False
 
 
+@command(resumes=True)
 def main() -> None:
     """Command line entry point."""
     settings = tyro.extras.subcommand_cli_from_dict(
         {one.name: one.settings for one in DATA_SETS}, prog="python -m envs.collect", description=__doc__
     )
-    try:
-        collect(settings)
-    except (DataError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    collect(settings)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,22 @@
 """What a data set is: one value, declared where its data are drawn, that ``python -m envs.collect`` makes."""
 
-import os
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_models.data import Scalar, Sequences, shard_path, write_shard
+from world_models.data import (
+    IDENTITY,
+    DataError,
+    Scalar,
+    Sequences,
+    read_attributes,
+    shard_path,
+    write_shard,
+)
+from world_models.jobs.identity import differences
+from world_models.jobs.workers import cores
 
 SIZE = 250
 """Sequences of a shard."""
@@ -23,7 +33,7 @@ class Shards:
     sequences: int
     """How many sequences; rounded up to whole shards of 250."""
     seed: int = 0
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,12 @@ class Part:
         """Draw and write shard ``index``."""
         first = index * SIZE
         sequences, more = self.draw(seed, first, SIZE)
-        attributes: dict[str, Scalar] = {"seed": seed, "first_index": first, **self.origin, **more}
-        write_shard(shard_path(self.out, index), sequences, attributes)
+        attributes: dict[str, Scalar] = {"first_index": first, **more}
+        write_shard(shard_path(self.out, index), sequences, attributes, self.identity(seed))
+
+    def identity(self, seed: int) -> dict[str, Scalar]:
+        """All that the content of the folder depends on."""
+        return {**self.origin, "seed": seed}
 
 
 @dataclass(frozen=True)
@@ -57,3 +71,30 @@ class DataSet:
         ValueError: a setting is wrong.
         DataError: what was to be read is missing or damaged.
     """
+
+
+def made_with(path: Path) -> dict[str, Scalar] | None:
+    """What a shard's content depends on, as it was written; None if it does not say.
+
+    Raises:
+        DataError: the file is missing, is no HDF5 file or lacks an array.
+    """
+    identity = read_attributes(path).get(IDENTITY)
+    found: dict[str, Scalar] | None = None if identity is None else json.loads(str(identity))
+    return found
+
+
+def check_made_with(path: Path, wanted: Mapping[str, Scalar]) -> None:
+    """Make sure that a shard was made with exactly these settings.
+
+    Raises:
+        DataError: it was not, or does not say; or the file is no shard.
+    """
+    found = made_with(path)
+    if found is None:
+        raise DataError(f"{path} was made by an older version of this code; choose another --out")
+    if changed := differences(found, wanted):
+        made, asked = (", ".join(f"{k} {one.get(k, '-')}" for k in changed) for one in (found, wanted))
+        raise DataError(
+            f"{path} was made with {made}, not with {asked}; choose another --out or the same settings"
+        )

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import httpx2
-import matplotlib
 import numpy as np
 import tyro
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from envs.videos.cannonballs import Videos, draw_sequences
 from server.catalogue.schemas import TrackModelInfo
@@ -56,9 +56,6 @@ def main(
     out: Path = Path("demo/cannonballs.png"),
 ) -> None:
     """Follow balls with the server at ``url``."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     try:
         with Client(url) as client:
             model = next((each for each in client.models() if isinstance(each, TrackModelInfo)), None)
@@ -73,7 +70,8 @@ def main(
     except (ServerProblem, httpx2.HTTPError) as problem:
         raise SystemExit(str(problem)) from problem
     assert gone_on.predicted is not None
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4.5))
+    figure = Figure(figsize=(9, 4.5))
+    axes = figure.subplots(1, 2)
     for axis, found, name in zip(
         axes, (gone_on.predicted, between.positions), ("foreseen", "filled in"), strict=True
     ):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx2
-import matplotlib
 import numpy as np
 import tyro
+from matplotlib.figure import Figure
 
 from server.client import Client, ServerProblem
 
@@ -40,10 +40,8 @@ def main(
     out: Path = Path("demo/rewards.png"),
 ) -> None:
     """Compare rewards foreseen with those paid, with the server at ``url``."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(tasks), figsize=(4 * len(tasks), 3), squeeze=False)
+    figure = Figure(figsize=(4 * len(tasks), 3))
+    axes = figure.subplots(1, len(tasks), squeeze=False)
     try:
         with Client(url) as client:
             for axis, task in zip(axes[0], tasks, strict=True):

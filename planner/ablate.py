@@ -5,7 +5,6 @@ Every variant is the shipped setting with one change, or the paper's, and runs t
 run goes on where it stopped.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,9 @@ from planner.evaluation.push import Push, evaluate_push
 from planner.evaluation.results import count_or_dash
 from planner.evaluation.settings import PAPER, PAPER_SERVO, Settings
 from world_models.files import write_results
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_outputs
+from world_models.jobs.workers import cores
 
 SHIPPED = Settings()
 NO_GRADIENT = ("simulator",)
@@ -95,7 +97,7 @@ class Ablate:
     episodes: int = 100
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str = "keyin-push"
@@ -141,6 +143,7 @@ def ablate(run: Ablate, evaluation: Callable[[Push], dict[str, Any]] = evaluate_
     rows: list[dict[str, Any]] = []
     result: dict[str, Any] = {}
     variants = run.select()
+    check_outputs("--out", run.out)
     for number, variant in enumerate(variants, start=1):
         job = run.evaluation(variant)
         job.out.parent.mkdir(parents=True, exist_ok=True)
@@ -194,6 +197,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+@command(resumes=True)
 def main() -> None:
     """Command line entry point."""
     run = tyro.cli(
@@ -201,10 +205,7 @@ def main() -> None:
         prog="python -m planner.ablate",
         description=__doc__,
     )
-    try:
-        result = ablate(run)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    result = ablate(run)
     tqdm.write(f"{result['table']}\n\nwritten: {run.out}")
 
 

@@ -34,6 +34,8 @@ from planner.search.servo import Servo, ServoConfig
 from world_models.files import write_results
 from world_models.frames import to_tensor
 from world_models.interface import Context, Dynamics, Future
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_outputs
 from world_models.segmenter import PUCK_GOAL
 
 Figures = dict[str, Any]
@@ -241,15 +243,14 @@ def figures_table(result: Figures, parts: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+@command()
 def main() -> None:
     """Command line entry point."""
     settings = tyro.cli(Benchmark, prog="python -m planner.benchmark", description=__doc__)
     if settings.repeats < 1 or settings.threads < 1:
-        raise SystemExit("--repeats and --threads must be at least 1")
-    try:
-        result = benchmark(settings)
-    except (ValueError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+        raise ValueError("--repeats and --threads must be at least 1")
+    check_outputs("--out", settings.out)
+    result = benchmark(settings)
     print(result["table"])
     print(f"\nwritten: {settings.out}")
 

@@ -7,10 +7,6 @@ interrupted goes on with the first missing shard; the same seed gives the same b
 workers.
 """
 
-import multiprocessing
-import os
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +16,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from envs.data_set import made_with
 from envs.dmc.tasks import find_task
 from envs.dmc.world import DmcWorld
 from planner.evaluation.recording import Policy, cut, load_policy, random_policy, record_episode
@@ -27,6 +24,7 @@ from planner.loading import load_world_model
 from planner.low_levels.learned import DMC_SERVO, find_head
 from planner.search.servo import ServoConfig
 from world_models.data import (
+    SEQUENCES_OF_EPISODES,
     DataError,
     Scalar,
     SequenceDataset,
@@ -35,6 +33,9 @@ from world_models.data import (
     shard_path,
     write_shard,
 )
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_device, check_folder
+from world_models.jobs.workers import Job, cores, run_jobs
 
 EPISODES = 5
 """Episodes of a shard."""
@@ -63,7 +64,7 @@ class Dmc:
     servo: ServoConfig = DMC_SERVO
     """How actions are searched."""
     seed: int = 0
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     device: str = "cpu"
 
     def origin(self) -> dict[str, Scalar]:
@@ -85,9 +86,9 @@ class Dmc:
             "seed": self.seed,
             "version": VERSION,
             "model": self.model,
+            "frames": self.frames,
+            "episode_steps": length,
         }
-        if self.steps is not None:
-            origin["episode_steps"] = self.steps
         if self.model == RANDOM:
             return origin
         ready = load_world_model(self.model, self.device)
@@ -96,6 +97,7 @@ class Dmc:
             "head": find_head(ready, self.task).sha256,
             "noise": self.noise,
             "search": self.servo.model_dump_json(),
+            "device_type": torch.device(self.device).type,
         }
 
 
@@ -107,23 +109,20 @@ def collect(run: Dmc) -> float:
         ValueError: there is no such task or model, a number is out of range, or an episode diverges
             however often it is drawn again.
     """
+    check_device(run.device)
     origin, shards = run.origin(), -(-run.episodes // EPISODES)
+    check_folder("--out", run.out)
     first, done = place(run, origin, shards)
     returns = [done[group] for group in sorted(done)]
     missing = [group for group in range(shards) if group not in done]
-    context = multiprocessing.get_context("spawn")
-    with (
-        tqdm(total=shards * EPISODES, initial=len(done) * EPISODES, unit="episode", desc=run.task) as bar,
-        ProcessPoolExecutor(run.workers, mp_context=context) as pool,
-    ):
-        jobs = [pool.submit(write, run, origin, first + group, group) for group in missing]
-        try:
-            for job in as_completed(jobs):
-                returns.append(job.result())
-                bar.update(EPISODES)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    jobs = [(run, origin, first + group, group) for group in missing]
+    with tqdm(total=shards * EPISODES, initial=len(done) * EPISODES, unit="episode", desc=run.task) as bar:
+
+        def count(_: Job, mean_return: float) -> None:
+            returns.append(mean_return)
+            bar.update(EPISODES)
+
+        run_jobs(write, jobs, count, workers=run.workers)
     return float(np.mean(returns))
 
 
@@ -143,7 +142,7 @@ def place(run: Dmc, origin: dict[str, Scalar], shards: int) -> tuple[int, dict[i
         attributes, last = read_attributes(path), int(path.stem.removeprefix("shard-"))
         if attributes["environment"] != origin["environment"]:
             raise DataError(f"{path} shows {attributes['environment']}, not {origin['environment']}")
-        if _is_of(attributes, origin):
+        if made_with(path) == origin:
             group = int(attributes["first_episode"]) // EPISODES
             first, done[group] = last - group, float(attributes["mean_return"])
     if first is None:
@@ -152,10 +151,6 @@ def place(run: Dmc, origin: dict[str, Scalar], shards: int) -> tuple[int, dict[i
     if taken:
         raise DataError(f"{shard_path(run.out, first + taken[0])} is of another run; choose another --seed")
     return first, done
-
-
-def _is_of(attributes: Mapping[str, Scalar], origin: Mapping[str, Scalar]) -> bool:
-    return all(attributes.get(name) == value for name, value in origin.items())
 
 
 def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float:
@@ -183,12 +178,12 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
         )
         mean_return = float(np.mean([episode.rewards.sum() for episode in episodes]))
         attributes: dict[str, Scalar] = {
-            **origin,
             "first_index": group * len(parts),
             "first_episode": first,
             "episodes": EPISODES,
             "environment_steps": sum(len(e.frames) for e in episodes) * env.task.action_repeat,
             "mean_return": mean_return,
+            SEQUENCES_OF_EPISODES: ",".join([str(len(parts) // EPISODES)] * EPISODES),
             "camera": env.task.camera,
             "action_repeat": env.task.action_repeat,
             "episode_length": 1 + len(episodes[0].frames),
@@ -196,9 +191,9 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
             "bodies": ",".join(env.bodies),
         }
         path = shard_path(run.out, number)
-        if path.exists() and not _is_of(read_attributes(path), origin):
+        if path.exists() and made_with(path) != origin:
             raise DataError(f"another run wrote {path} meanwhile; start this one again")
-        write_shard(path, sequences, attributes)
+        write_shard(path, sequences, attributes, origin)
         return mean_return
     finally:
         world.close()
@@ -211,15 +206,13 @@ def _policy(run: Dmc) -> Policy:
     return load_policy(run.model, run.task, run.servo, run.noise, run.device)
 
 
+@command(resumes=True)
 def main() -> None:
     """Command line entry point."""
     run = tyro.extras.subcommand_cli_from_dict(
         {"dmc": Dmc}, prog="python -m planner.collect", description=__doc__
     )
-    try:
-        found = collect(run)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    found = collect(run)
     print(f"written: {run.out}; mean return {found:.1f}")
 
 

@@ -22,6 +22,7 @@ from planner.evaluation import curve_figures
 from planner.evaluation.journal import journal_path
 from planner.report import Measurement, read_measurement
 from world_models.files import write_bytes
+from world_models.jobs.command import command
 from world_models.statistics import wilson_interval
 
 DISTANCE_BIN = 0.25
@@ -247,13 +248,11 @@ def draw(settings: Curves) -> dict[str, Any]:
     return content
 
 
+@command()
 def main() -> None:
     """Command line entry point."""
     settings = tyro.cli(Curves, prog="python -m planner.curves", description=__doc__)
-    try:
-        draw(settings)
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    draw(settings)
     print(f"written: {settings.out}, {settings.out.with_suffix('.json')}")
 
 

@@ -12,8 +12,10 @@ from planner.evaluation.dmc import Dmc
 from planner.evaluation.evaluation import Evaluation
 from planner.evaluation.push import Push, evaluate_push
 from planner.evaluation.run import evaluate
+from world_models.jobs.command import command
 
 
+@command(resumes=True)
 def main() -> None:
     """Command line entry point."""
     run: Evaluation = tyro.cli(
@@ -22,14 +24,11 @@ def main() -> None:
         description=__doc__,
     )
     written = [run.out]
-    try:
-        if isinstance(run, Push):
-            result = evaluate_push(run)
-            written.append(run.out.with_suffix(".png"))
-        else:
-            result, _ = evaluate(run)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    if isinstance(run, Push):
+        result = evaluate_push(run)
+        written.append(run.figure_path())
+    else:
+        result, _ = evaluate(run)
     print(result["table"])
     print(f"\nwritten: {', '.join(map(str, written))}")
 

@@ -16,6 +16,7 @@ import tyro
 
 from world_models.checkpoint import read_model, write_card
 from world_models.files import write_bytes
+from world_models.jobs.command import command
 from world_models.keyin.keyframes.results import markdown_table as keyframe_table
 
 CARD_TABLES = MappingProxyType(
@@ -186,13 +187,11 @@ def _fill_card(folder: Path, tables: Mapping[str, str]) -> str:
     return card
 
 
+@command(expected=(RuntimeError,))
 def main() -> None:
     """Command line entry point."""
     settings = tyro.cli(Report, prog="python -m planner.report", description=__doc__)
-    try:
-        report(settings)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+    report(settings)
     print(f"written: {', '.join(map(str, [settings.readme, *settings.card]))}")
 
 

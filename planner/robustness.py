@@ -5,7 +5,6 @@ of :mod:`planner.evaluate`; models, searches and the segmenter stay what they ar
 and journal in ``<out>.variations/``, so that an interrupted run goes on where it stopped.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,9 @@ from tqdm import tqdm
 from envs.push.scene import Variation
 from planner.evaluation.push import Push, evaluate_push
 from world_models.files import write_results
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_outputs
+from world_models.jobs.workers import cores
 
 STANDARD = "standard"
 VARIATIONS: dict[str, tuple[str, Variation]] = {
@@ -50,7 +52,7 @@ class Robustness:
     """Low level of planner.evaluate. The true dynamics know how the world has changed."""
     episodes: int = 100
     """How many of the frozen episodes, from the first."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str = "keyin-push"
@@ -92,6 +94,7 @@ def measure(run: Robustness, evaluation: Callable[[Push], dict[str, Any]] = eval
     result: dict[str, Any] = {}
     standard: dict[str, dict[str, Any]] = {}
     names = run.select()
+    check_outputs("--out", run.out)
     for number, name in enumerate(names, start=1):
         job = run.evaluation(name)
         job.out.parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +143,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+@command(resumes=True)
 def main() -> None:
     """Command line entry point."""
     run = tyro.cli(
@@ -147,10 +151,7 @@ def main() -> None:
         prog="python -m planner.robustness",
         description=__doc__,
     )
-    try:
-        result = measure(run)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    result = measure(run)
     tqdm.write(f"{result['table']}\n\nwritten: {run.out}")
 
 

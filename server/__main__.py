@@ -6,7 +6,6 @@ import sys
 import warnings
 from types import FrameType
 
-import torch
 import uvicorn
 from pydantic import ValidationError
 
@@ -19,6 +18,8 @@ from server.keys import read_keys
 from server.models.reload import Reload
 from server.models.service import ModelService
 from server.settings import Settings
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_device
 
 
 class _Server(uvicorn.Server):
@@ -37,6 +38,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or self._service.engine.failed
 
 
+@command()
 def main() -> None:
     """Read the settings and serve."""
     # Pillow warns of odd files in its own words; clients get ours.
@@ -76,10 +78,7 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     except ValidationError as error:
         parser.error("; ".join(": ".join([*map(str, item["loc"]), item["msg"]]) for item in error.errors()))
     try:
-        torch.zeros(1, device=settings.device)
-    except (RuntimeError, AssertionError):
-        parser.error(f"device {settings.device!r} is not available here; cpu always is")
-    try:
+        check_device(settings.device)
         if settings.keys_file is not None:
             read_keys(settings.keys_file)
         return settings, {name: load_ready(name, settings.device) for name in settings.models}

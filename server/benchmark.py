@@ -23,6 +23,8 @@ from planner.benchmark import figures_table
 from server.client import Client
 from server.local import running_server
 from world_models.files import write_results
+from world_models.jobs.command import Failure, command
+from world_models.jobs.outputs import check_outputs
 
 AT_ONCE = 8
 """Requests that are sent at the same time."""
@@ -113,7 +115,7 @@ def _measured(ask: Callable[[int], str], repeats: int) -> tuple[list[float], lis
             together: Sequence[str] = list(threads.map(ask, range(AT_ONCE)))
             ended = time.perf_counter()
             if alone != together:
-                raise RuntimeError("a reply at once differs from the same request alone")
+                raise Failure("a reply at once differs from the same request alone")
             if repeat:
                 in_a_row.append(1e3 * (between - begun))
                 at_once.append(1e3 * (ended - between))
@@ -143,15 +145,14 @@ def benchmark(settings: Benchmark) -> dict[str, Any]:
     )
 
 
+@command()
 def main() -> None:
     """Command line entry point."""
     settings = tyro.cli(Benchmark, prog="python -m server.benchmark", description=__doc__)
     if settings.repeats < 1 or settings.threads < 1:
-        raise SystemExit("--repeats and --threads must be at least 1")
-    try:
-        result = benchmark(settings)
-    except (ValueError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+        raise ValueError("--repeats and --threads must be at least 1")
+    check_outputs("--out", settings.out)
+    result = benchmark(settings)
     print(result["table"])
     print(f"\nwritten: {settings.out}")
 

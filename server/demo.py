@@ -23,6 +23,8 @@ from planner.pursuit import Actor, own_seeds
 from server.client import Client, PlanReply, ServerProblem
 from server.local import running_server
 from world_models.frames import to_tensor
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_folder
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,17 @@ def _pixels(cost: float | None) -> str:
     return "nowhere" if cost is None else f"{cost:.2f} px"
 
 
+@command(expected=(ServerProblem, httpx2.HTTPError))
 def main() -> None:
     """Command line entry point."""
     demo = tyro.cli(Demo, prog="python -m server.demo", description=__doc__)
-    try:
-        if demo.server is not None:
-            run(demo, demo.server)
-            return
-        print("starting a server ...")
-        with running_server(demo.model, threads=1) as url:
-            run(demo, url)
-    except (RuntimeError, ServerProblem, httpx2.HTTPError) as error:
-        raise SystemExit(str(error)) from error
+    check_folder("--out", demo.out)
+    if demo.server is not None:
+        run(demo, demo.server)
+        return
+    print("starting a server ...")
+    with running_server(demo.model, threads=1) as url:
+        run(demo, url)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from planner.low_levels.low_level import LowLevel
 from planner.search.servo import ServoConfig
 from server.client import Client
 from server.remote import RemoteServo, check_settings, find_model, remote_subgoals
+from world_models.jobs.command import command
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def client_of(url: str) -> Client:
     return Client(url)
 
 
+@command(resumes=True)
 def main() -> None:
     """Command line entry point."""
     run = tyro.cli(
@@ -91,12 +93,9 @@ def main() -> None:
         prog="python -m server.evaluate",
         description=__doc__,
     )
-    try:
-        result = evaluate_push(run)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    result = evaluate_push(run)
     print(result["table"])
-    print(f"\nwritten: {run.out}, {run.out.with_suffix('.png')}")
+    print(f"\nwritten: {run.out}, {run.figure_path()}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from world_models.files import write_bytes
+from world_models.jobs.command import command
 
 ANONYMOUS = "anonymous"
 """Name of all callers where no keys are asked for."""
@@ -93,6 +94,7 @@ def _digests(path: Path) -> dict[str, bytes]:
     return digests
 
 
+@command()
 def main() -> None:
     """Read the arguments and make a key."""
     parser = argparse.ArgumentParser(prog="python -m server.keys", description=__doc__)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import IO
 
 from server.client import Client
+from world_models.jobs.command import Failure
+from world_models.jobs.workers import worker_environment
 
 START_SECONDS = 120.0
 
@@ -19,7 +21,7 @@ def running_server(models: str, threads: int) -> Iterator[str]:
     """Start ``python -m server`` with these models and answer its URL once it is ready for plans.
 
     Raises:
-        RuntimeError: the server ended or did not become ready in two minutes.
+        Failure: the server ended or did not become ready in two minutes.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -28,7 +30,9 @@ def running_server(models: str, threads: int) -> Iterator[str]:
     # -P: another module of that name in the current directory is not meant.
     command = [sys.executable, "-P", "-m", "server", "--port", str(port), "--models", models]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([*command, "--threads", str(threads)], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*command, "--threads", str(threads)], stdout=log, stderr=log, env=worker_environment()
+        )
         try:
             _wait(process, url, log)
             yield url
@@ -47,7 +51,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
             if process.poll() is not None:
                 log.seek(0)
                 words = log.read().decode(errors="replace").strip().splitlines() or ["no word"]
-                raise RuntimeError(f"the server ended with status {process.returncode}: {words[-1]}")
+                raise Failure(f"the server ended with status {process.returncode}: {words[-1]}")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the server was not ready within {START_SECONDS:.0f} s")
+                raise Failure(f"the server was not ready within {START_SECONDS:.0f} s")
             time.sleep(0.2)

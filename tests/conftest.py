@@ -129,3 +129,17 @@ def processes() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pytest", "prometheus_client.parser", "server.__main__"])
     return context
+
+
+@pytest.fixture
+def jobs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are done one after the other in this process, which knows what a test has put in place."""
+
+    def run(work, jobs, receive, *, workers, start=None, arguments=()):
+        if start is not None:
+            start(*arguments)
+        for job in jobs:
+            receive(job, work(*job))
+
+    for module in ("envs.collect", "planner.collect", "planner.evaluation.journal"):
+        monkeypatch.setattr(f"{module}.run_jobs", run)

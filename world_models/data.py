@@ -23,6 +23,9 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from world_models.files import written_whole
+from world_models.jobs.identity import canonical
+
 Scalar = str | int | float | bool
 
 SHARD_PATTERN = "shard-*.h5"
@@ -76,6 +79,11 @@ class Sequences:
 FIELDS = ("frames", "actions", "keyframes", "states")
 """The arrays that every shard holds."""
 REWARDS = "rewards"
+SEQUENCES_OF_EPISODES = "sequences_of_episodes"
+"""Attribute that says how many consecutive sequences each episode gave, such as ``11,11,11``. Without it
+every sequence is of an episode of its own."""
+IDENTITY = "identity"
+"""Attribute with all attributes that the content depends on, as JSON."""
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -83,36 +91,48 @@ def shard_path(folder: Path, index: int) -> Path:
     return folder / f"shard-{index:05d}.h5"
 
 
-def write_shard(path: Path, sequences: Sequences, attributes: Mapping[str, Scalar]) -> None:
+def write_shard(
+    path: Path,
+    sequences: Sequences,
+    attributes: Mapping[str, Scalar],
+    identity: Mapping[str, Scalar] | None = None,
+) -> None:
     """Write one shard whole or not at all; the same content gives the same bytes.
+
+    Args:
+        path: the file.
+        sequences: its content.
+        attributes: what it says of itself.
+        identity: those of the attributes that its content depends on, by which it is known again; None if
+            nobody takes it over.
 
     Raises:
         DataError: an attribute is no JSON scalar.
     """
+    if identity is not None:
+        attributes = {**attributes, **identity, IDENTITY: canonical(identity)}
     for name, value in attributes.items():
         if not isinstance(value, str | int | float | bool):
             raise DataError(
                 f"attribute {name!r} must be a string, number or boolean, got {type(value).__name__}"
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    # Time stamps are off, so equal content means equal bytes.
-    with h5py.File(temporary, "w", track_order=False) as file:
-        for name, array in sequences.arrays().items():
-            chunks = (1, *array.shape[1:]) if name == "frames" and array.size else None
-            file.create_dataset(
-                name,
-                data=array,
-                chunks=chunks,
-                compression="gzip" if chunks else None,
-                compression_opts=1 if chunks else None,
-                track_times=False,
-            )
-        for name in sorted(attributes):
-            file.attrs[name] = attributes[name]
-    with temporary.open("rb") as handle:
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        # Time stamps are off, so equal content means equal bytes.
+        with h5py.File(temporary, "w", track_order=False) as file:
+            for name, array in sequences.arrays().items():
+                chunks = (1, *array.shape[1:]) if name == "frames" and array.size else None
+                file.create_dataset(
+                    name,
+                    data=array,
+                    chunks=chunks,
+                    compression="gzip" if chunks else None,
+                    compression_opts=1 if chunks else None,
+                    track_times=False,
+                )
+            for name in sorted(attributes):
+                file.attrs[name] = attributes[name]
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
 
 
 def read_shard(path: Path) -> Sequences:
@@ -217,6 +237,33 @@ class SequenceDataset:
         if not 1 <= count <= len(self):
             raise DataError(f"{self.folder} has {len(self)} sequences, {count} were asked for")
         return len(self) - count
+
+    def known(self, held_out: int) -> int:
+        """How many of the first sequences may be learned from when the last ``held_out`` are for testing.
+
+        An episode that tests are taken from is not learned from at all: its sequences overlap or adjoin.
+
+        Raises:
+            DataError: nothing is left to learn from.
+        """
+        last = len(self) - held_out
+        if last < 1:
+            raise DataError(
+                f"{self.folder} has {len(self)} sequences, but {held_out} are to be held out; hold out fewer"
+            )
+        shard = bisect.bisect_right(self._ends, last)
+        if shard == len(self.paths):
+            return last
+        begin = self._ends[shard - 1] if shard else 0
+        counts = str(read_attributes(self.paths[shard]).get(SEQUENCES_OF_EPISODES, ""))
+        starts = [*accumulate(map(int, filter(None, counts.split(","))), initial=begin)]
+        known = starts[bisect.bisect_right(starts, last) - 1] if len(starts) > 1 else last
+        if known < 1:
+            raise DataError(
+                f"the {held_out} sequences to be held out are of the first episode of {self.folder}, so that "
+                "none is left to learn from; hold out fewer, or record more episodes"
+            )
+        return known
 
     def _bounds(self, index: int | slice) -> tuple[int, int]:
         if isinstance(index, slice):

@@ -17,6 +17,8 @@ import sys
 
 import tyro
 
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_device, check_outputs
 from world_models.kalman.method import KALMAN
 from world_models.keyin.method import KEYIN
 from world_models.struct_vrnn.method import STRUCT_VRNN
@@ -39,6 +41,7 @@ def evaluations() -> dict[str, Evaluation]:
     return {name: found for method in METHODS for name, found in method.evaluations.items()}
 
 
+@command(resumes=True)
 def main() -> None:
     """Read the command line and measure."""
     known = evaluations()
@@ -46,12 +49,10 @@ def main() -> None:
         {name: evaluation.settings for name, evaluation in known.items()},
         prog="python -m world_models.evaluate",
     )
-    command = shlex.join(["python", "-m", "world_models.evaluate", *sys.argv[1:]])
     evaluation = next(evaluation for evaluation in known.values() if type(job) is evaluation.settings)
-    try:
-        print(evaluation.measure(job, command))
-    except (ValueError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+    check_outputs("--out", *evaluation.outputs(job))
+    check_device(getattr(job, "device", "cpu"))
+    print(evaluation.measure(job, shlex.join(["python", "-m", "world_models.evaluate", *sys.argv[1:]])))
 
 
 if __name__ == "__main__":

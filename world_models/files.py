@@ -4,7 +4,9 @@ import ctypes
 import errno
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,15 +37,37 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all (temporary file, fsync, rename), readable by all (0644)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    """Write a file whole or not at all (temporary file, fsync, rename).
+
+    A link stays a link: the file that it leads to is written. A file that is there keeps who may read it; a
+    new one is readable by all (0644).
+    """
+    with written_whole(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    temporary.chmod(0o644)
-    temporary.replace(path)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Gives a path beside the one to be written; what lies there at the end takes its place at once.
+
+    Links and access are treated as by :func:`write_bytes`. When what is inside fails, nothing is left.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
+    # Hidden, so that nobody takes it for a finished one; nobody else reads a secret that is not in place yet.
+    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

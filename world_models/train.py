@@ -11,6 +11,7 @@ import tyro
 from pydantic import BaseModel
 
 from world_models.action_recognition.method import ACTION_RECOGNITION
+from world_models.jobs.command import command
 from world_models.kalman.ed_lstm.method import ED_LSTM
 from world_models.kalman.method import KALMAN
 from world_models.keyin.method import KEYIN
@@ -38,17 +39,15 @@ def presets() -> dict[str, tuple[str, BaseModel]]:
     return {name: run for method in METHODS for name, run in method.runs.items()}
 
 
+@command(resumes=True)
 def main() -> None:
     """Read the command line and train."""
     run = tyro.extras.overridable_config_cli(presets())
-    command = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
+    words = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     method = next(
         method for method in METHODS if type(run) in {type(named) for _, named in method.runs.values()}
     )
-    try:
-        model = method.train(run, command)
-    except (ValueError, RuntimeError) as error:
-        raise SystemExit(str(error)) from error
+    model = method.train(run, words)
     print((model / "card.md").read_text())
     print(f"model: {model}")
 

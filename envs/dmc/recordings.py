@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from envs.dmc.env import SEEDS, DmcEnv
 from world_models.data import Sequences
+from world_models.jobs.command import Failure
 
 FRAMES = 20
 LONGEST_LEAD = 40
@@ -49,7 +50,7 @@ def draw_recording(env: DmcEnv, seed: int, index: int) -> Recording:
             continue
         if recording is not None:
             return recording
-    raise RuntimeError(f"{env.task.name}: sequence {index} of seed {seed} failed {ATTEMPTS} times")
+    raise Failure(f"{env.task.name}: sequence {index} of seed {seed} failed {ATTEMPTS} times")
 
 
 def draw_sequences(env: DmcEnv, seed: int, first: int, count: int) -> Sequences:

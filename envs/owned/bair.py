@@ -47,7 +47,7 @@ def collect_bair(source: Path, out: Path, frames: int) -> Summary:
             )
         for path in files:
             origin: dict[str, Scalar] = {"split": split, "source": path.name}
-            shards.append(Shard(origin, partial(_read_windows, path, frames)))
+            shards.append(Shard(origin, partial(_read_windows, path, frames), [path]))
     return write_shards(out, "bair", frames, shards)
 
 
@@ -74,6 +74,7 @@ def _read_windows(path: Path, frames: int) -> Windows:
         np.concatenate(positions),
         ("gripper",),
         actions=np.concatenate(actions),
+        recordings=tuple(map(len, pictures)),
     )
 
 

@@ -36,12 +36,16 @@ def collect_basketball(source: Path, out: Path, frames: int, court: tuple[float,
         for first in range(0, len(filmed), FILES):
             group = filmed[first : first + FILES]
             origin: dict[str, Scalar] = {"split": split, "source": group[0].name, "files": len(group)}
-            shards.append(Shard(origin, partial(read_windows, group, frames)))
+            shards.append(Shard(origin, partial(read_windows, group, frames), group))
         for path in sorted(set(files) - set(filmed)):
             for first in range(0, len(read_tracks(path)), TRACKS):
                 origin = {"split": split, "source": path.name, "first": first, "court": str(court)}
                 shards.append(
-                    Shard(origin, partial(draw_windows, path, slice(first, first + TRACKS), frames, court))
+                    Shard(
+                        origin,
+                        partial(draw_windows, path, slice(first, first + TRACKS), frames, court),
+                        [path],
+                    )
                 )
     if not shards:
         raise DataError(

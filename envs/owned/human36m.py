@@ -49,7 +49,7 @@ def collect_human36m(source: Path, out: Path, frames: int) -> Summary:
                 continue
             origin: dict[str, Scalar] = {"split": split, "source": path.name, "subject": subject}
             origin["action"] = name_action(path)
-            shards.append(Shard(origin, partial(read_windows, [path], frames)))
+            shards.append(Shard(origin, partial(read_windows, [path], frames), [path]))
     return write_shards(out, "human36m", frames, shards)
 
 

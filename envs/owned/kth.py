@@ -58,7 +58,8 @@ def collect_kth(source: Path, out: Path, frames: int) -> Summary:
         split = "test" if person >= FIRST_TEST_PERSON else "train"
         origin: dict[str, Scalar] = {"split": split, "person": person, "action": action}
         origin |= {"files": len(groups[person, action]), "cut": "where seen" if lists else "everywhere"}
-        shards.append(Shard(origin, partial(_read_windows, groups[person, action], frames, ranges)))
+        files = groups[person, action]
+        shards.append(Shard(origin, partial(_read_windows, files, frames, ranges), [*files, *lists[:1]]))
     return write_shards(out, "kth", frames, shards)
 
 
@@ -82,12 +83,12 @@ def read_ranges(path: Path) -> Ranges:
 
 def _read_windows(paths: list[Path], frames: int, ranges: Ranges) -> Windows:
     """Windows of some videos; those that the list does not know are cut everywhere."""
-    windows = []
+    windows, counts = [], []
     for path in paths:
         video = decode_video(path, colours=1)
         name = path.stem.removesuffix("_uncomp")
-        windows += [
-            cut(video[first - 1 : last], frames) for first, last in ranges.get(name, [(1, len(video))])
-        ]
+        parts = [cut(video[first - 1 : last], frames) for first, last in ranges.get(name, [(1, len(video))])]
+        windows += parts
+        counts.append(sum(map(len, parts)))
     joined = np.concatenate(windows)
-    return Windows(joined, np.zeros((*joined.shape[:2], 0, 2)), ())
+    return Windows(joined, np.zeros((*joined.shape[:2], 0, 2)), (), recordings=tuple(counts))

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from tqdm import tqdm
 
+from envs.data_set import check_made_with
 from envs.owned.windows import Windows
 from envs.videos.agents import to_sequences
 from world_models.data import DataError, Scalar, read_attributes, shard_path, write_shard
+from world_models.jobs.identity import file_digest, fingerprint
 
 VERSION = 1
 TRACKS, FILES = 100, 100
@@ -32,10 +35,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Shard:
-    """Where one shard comes from (some of its attributes), and how to read it."""
+    """Where one shard comes from (some of its attributes), how to read it, and the files that are read."""
 
     origin: dict[str, Scalar]
     read: Callable[[], Windows]
+    files: Sequence[Path]
 
 
 def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shard]) -> Summary:
@@ -50,15 +54,16 @@ def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shar
     for index, shard in enumerate(tqdm(shards, desc=environment, unit="shard")):
         path = shard_path(out, index)
         origin = {"environment": environment, "version": VERSION, "frames": frames} | shard.origin
-        if not path.exists():
+        origin["files_sha256"] = _digest(tuple(shard.files))
+        if path.exists():
+            check_made_with(path, origin)
+        else:
             windows = shard.read()
             sequences = to_sequences(windows.frames, windows.positions)
             if windows.actions is not None:
                 sequences = replace(sequences, actions=windows.actions)
-            write_shard(path, sequences, origin | windows.attributes())
+            write_shard(path, sequences, windows.attributes(), origin)
         made.append(read_attributes(path))
-        if {name: made[-1].get(name) for name in origin} != origin:
-            raise DataError(f"{path} was made from something else than {origin}; choose another --out")
     counts = [int(attributes["sequences"]) for attributes in made]
     if not sum(counts):
         raise DataError(
@@ -73,5 +78,16 @@ def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shar
 
 
 def find_files(folder: Path, *suffixes: str) -> list[Path]:
-    """All files in a folder and its folders with one of the suffixes, by name."""
-    return sorted(path for path in folder.rglob("*") if path.suffix in suffixes)
+    """All files in a folder and its folders with one of the suffixes, by name.
+
+    Hidden ones are none of them: macOS puts a file ``._a.npz`` of its own beside an ``a.npz``.
+    """
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix in suffixes and not path.name.startswith(".")
+    )
+
+
+@lru_cache(maxsize=1)
+def _digest(files: tuple[Path, ...]) -> str:
+    """SHA-256 of all that is read for a shard; several shards in a row may be of the same file."""
+    return fingerprint({str(number): file_digest(path) for number, path in enumerate(files)})

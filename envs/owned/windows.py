@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 
 from envs.videos.agents import BODIES, SIZE, draw_pictures
-from world_models.data import DataError, Scalar
+from world_models.data import SEQUENCES_OF_EPISODES, DataError, Scalar
 
 FRAME_RATE = 6.25
 """Frames per second that are taken from a video, as in the paper."""
@@ -32,6 +32,7 @@ class Windows:
         bodies: names of the bodies. Coordinates count as x and y in the picture if D is 2.
         left_out: windows that are not there because a body leaves the picture.
         actions: what led from frame to frame; None where nobody acts.
+        recordings: how many windows each recording gave, in order.
     """
 
     frames: UInt8[np.ndarray, "*n T H W C"]
@@ -39,6 +40,7 @@ class Windows:
     bodies: tuple[str, ...]
     left_out: int = 0
     actions: Float32[np.ndarray, "*n T-1 A"] | None = None
+    recordings: tuple[int, ...] = ()
 
     def attributes(self) -> dict[str, Scalar]:
         """How the states of a shard are to be read, and what it holds."""
@@ -48,6 +50,7 @@ class Windows:
             "bodies": ",".join(self.bodies) if flat else "",
             "left_out": self.left_out,
             "sequences": len(self.frames),
+            SEQUENCES_OF_EPISODES: ",".join(map(str, self.recordings)),
         }
 
 
@@ -61,6 +64,7 @@ def read_windows(paths: Sequence[Path], frames: int) -> Windows:
         np.concatenate([cut(recording.frames, frames) for recording in recordings]),
         np.concatenate([cut(recording.positions, frames) for recording in recordings]),
         recordings[0].bodies,
+        recordings=tuple(len(recording.frames) // frames for recording in recordings),
     )
 
 
@@ -130,11 +134,19 @@ def draw_windows(path: Path, part: slice, frames: int, court: tuple[float, float
     left, bottom, side = court
     tracks = read_tracks(path)[part]
     windows = np.concatenate([cut(track, frames) for track in tracks])
+    origins = np.repeat(np.arange(len(tracks)), tracks.shape[1] // frames)
     share = (windows - (left, bottom)) / side
     share[..., 1] = 1.0 - share[..., 1]
     inside = ((share >= 0) & (share <= 1)).all((1, 2, 3))
     positions = share[inside] * SIZE - 0.5
-    return Windows(draw_pictures(positions), positions, BODIES, int((~inside).sum()))
+    kept = np.bincount(origins[inside], minlength=len(tracks))
+    return Windows(
+        draw_pictures(positions),
+        positions,
+        BODIES,
+        int((~inside).sum()),
+        recordings=tuple(kept.tolist()),
+    )
 
 
 def array_names(path: Path) -> list[str]:

@@ -45,7 +45,7 @@ def load_digits(split: Split, mnist: Path | None = None) -> UInt8[np.ndarray, "d
         DataError: a file of MNIST is missing or malformed.
     """
     if mnist is None:
-        with np.load(BUNDLED) as file:
+        with np.load(digits_file(split, None)) as file:
             images = file["images"]
         part = images[:TRAINING] if split == "train" else images[TRAINING:]
         scaled = np.rint(part * (255 / LEVELS)).astype(np.uint8)
@@ -55,7 +55,7 @@ def load_digits(split: Split, mnist: Path | None = None) -> UInt8[np.ndarray, "d
         )
     else:
         # Bilinear, as the authors enlarge them.
-        large = _enlarge(read_idx(_find(mnist, MNIST[split])), SIZE, Image.Resampling.BILINEAR)
+        large = _enlarge(read_idx(digits_file(split, mnist)), SIZE, Image.Resampling.BILINEAR)
     large.setflags(write=False)
     return large
 
@@ -80,7 +80,15 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "n H W"]:
     return np.frombuffer(content, np.uint8, offset=16).reshape(shape)
 
 
-def _find(folder: Path, name: str) -> Path:
+def digits_file(split: Split, mnist: Path | None) -> Path:
+    """The file that a split's digits are read from.
+
+    Raises:
+        DataError: a file of MNIST is missing.
+    """
+    if mnist is None:
+        return BUNDLED
+    folder, name = mnist, MNIST[split]
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path

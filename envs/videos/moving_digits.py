@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from envs.videos import digits
-from envs.videos.digits import Split, load_digits
+from envs.videos.digits import Split, digits_file, load_digits
 from world_models.data import Scalar, Sequences
+from world_models.jobs.identity import file_digest
 
 Shared = Literal["nothing", "start", "path"]
 
@@ -53,6 +54,7 @@ class Videos:
             "frames": self.frames,
             "shared": self.shared,
             "digits": "scikit-learn" if self.mnist is None else "mnist",
+            "digits_sha256": file_digest(digits_file(self.split, self.mnist)),
             "bodies": ",".join(f"digit-{number}" for number in range(1, self.count + 1)),
             "observation": self.count,
         }

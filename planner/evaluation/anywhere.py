@@ -1,6 +1,5 @@
 """``planner.evaluate world``: low levels compared in any world, straight toward its goal or its reward."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from planner.evaluation.evaluation import Evaluation, Team, Trial, parse_names, 
 from planner.low_levels.low_level import RandomActions, true_servo, uniform
 from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
+from world_models.jobs.workers import cores
 
 ARMS = ("simulator", "random")
 """A search in the true dynamics; uniform actions."""
@@ -36,7 +36,7 @@ class Anywhere(Evaluation):
     """How many of the frozen episodes, from the first."""
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     settings: ServoConfig = SHIPPED

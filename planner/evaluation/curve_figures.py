@@ -1,17 +1,14 @@
 """The picture of :mod:`planner.curves`: four panels of success rates."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from envs.push.tasks import TASKS
 from planner.subgoals import PLANNERS
-from world_models.files import write_bytes
+from world_models.jobs.figures import Axes, Line2D, new_figure, save_figure
 
 Entry = Mapping[str, Any]
 Series = tuple[str, int | None]
@@ -28,13 +25,9 @@ APART = 0.1
 
 def panels(content: Mapping[str, Any], path: Path) -> None:
     """Draw the JSON content of :func:`planner.curves.draw` as one PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     lines = _line_styles(content["keyframes"])
-    figure, axes = pyplot.subplots(2, 2, figsize=(11.0, 8.4), sharey=True)
+    figure = new_figure(figsize=(11.0, 8.4))
+    axes = figure.subplots(2, 2, sharey=True)
     _bands(axes[0][0], content["distance"], lines)
     axes[0][0].set(xlabel="initial shortest path to the goal, table units", title="length of the way")
     _bands(axes[0][1], content["half_length"], lines)
@@ -53,10 +46,7 @@ def panels(content: Mapping[str, Any], path: Path) -> None:
     handles = _legend(lines, content["keyframes"])
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.legend(handles=handles, loc="lower center", ncols=6, fontsize=8)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    pyplot.close(figure)
-    write_bytes(path, picture.getvalue())
+    save_figure(figure, path, dpi=130)
 
 
 def _series(entry: Entry) -> Series:

@@ -1,9 +1,6 @@
 """``planner.evaluate dmc``: DM Control tasks controlled from pictures, beside true dynamics and chance."""
 
-import hashlib
 import io
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +27,9 @@ from planner.low_levels.low_level import RandomActions, true_servo, uniform
 from planner.pursuit import Randomness, one_stream
 from planner.search.servo import ServoConfig
 from world_models.files import write_bytes
+from world_models.jobs.identity import fingerprint
+from world_models.jobs.outputs import check_device
+from world_models.jobs.workers import cores
 
 ARMS = {
     "simulator": "the search in the true dynamics, for true reward",
@@ -61,7 +61,7 @@ class Dmc(Evaluation):
     """How many of the frozen episodes, from the first."""
     steps: int | None = None
     """Stop after so many steps of the environment; None runs whole episodes."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
     model: str = "struct-vrnn-{domain}"
@@ -123,6 +123,7 @@ class Dmc(Evaluation):
 
     def dependencies(self, trials: Sequence[Trial]) -> dict[Trial, dict[str, Any]]:
         """Seed, steps, search, objective and weights."""
+        check_device(self.device)
         if self.settings.horizon != DMC_SERVO.horizon or (self.horizon is not None and self.horizon < 1):
             raise ValueError("say with --horizon, at least 1, how far the search looks ahead")
         return {trial: self._settings(*trial) for trial in trials}
@@ -196,8 +197,8 @@ class Dmc(Evaluation):
         """Where the goal picture of an episode is kept: named after all it depends on."""
         search = self.search_of("simulator", task).model_dump(mode="json")
         start = self.starts((task, "simulator")).starts[index]
-        source = json.dumps([search, self.seed, self._steps(task), start.digest])
-        name = f"{task}-{index:03d}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.png"
+        source = {"search": search, "seed": self.seed, "steps": self._steps(task), "start": start.digest}
+        name = f"{task}-{index:03d}-{fingerprint(source)[:12]}.png"
         return self.out.with_name(self.out.name + ".goals") / name
 
     def film_path(self, trial: Trial, index: int) -> Path | None:

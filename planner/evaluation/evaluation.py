@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from envs.world import Episodes, Start, World
 from planner.episode import Outcome
+from planner.evaluation.journal import journal_path
 from planner.low_levels.low_level import LowLevel
 from planner.pursuit import EpisodeConfig, Randomness
 from planner.subgoals import Subgoals, no_subgoals
@@ -94,6 +95,10 @@ class Evaluation(ABC):
     @abstractmethod
     def content(self, settings: Mapping[Trial, Settings]) -> dict[str, Any]:
         """What the results say beside their rows."""
+
+    def outputs(self) -> list[Path]:
+        """The files that are written, but for films."""
+        return [self.out, journal_path(self.out)]
 
     def who(self, trial: Trial) -> str:
         """Who acts, among all who run the same episodes."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from planner.episode import Outcome
-from world_models.files import write_bytes
+from world_models.files import write_bytes, written_whole
 from world_models.frames import Picture
 
 SCALE = 4
@@ -48,11 +48,19 @@ def strip(frames: Sequence[Picture], path: Path) -> None:
     write_bytes(path, content.getvalue())
 
 
-def film(outcome: Outcome, beside: Strip, path: Path, fps: int = 10, *, strip_too: bool = False) -> None:
+def film(
+    outcome: Outcome,
+    beside: Strip,
+    path: Path,
+    fps: int = 10,
+    *,
+    strip_too: bool = False,
+    identity: str = "",
+) -> None:
     """Write an episode as MP4: beside every frame the plan in force, what is pursued from there on framed.
 
     Where there was nothing to plan, ``beside`` stands there. ``strip_too`` adds a PNG of start, first plan
-    and goal.
+    and goal. ``identity`` is kept in the MP4.
     """
     strips = [Strip(outcome.strips[plan], place) for plan, place in outcome.pursued]
     strips += [strips[-1] if strips else beside] * (len(outcome.frames) - len(strips))
@@ -60,34 +68,42 @@ def film(outcome: Outcome, beside: Strip, path: Path, fps: int = 10, *, strip_to
         planned = outcome.strips[0] if outcome.strips else beside.pictures
         strip([outcome.frames[0], *planned], path.with_suffix(".png"))
     # Last: an episode with a film is not run again.
-    video(outcome.frames, strips, path, fps)
+    video(outcome.frames, strips, path, fps, identity)
 
 
-def video(frames: Sequence[Picture], strips: Sequence[Strip], path: Path, fps: int = 10) -> None:
-    """Write pictures as MP4, each beside its strip and with the strip's goal faintly laid over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def video(
+    frames: Sequence[Picture], strips: Sequence[Strip], path: Path, fps: int = 10, identity: str = ""
+) -> None:
+    """Write pictures as MP4, each beside its strip and with the strip's goal faintly laid over it.
+
+    ``identity`` is kept in the file; see :func:`is_film_of`.
+    """
     places = max(len(strip.pictures) for strip in strips)
     shown = [compose(frame, strip, places) for frame, strip in zip(frames, strips, strict=True)]
     height, width = shown[0].shape[:2]
-    part = path.with_suffix(".part.mp4")
-    writer = imageio_ffmpeg.write_frames(str(part), (width, height), fps=fps, quality=8)
-    writer.send(None)
-    for frame in shown:
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
-    part.replace(path)
+    with written_whole(path) as temporary:
+        kept = ["-metadata", f"comment={identity}"]
+        writer = imageio_ffmpeg.write_frames(
+            str(temporary), (width, height), fps=fps, quality=8, output_params=kept
+        )
+        writer.send(None)
+        for frame in shown:
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()
+
+
+def is_film_of(path: Path, identity: str) -> bool:
+    """Whether there is a film, written with this identity."""
+    return path.exists() and identity.encode() in path.read_bytes()
 
 
 def final_positions(records: Mapping[str, Sequence[dict[str, Any]]], path: Path) -> None:
     """Plot, per planner, where the puck ended relative to its goal, and how the distances are distributed."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.patches import Circle
+    from world_models.jobs.figures import Circle, new_figure, save_figure
 
     columns = max(len(records), 1)
-    figure, axes = pyplot.subplots(2, columns, figsize=(3.2 * columns, 6.2), squeeze=False)
+    figure = new_figure(figsize=(3.2 * columns, 6.2))
+    axes = figure.subplots(2, columns, squeeze=False)
     for column, (planner, episodes) in enumerate(records.items()):
         offset = np.array([np.subtract(e["final_puck"], e["goal"]) for e in episodes])
         distance = np.array([e["distance"] for e in episodes])
@@ -103,9 +119,7 @@ def final_positions(records: Mapping[str, Sequence[dict[str, Any]]], path: Path)
         bottom.set(xlabel="shortest path to goal", ylabel="episodes" if column == 0 else "")
     axes[0][0].set_ylabel("puck - goal, y")
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    save_figure(figure, path, dpi=130)
 
 
 def compose(frame: Picture, strip: Strip, places: int) -> Picture:

@@ -5,15 +5,15 @@ stopped, and one with other settings leaves them alone.
 """
 
 import json
-import multiprocessing
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
 from world_models.files import write_bytes
+from world_models.jobs.identity import fingerprint
+from world_models.jobs.workers import Job, run_jobs
 
 Record = dict[str, Any]
 Key = TypeVar("Key", bound=tuple[str | int, ...])
@@ -59,26 +59,25 @@ def run_missing(
     arguments: tuple[Any, ...],
     episode: Callable[..., Record],
 ) -> dict[Key, Record]:
-    """Run ``episode(*key)`` for every missing key; its record, with what is wanted of it, is written.
+    """Run ``episode(*key, identity)`` for every missing key; its record, with what is wanted, is written.
+
+    ``identity`` is the fingerprint of all that the episode depends on.
 
     Each of the ``workers`` processes first calls ``start(*arguments)``. ``done`` episodes count as finished
     on the progress bar.
     """
     records = {}
-    context = multiprocessing.get_context("spawn")
     with (
         tqdm(total=done + len(missing), initial=done, unit="episode") as bar,
-        ProcessPoolExecutor(workers, context, start, arguments) as pool,
         journal.open("a") as file,
     ):
-        jobs = {pool.submit(episode, *key): key for key in missing}
-        try:
-            for job in as_completed(jobs):
-                key = jobs[job]
-                records[key] = job.result() | missing[key]
-                append(file, records[key])
-                bar.update()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+
+        def keep(job: Job, record: Record) -> None:
+            key = cast(Key, job[:-1])
+            records[key] = record | missing[key]
+            append(file, records[key])
+            bar.update()
+
+        jobs = [(*key, fingerprint(missing[key])) for key in missing]
+        run_jobs(episode, jobs, keep, workers=workers, start=start, arguments=arguments)
     return records

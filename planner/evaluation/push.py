@@ -1,6 +1,5 @@
 """``planner.evaluate push``: planners compared on the pushing tasks, with one low level for all."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from planner.low_levels.low_level import LowLevel, RandomActions, clipped_normal
 from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
 from planner.subgoals import PLANNERS, TAP_DRAWS, keyin_subgoals, oracle_subgoals, tap_subgoals
+from world_models.jobs.outputs import check_device
+from world_models.jobs.workers import cores
 from world_models.keyin.model import KeyIn
 from world_models.shipped import weights_digest
 from world_models.tap.model import Tap
@@ -54,7 +55,7 @@ class Push(Evaluation):
     """How many of the frozen episodes, from the first."""
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str = "keyin-push"
@@ -122,6 +123,7 @@ class Push(Evaluation):
 
     def dependencies(self, trials: Sequence[Trial]) -> dict[Trial, dict[str, Any]]:
         """Seed, searches, variation and weights."""
+        check_device(self.device)
         if self.server is not None and self.verb == Push.verb:
             raise ValueError(f"ask servers with python -m server.evaluate push --server {self.server}")
         digests = self.digests()
@@ -183,6 +185,14 @@ class Push(Evaluation):
             "settings": {", ".join(trial): values for trial, values in settings.items()},
         }
 
+    def figure_path(self) -> Path:
+        """Where the pucks ended, as a picture."""
+        return self.out.with_suffix(".png")
+
+    def outputs(self) -> list[Path]:
+        """Results, journal and figure."""
+        return [*super().outputs(), self.figure_path()]
+
     def film_path(self, trial: Trial, index: int) -> Path | None:
         """Every episode has a film."""
         return None if self.video is None else self.video / f"{'-'.join(trial)}-{index:03d}.mp4"
@@ -200,7 +210,10 @@ def _tap_proposer(tap: Tap, pictures: KeyIn) -> Proposer:
 
 def evaluate_push(run: Push) -> dict[str, Any]:
     """Evaluate, and draw where the pucks ended beside the results; answers the JSON content."""
+    # Imported first: what cannot draw should not run for hours.
+    from world_models.jobs import figures as figures
+
     result, found = evaluate(run)
     titles = {", ".join(trial): records for trial, records in found.items()}
-    films.final_positions(titles, run.out.with_suffix(".png"))
+    films.final_positions(titles, run.figure_path())
     return result

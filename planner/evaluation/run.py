@@ -6,10 +6,13 @@ from typing import Any
 from envs.world import Column, Record
 from envs.worlds import find_world
 from planner.evaluation.evaluation import Evaluation, Trial
+from planner.evaluation.films import is_film_of
 from planner.evaluation.journal import journal_path, resume, run_missing
 from planner.evaluation.results import markdown_table, summarise
 from planner.evaluation.worker import run_one, start_worker
 from world_models.files import write_results
+from world_models.jobs.identity import fingerprint
+from world_models.jobs.outputs import check_folder, check_outputs
 
 VERSION = 2
 """Of the records: outcomes kept by other versions are not taken over."""
@@ -22,6 +25,10 @@ def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]
         ValueError: a setting is wrong; nothing was run or written.
     """
     trials = run.trials()
+    check_outputs("--out", *run.outputs())
+    for trial in trials:
+        if (film := run.film_path(trial, 0)) is not None:
+            check_folder("--video", film.parent)
     starts = {trial: run.starts(trial).starts[: run.episodes] for trial in trials}
     settings = run.dependencies(trials)
     wanted = {
@@ -35,7 +42,11 @@ def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]
     }
     journal = journal_path(run.out)
     records = resume(journal, (*run.labels, "episode"), wanted)
-    missing = {key: wanted[key] for key in wanted if key not in records or not _is_filmed(run, *key)}
+    missing = {
+        key: wanted[key]
+        for key in wanted
+        if key not in records or not _is_filmed(run, *key, fingerprint(wanted[key]))
+    }
     done = len(wanted) - len(missing)
     records |= run_missing(journal, missing, done, run.workers, start_worker, (run,), run_one)
     found = {trial: [records[*trial, index] for index in range(len(starts[trial]))] for trial in trials}
@@ -59,7 +70,7 @@ def _row(run: Evaluation, trial: Trial, found: Mapping[Trial, list[Record]]) -> 
     return summarise(labels, found[trial], find_world(world[0]).columns, together)
 
 
-def _is_filmed(run: Evaluation, first: str, second: str, index: int) -> bool:
-    """Whether the episode's video is there, if one is wanted."""
+def _is_filmed(run: Evaluation, first: str, second: str, index: int, identity: str) -> bool:
+    """Whether the episode's video is there, if one is wanted, and no other's of that name."""
     film = run.film_path((first, second), index)
-    return film is None or film.exists()
+    return film is None or is_film_of(film, identity)

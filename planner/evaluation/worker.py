@@ -23,8 +23,8 @@ class Worker:
         self._starts: dict[Trial, Episodes[Any]] = {}
         self._teams: dict[Trial, Team] = {}
 
-    def episode(self, trial: Trial, index: int) -> Record:
-        """Run one episode and answer its JSON record.
+    def episode(self, trial: Trial, index: int, identity: str = "") -> Record:
+        """Run one episode and answer its JSON record; ``identity`` is kept in its film, if there is one.
 
         ``keyframes`` is the size of the planner's plans, the goal included; ``model_steps`` counts what
         learned models imagine, keyframes and control steps, ``simulator_steps`` control steps imagined in the
@@ -35,7 +35,14 @@ class Worker:
         record = world.record(self._start(trial, index), outcome.measures, outcome.plans)
         if (film := run.film_path(trial, index)) is not None:
             fps = world.env.metadata["render_fps"]
-            films.film(outcome, self._beside(trial, index), film, fps, strip_too=world.goal is not None)
+            films.film(
+                outcome,
+                self._beside(trial, index),
+                film,
+                fps,
+                strip_too=world.goal is not None,
+                identity=identity,
+            )
         # To be surprised, a low level has to imagine one more step than to act.
         watched = int(team.config.replan == "surprised")
         imagined = (team.low_level.imagined_steps + watched) * len(outcome.decision_seconds)
@@ -115,7 +122,7 @@ def start_worker(run: Evaluation) -> None:
     _worker = Worker(run)
 
 
-def run_one(first: str, second: str, index: int) -> Record:
-    """The record of an episode; :func:`start_worker` has to come first."""
+def run_one(first: str, second: str, index: int, identity: str) -> Record:
+    """The record of an episode; :func:`start_worker` has to come first. See :meth:`Worker.episode`."""
     assert _worker is not None, "the pool runs start_worker first"
-    return _worker.episode((first, second), index)
+    return _worker.episode((first, second), index, identity)

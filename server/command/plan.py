@@ -19,6 +19,8 @@ from server.http.pictures import Picture
 from server.plans.schemas import MAX_KEYFRAMES
 from server.plans.task import PlanOutcome, PlanTask, Point, plan_task
 from server.schemas import MAX_SEED
+from world_models.jobs.command import command
+from world_models.jobs.outputs import check_device, check_outputs
 from world_models.shipped import find_folder
 
 
@@ -56,6 +58,7 @@ def plan(wanted: PlanPictures) -> PlanOutcome:
     for name, count, least in (("--samples", wanted.samples, 2), ("--iterations", wanted.iterations, 1)):
         if count is not None and not least <= count <= MAX_KEYFRAMES:
             raise ValueError(f"{name} must be {least} to {MAX_KEYFRAMES}, not {count}")
+    check_outputs("--out", wanted.out)
     torch.set_num_threads(1)  # as a server; with another number single bits may differ
     model = load_model(wanted.model, wanted.device)
     task = plan_task(
@@ -89,11 +92,9 @@ def load_model(name: str, device: str) -> ReadyPlanner:
     choices = f"planners that ship: {', '.join(available_models())}; or give the path of a model folder"
     try:
         find_folder(name)
-        torch.zeros(1, device=device)
     except ValueError as error:
         raise ValueError(f"there is no model {name!r}; {choices}") from error
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} is not available here; cpu always is") from error
+    check_device(device)
     model = load_ready(name, device)
     if not isinstance(model, ReadyPlanner):
         raise ValueError(f"{name} does not plan; {choices}")
@@ -134,13 +135,11 @@ def _place(position: Point | None) -> str:
     return "no puck is seen" if position is None else "puck at ({:.1f}, {:.1f}) px".format(*position)
 
 
+@command()
 def main() -> None:
     """Command line entry point."""
     wanted = tyro.cli(PlanPictures, prog="waymark plan", description=__doc__)
-    try:
-        print(describe(wanted, plan(wanted)))
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    print(describe(wanted, plan(wanted)))
 
 
 if __name__ == "__main__":

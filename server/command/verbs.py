@@ -12,6 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from world_models import __version__
+from world_models.jobs.command import command
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def unknown(name: str) -> str:
     return f"waymark: there is no verb {name!r}{hint} The verbs are {', '.join(VERBS)}."
 
 
+@command()
 def main() -> None:
     """Do what the command line says: run a verb, or list the verbs. An unknown verb ends it with status 2."""
     match sys.argv[1:]:

@@ -2,16 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from server.health.schemas import LIVE_PATH
 from server.load.client import NO_REPLY, Reply
-from world_models.files import write_bytes
+from world_models.jobs.figures import Axes, new_figure, save_figure
 
 Figures = dict[str, Any]
 REFUSALS = (429, 503)
@@ -127,14 +125,8 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def picture(replies: Sequence[Reply], health: Sequence[Reply], deadline: float, path: Path) -> None:
     """Draw how long replies to plans and of ``/livez`` took over time, by status; writes a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (upper, lower) = pyplot.subplots(
-        2, 1, figsize=(9.0, 6.0), sharex=True, height_ratios=(3, 1), layout="constrained"
-    )
+    figure = new_figure(figsize=(9.0, 6.0), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     kinds = {
         "200, search went through": [reply for reply in replies if reply.status == 200 and reply.complete],
         "200, cut by the deadline": [
@@ -151,10 +143,7 @@ def picture(replies: Sequence[Reply], health: Sequence[Reply], deadline: float, 
     _dots(lower, health, "C0", LIVE_PATH)
     lower.axhline(50.0, color="black", linestyle=":", linewidth=1)
     lower.set(xlabel="seconds", ylabel="/livez ms")
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png", dpi=130)
-    pyplot.close(figure)
-    write_bytes(path, drawn.getvalue())
+    save_figure(figure, path, dpi=130)
 
 
 def _dots(axes: Axes, replies: Sequence[Reply], colour: str, name: str) -> None:

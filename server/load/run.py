@@ -35,6 +35,8 @@ from server.load.report import Figures, bounds, markdown, overload, picture, thr
 from server.local import running_server
 from server.plans.schemas import PLANS_PATH
 from world_models.files import write_results
+from world_models.jobs.command import Failure, command
+from world_models.jobs.outputs import check_outputs
 
 T = TypeVar("T")
 CLIENTS = (1, 2, 4, 8)
@@ -72,13 +74,13 @@ class Requests:
     """Prepared requests for plans and actions: no two are alike, as each has a seed of its own."""
 
     def __init__(self, client: LoadClient, url: str, load: Load) -> None:
-        """Raises RuntimeError if the server has no planner."""
+        """Raises Failure if the server has no planner."""
         self._client = client
         with Client(url) as asking:
             models = asking.models()
         planner = next((model.name for model in models if isinstance(model, PlannerInfo)), None)
         if planner is None:
-            raise RuntimeError(f"{url} has no model that plans")
+            raise Failure(f"{url} has no model that plans")
         self._planner = planner
         pushing = (model.name for model in models if isinstance(model, WorldModelInfo) and _pushes(model))
         self.pusher = next(pushing, None)
@@ -191,7 +193,7 @@ async def measure(load: Load, url: str) -> tuple[Figures, list[Reply], list[Repl
     best = max(plans, key=lambda row: row["per_second"])
     before = best["per_second"]
     if not before:
-        raise RuntimeError(f"{url} does not plan; its log may say why")
+        raise Failure(f"{url} does not plan; its log may say why")
     times = poisson(load.factor * before, load.seconds, np.random.default_rng(load.seed))
     prepared = [requests.plan(number, deadline_ms=load.deadline_ms) for number in range(len(times))]
     storm = asyncio.gather(
@@ -244,21 +246,20 @@ def run(load: Load, url: str) -> Figures:
     return written
 
 
+@command(expected=(ServerProblem, httpx2.HTTPError))
 def main() -> None:
     """Command line entry point."""
     load = tyro.cli(Load, prog="python -m server.load", description=__doc__)
     if min(load.seconds, load.factor, load.capacity_seconds, load.deadline_ms, load.scenes) <= 0:
-        raise SystemExit(
+        raise ValueError(
             "--seconds, --factor, --capacity-seconds, --deadline-ms and --scenes must be above 0"
         )
     server: AbstractContextManager[str] = (
         running_server(MODELS, threads=1) if load.url is None else nullcontext(load.url)
     )
-    try:
-        with server as url:
-            result = run(load, url)
-    except (ValueError, RuntimeError, ServerProblem, httpx2.HTTPError) as error:
-        raise SystemExit(str(error)) from error
+    check_outputs("--out", load.out, load.out.with_suffix(".png"))
+    with server as url:
+        result = run(load, url)
     print(result["table"])
     print(f"\nwritten: {load.out}, {load.out.with_suffix('.png')}")
     if broken := [name for name, row in result["bounds"].items() if not row["kept"]]:

@@ -1,7 +1,6 @@
 """A data set is one value: what declares itself in a file is collected after one line in the table."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,11 +39,9 @@ def ramps(settings: Ramps) -> Sequence[Part]:
 
 
 @pytest.fixture
-def in_process(monkeypatch):
+def in_process(jobs_here, monkeypatch):
     monkeypatch.setattr(data_set, "SIZE", 2)
     monkeypatch.setattr(collect, "DATA_SETS", (*collect.DATA_SETS, DataSet("ramps", Ramps, ramps)))
-    pool = lambda workers, mp_context: ThreadPoolExecutor(workers)  # noqa: E731
-    monkeypatch.setattr(collect, "ProcessPoolExecutor", pool)
 
 
 def test_a_new_data_set_is_collected_and_refuses_other_settings(in_process, tmp_path):

@@ -1,5 +1,4 @@
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from counting import CountingWorld
@@ -12,11 +11,8 @@ from world_models.struct_vrnn.sequences import open_tasks
 
 
 @pytest.fixture
-def in_process(monkeypatch):
+def in_process(jobs_here, monkeypatch):
     monkeypatch.setattr(collect, "DmcWorld", CountingWorld)
-    monkeypatch.setattr(
-        collect, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(workers)
-    )
 
 
 def run(folder, **settings):

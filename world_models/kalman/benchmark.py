@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_models.files import write_bytes
+from world_models.jobs.command import Failure, command
+from world_models.jobs.outputs import check_outputs
 from world_models.kalman.lgssm.filter import LGSSM, kalman_filter, newtonian, simulate
 from world_models.kalman.lgssm.mixture import draw
 
@@ -109,7 +111,7 @@ def compare(model: LGSSM, observations: Tensor, observed: Tensor | None, rounds:
         pairs = zip(moments, looped(model, observations, seen), strict=True)
         difference = max(float(np.abs(own.numpy() - other).max()) for own, other in pairs)
         if not difference < 1e-9:
-            raise RuntimeError(f"the batched filter and filterpy differ by {difference:.3g}")
+            raise Failure(f"the batched filter and filterpy differ by {difference:.3g}")
         own, other = [], []
         for _ in range(rounds):
             own.append(_cpu_ms(lambda: kalman_filter(model, observations, observed)))
@@ -138,17 +140,17 @@ def _cpu_ms(work: Callable[[], object]) -> float:
     return 1e3 * (time.process_time() - begun)
 
 
+@command()
 def main() -> None:
     """Command line entry point."""
     settings = tyro.cli(Benchmark, prog="python -m world_models.kalman.benchmark", description=__doc__)
     if min(settings.batch, settings.steps, settings.rounds) < 1:
-        raise SystemExit("--batch, --steps and --rounds must be at least 1")
+        raise ValueError("--batch, --steps and --rounds must be at least 1")
+    check_outputs("--out", settings.out)
     try:
         result = benchmark(settings)
     except ImportError as error:
-        raise SystemExit(f"{error}; make setup brings filterpy, or pip install filterpy") from error
-    except RuntimeError as error:
-        raise SystemExit(str(error)) from error
+        raise Failure(f"{error}; make setup brings filterpy, or pip install filterpy") from error
     print("| observations | batched filter, ms | loop over filterpy, ms | ratio |\n|---|---|---|---|")
     for name in ("all_observed", "some_missing"):
         row, label = result[name], name.replace("_", " ")

@@ -27,7 +27,7 @@ def train_kalman(run: KalmanRun, command: str) -> Path:
     session = claim(run, {part.folder.name: origin_of(part) for part in data})
     with session.initial_weights():
         model = Kalman(recipe.model).to(session.device)
-    known = [PackedVideos.read(part, 0, len(part) - recipe.held_out) for part in data]
+    known = [PackedVideos.read(part, 0, part.known(recipe.held_out)) for part in data]
     for name in STAGES:
         train_stage(name, model, known, getattr(recipe, name), session)
     model.calibrate()

@@ -53,8 +53,5 @@ def open_videos(folder: Path, recipe: KalmanRecipe) -> list[SequenceDataset]:
             raise ValueError(
                 f"the recipe needs pictures of {size} x {size} x 1, {part.folder} has {part.shapes['frames']}"
             )
-        if len(part) <= recipe.held_out:
-            raise ValueError(
-                f"{part.folder} has {len(part)} sequences, but {recipe.held_out} are to be held out"
-            )
+        part.known(recipe.held_out)
     return data

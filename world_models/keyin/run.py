@@ -67,7 +67,7 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
         model = KeyIn(run.recipe.model).to(session.device)
     training.train_autoencoder(model, data, run.recipe, session)
     embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
-    known = embeddings[: len(data) - run.recipe.held_out]
+    known = embeddings[: data.known(run.recipe.held_out)]
     training.train_interpolator(model, known, run.recipe, session)
     teacher = teach(model, known, run.recipe, session)
     training.train_predictor(model, known, teacher, run.recipe, session)
@@ -92,10 +92,7 @@ def _check_data(run: KeyInRun, data: SequenceDataset) -> None:
         raise ValueError(
             f"the recipe needs sequences of frames {expected}, {run.data} has {data.shapes['frames']}"
         )
-    if len(data) <= run.recipe.held_out:
-        raise ValueError(
-            f"{run.data} has {len(data)} sequences, but {run.recipe.held_out} are to be held out"
-        )
+    data.known(run.recipe.held_out)
 
 
 def _shared(base: Path, run: KeyInRun, origin: Mapping[str, Any]) -> list[Path]:

@@ -42,7 +42,7 @@ def train_autoencoder(model: KeyIn, data: SequenceDataset, recipe: KeyInRecipe, 
     @cache
     def read() -> tuple[Pictures, Float[Tensor, "512"]]:
         """Pictures are read when they are needed: not if the stage is finished."""
-        stop = len(data) - recipe.held_out
+        stop = data.known(recipe.held_out)
         pictures = sample_pictures(data, stop, stage.frames_per_sequence, session.seed)
         return pictures, color_rarity(to_tensor(pictures.some)).to(session.device)
 

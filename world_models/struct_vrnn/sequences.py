@@ -62,11 +62,9 @@ def _open(folder: Path, task: str, config: StructVRNNConfig, held_out: int) -> T
         raise DataError(
             f"{folder} has {data.shapes['actions'][-1]} actuators, the model takes at most {config.actions}"
         )
-    if len(data) <= held_out:
-        raise DataError(f"{folder} has {len(data)} sequences, but {held_out} are to be held out")
     bodies = tuple(name for name in str(attributes.get("bodies", "")).split(",") if name)
     observation = int(attributes.get("observation", data.shapes["states"][-1] - 2 * len(bodies)))
-    return TaskData(task, data, len(data) - held_out, observation, bodies)
+    return TaskData(task, data, data.known(held_out), observation, bodies)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def card_text(
     stages = {"model": model, "vision": recipe.vision, "dynamics": recipe.dynamics}
     origins = (
         data_line(
-            f"{data.folder.name}: {min(len(data) - recipe.held_out, recipe.videos)} videos of "
+            f"{data.folder.name}: {min(data.known(recipe.held_out), recipe.videos)} videos of "
             f"{data.shapes['frames'][0]} frames, {recipe.held_out} more held out",
             data,
         )

@@ -53,14 +53,13 @@ def open_videos(folder: Path, config: SVGConfig, held_out: int) -> list[Sequence
             raise DataError(f"{data.folder} has {acted} actuators, the model is driven by {actions}")
         if shape[0] != sets[0].shapes["frames"][0]:
             raise DataError(f"{data.folder} and {sets[0].folder} have videos of different length")
-        if len(data) <= held_out:
-            raise DataError(f"{data.folder} has {len(data)} videos, but {held_out} are to be held out")
+        data.known(held_out)
     return sets
 
 
 def read_known(sets: Sequence[SequenceDataset], config: SVGConfig, held_out: int, most: int) -> VideoSet:
     """The first videos of each data set that may be learned from, at most so many."""
-    return _read([(data, 0, min(len(data) - held_out, most)) for data in sets], config)
+    return _read([(data, 0, min(data.known(held_out), most)) for data in sets], config)
 
 
 def read_held_out(sets: Sequence[SequenceDataset], config: SVGConfig, held_out: int, most: int) -> VideoSet:

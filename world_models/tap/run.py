@@ -42,7 +42,7 @@ def train_on_pictures(run: TapRun, command: str) -> Path:
     pictures = KeyIn(theirs.model)
     load_weights(run.base / AUTOENCODER, pictures.autoencoder)
     pictures.to(session.device).eval().requires_grad_(False)
-    known = len(data) - theirs.held_out
+    known = data.known(theirs.held_out)
     embeddings = cache_embeddings(pictures, data, run.base / EMBEDDINGS, session)[:known]
     goals = embed_goals(pictures, data, known, run.recipe.object, session)
     with session.initial_weights():

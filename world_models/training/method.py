@@ -1,6 +1,6 @@
 """What a method says about itself, so that the verbs are loops over methods."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ class Evaluation:
     measure: Callable[[Any, str], str]
     """Given the settings and the command that started it, writes its results and answers what to print.
     It raises ValueError or RuntimeError where something is wrong."""
+    outputs: Callable[[Any], Sequence[Path]] = lambda job: [job.out]
+    """The files that settings ask for, but for those of folders."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ A method's ``run.py`` opens the data, claims the folder, builds the model, goes 
 and exports.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from torch import nn
 from world_models.checkpoint import write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.files import write_bytes
+from world_models.jobs.identity import differences, file_digest
+from world_models.jobs.outputs import check_device, check_folder
 
 SETTINGS = "run.json"
 """What a run depends on, in its folder."""
@@ -90,12 +91,14 @@ def claim(
     Raises:
         ValueError: the folder holds another run.
     """
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in base}
+    check_device(run.device)
+    check_folder("--out", run.out)
+    digests = {path.name: file_digest(path) for path in base}
     settings = {"seed": run.seed, **_learned_with(run, data), "base": digests}
     session = Session(run.out, run.seed, torch.device(run.device))
     if (run.out / SETTINGS).exists():
         before = _read_settings(run.out, "--out")
-        changed = _differences(settings, before)
+        changed = differences(settings, before)
         stale = [name for name in made_with(changed) if (run.out / name).exists()] if made_with else []
         if stale or (changed and made_with is None):
             again = f", or delete {', '.join(stale)} there to do these stages again" if stale else ""
@@ -119,7 +122,7 @@ def differences_to_base(
         raise ValueError(f"{base} is no finished run to build on: it lacks {', '.join(missing)}")
     theirs = _read_settings(base, "--base")
     mine = _learned_with(run, data)
-    return _differences(mine, {name: theirs[name] for name in mine})
+    return differences(mine, {name: theirs[name] for name in mine})
 
 
 def refuse_base(base: Path, different: Sequence[str]) -> None:
@@ -189,18 +192,3 @@ def _read_settings(folder: Path, option: str) -> dict[str, Any]:
     if settings.keys() != {"seed", "recipe", "data", "base"}:
         raise ValueError(f"{folder} holds a run of an older version of this code; choose another {option}")
     return settings
-
-
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Dotted names of all settings that are not the same, or that only one of the two has."""
-    mine, theirs, missing = _flat(one), _flat(other), object()
-    names = mine.keys() | theirs.keys()
-    return sorted(name for name in names if mine.get(name, missing) != theirs.get(name, missing))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

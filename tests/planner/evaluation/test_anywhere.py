@@ -1,7 +1,6 @@
 """Any world can be evaluated: one of a few lines, defined here, and those that are there."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import gymnasium
@@ -13,7 +12,6 @@ from gymnasium import spaces
 
 from envs.world import Episodes, World
 from envs.worlds import WORLDS
-from planner.evaluation import journal
 from planner.evaluation.anywhere import Anywhere
 from planner.evaluation.run import evaluate
 from planner.evaluation.worker import Worker
@@ -111,14 +109,9 @@ class ToyWorld(World[Trip]):
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch):
+def toy(jobs_here, monkeypatch):
     """One more world, and no processes: those would not know it."""
     monkeypatch.setattr("envs.worlds.WORLDS", {**WORLDS, "toy": (f"{__name__}:ToyWorld", {})})
-    monkeypatch.setattr(
-        journal,
-        "ProcessPoolExecutor",
-        lambda workers, context, start, arguments: ThreadPoolExecutor(workers, "", start, arguments),
-    )
 
 
 def run(folder, **settings):

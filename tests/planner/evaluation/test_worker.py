@@ -92,7 +92,9 @@ def test_steps_end_with_the_episode(tmp_path):
 
 def test_films_of_the_learned_arm_show_its_goal(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(films, "video", lambda frames, strips, path, fps: shown.append((strips, path, fps)))
+    monkeypatch.setattr(
+        films, "video", lambda frames, strips, path, fps, _: shown.append((strips, path, fps))
+    )
     run = dmc(tmp_path, video=tmp_path / "films")
     worker = Worker(run)
     worker.episode(LEARNED, 0)

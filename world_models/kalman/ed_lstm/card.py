@@ -20,7 +20,7 @@ def card_text(
     """
     recipe = run.recipe
     origins = (
-        data_line(f"{len(part) - recipe.held_out} videos, {recipe.held_out} more held out", part)
+        data_line(f"{part.known(recipe.held_out)} videos, {recipe.held_out} more held out", part)
         for part in data
     )
     rows = "\n".join(

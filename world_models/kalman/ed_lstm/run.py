@@ -28,7 +28,7 @@ def train_ed_lstm(run: EDLSTMRun, command: str) -> Path:
     recipe = run.recipe
     data = open_videos(run.data, recipe)
     session = claim(run, {part.folder.name: origin_of(part) for part in data})
-    known = [PackedVideos.read(part, 0, len(part) - recipe.held_out) for part in data]
+    known = [PackedVideos.read(part, 0, part.known(recipe.held_out)) for part in data]
     learned = PackedVideos(np.concatenate([part.bits for part in known]), recipe.model.image_size)
     with session.initial_weights():
         model = EDLSTM(recipe.model).to(session.device)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from world_models.files import write_bytes
 from world_models.kalman.ed_lstm.model import EDLSTM
 from world_models.kalman.evaluation.averaging import Averaging
 from world_models.kalman.evaluation.held_out_videos import TestVideos
@@ -66,9 +64,8 @@ def draw_figures(
 
 def _draw_inferred(model: Kalman, pictured: Sequence[Pictured], path: Path) -> None:
     """True trajectories in black, inferred ones in blue."""
-    pyplot = _pyplot()
-    size = (2.6 * EXAMPLES, 2.6 * len(pictured))
-    figure, axes = pyplot.subplots(len(pictured), EXAMPLES, figsize=size, squeeze=False)
+    figure = _new_figure(figsize=(2.6 * EXAMPLES, 2.6 * len(pictured)))
+    axes = figure.subplots(len(pictured), EXAMPLES, squeeze=False)
     for row, some in zip(axes, pictured, strict=True):
         frames, truth = some.videos.frames[:EXAMPLES], some.videos.positions[:EXAMPLES]
         found = _inferred(model, some, frames)
@@ -84,7 +81,7 @@ def _draw_generated(
     model: Kalman, baseline: EDLSTM | None, pictured: Sequence[Pictured], seen: int, path: Path
 ) -> None:
     """Pairs of generated and true pictures, overlaid in time."""
-    pyplot, averaging = _pyplot(), Averaging(model)
+    averaging = Averaging(model)
     rows: dict[str, Generator] = {
         "Kalman, mean": lambda frames, balls, steps: generate(model, frames, balls, steps).frames,
         "Kalman, averaged": lambda frames, balls, steps: averaging(generate(model, frames, balls, steps)),
@@ -92,8 +89,8 @@ def _draw_generated(
     if baseline is not None:
         rows["ED-LSTM"] = lambda frames, _, steps: baseline.generate(frames, steps)
     columns = 2 * PAIRS * len(pictured)
-    size = (1.6 * columns, 1.9 * len(rows))
-    figure, axes = pyplot.subplots(len(rows), columns, figsize=size, squeeze=False)
+    figure = _new_figure(figsize=(1.6 * columns, 1.9 * len(rows)))
+    axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, (name, generator) in zip(axes, rows.items(), strict=True):
         made, true = [], []
         for some in pictured:
@@ -111,10 +108,9 @@ def _draw_generated(
 
 def _draw_interpolated(model: Kalman, pictured: Sequence[Pictured], seen: int, path: Path) -> None:
     """Trajectories; below, what is generated and interpolated on the frames between, next to the truth."""
-    pyplot = _pyplot()
     several = [some for some in pictured if some.balls > 1] or [*pictured]
     share = EXAMPLES // len(several)
-    figure = pyplot.figure(figsize=(3.4 * share * len(several), 5.6))
+    figure = _new_figure(figsize=(3.4 * share * len(several), 5.6))
     grid = figure.add_gridspec(3, 2 * share * len(several), height_ratios=(2, 1, 1))
     for block, some in enumerate(several):
         frames = some.videos.frames[:share].to(_device(model))
@@ -172,21 +168,15 @@ def overlay(frames: Float[Tensor, "T 1 H W"]) -> Float[np.ndarray, "H W"]:
     return overlaid
 
 
-def _pyplot() -> Any:
-    """Plots without a screen; imported when needed, because it takes a while."""
-    import matplotlib
+def _new_figure(figsize: tuple[float, float]) -> Any:
+    # Imported when needed, because it takes a while.
+    from world_models.jobs.figures import new_figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
+    return new_figure(figsize=figsize)
 
 
 def _save(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot
+    from world_models.jobs.figures import save_figure
 
     figure.tight_layout()
-    buffer = BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")
-    pyplot.close(figure)
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path, dpi=110)

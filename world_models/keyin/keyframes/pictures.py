@@ -57,13 +57,11 @@ def sampled_paths(
 
     A path has gaps where a decoded frame shows no object.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from world_models.jobs.figures import colour_of, new_figure, save_figure
 
     seen = model.config.context
-    figure, axes = pyplot.subplots(1, len(frames), figsize=(4 * len(frames), 4), squeeze=False)
+    figure = new_figure(figsize=(4 * len(frames), 4))
+    axes = figure.subplots(1, len(frames), squeeze=False)
     for axis, sequence in zip(axes[0], frames, strict=True):
         context = sequence[None, :seen].expand(SAMPLES, -1, -1, -1, -1)
         pictures = decode(model, imagine(model, context, generator).embeddings)
@@ -71,16 +69,13 @@ def sampled_paths(
         start = find_blob(sequence[seen - 1 :], thing.color, thing.tolerance).centre.cpu()
         axis.imshow(to_bytes(sequence[seen - 1]), interpolation="nearest")
         for index, track in enumerate(paths.unflatten(0, pictures.shape[:2]).cpu()):
-            colour = pyplot.get_cmap("hsv")(index / SAMPLES)
+            colour = colour_of("hsv", index / SAMPLES)
             axis.plot(*torch.cat([start[:1], track]).T.numpy(), color=colour, linewidth=0.7, alpha=0.6)
         axis.plot(*start.T.numpy(), color="black", linewidth=3)
         axis.plot(*start.T.numpy(), color="white", linewidth=1.5)
         axis.set_axis_off()
     figure.tight_layout(pad=0.3)
-    buffer = BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")
-    pyplot.close(figure)
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path, dpi=110)
 
 
 def _strip(

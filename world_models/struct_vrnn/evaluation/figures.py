@@ -87,19 +87,16 @@ def sample_fan(
         bodies: their names.
         path: PNG to write.
     """
-    import matplotlib
+    from world_models.jobs.figures import colour_of, new_figure, save_figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    size = (2.6 * len(bodies), 2.6 * len(fans))
-    figure, axes = pyplot.subplots(len(fans), len(bodies), figsize=size, squeeze=False)
+    figure = new_figure(figsize=(2.6 * len(bodies), 2.6 * len(fans)))
+    axes = figure.subplots(len(fans), len(bodies), squeeze=False)
     for row, (name, fan) in zip(axes, fans.items(), strict=True):
         observed = len(truth) - fan.shape[1]
         for column, (axis, body) in enumerate(zip(row, bodies, strict=True)):
             track = truth[:, column]
             for index, sample in enumerate(fan[:, :, column]):
-                colour = pyplot.get_cmap("hsv")(index / len(fan))
+                colour = colour_of("hsv", index / len(fan))
                 axis.plot(*sample.T.numpy(), color=colour, linewidth=0.7, alpha=0.7)
                 axis.plot(*sample[-1].numpy(), ".", color=colour, markersize=4)
             axis.plot(*track[:observed].T.numpy(), color="grey", linewidth=2)
@@ -110,10 +107,7 @@ def sample_fan(
             axis.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{name}: {body}")
             axis.tick_params(labelsize=7)
     figure.tight_layout()
-    buffer = BytesIO()
-    figure.savefig(buffer, dpi=100, format="png")
-    pyplot.close(figure)
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path, dpi=100)
 
 
 def _square(places: Float[Tensor, "P 2"]) -> tuple[float, float, float, float]:

@@ -1,14 +1,12 @@
 """The picture of :mod:`world_models.struct_vrnn.rewards.table`: errors of predicted rewards over time."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from world_models.files import write_bytes
+from world_models.jobs.figures import Axes, new_figure, save_figure
 from world_models.statistics import mean_and_interval
 
 COLUMNS = 3
@@ -24,16 +22,10 @@ def curves(rows: Sequence[Mapping[str, Any]], observed: int, path: Path) -> None
         observed: how many frames are seen; a vertical line shows where imagination begins.
         path: PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     tasks, arms = (list(dict.fromkeys(row[name] for row in rows)) for name in ("task", "arm"))
     height = -(-len(tasks) // COLUMNS)
-    figure, axes = pyplot.subplots(
-        height, COLUMNS, figsize=(11.0, 0.8 + 3.2 * height), sharex=True, sharey=True, squeeze=False
-    )
+    figure = new_figure(figsize=(11.0, 0.8 + 3.2 * height))
+    axes = figure.subplots(height, COLUMNS, sharex=True, sharey=True, squeeze=False)
     for panel, task in zip(axes.flat, tasks, strict=False):
         for index, arm in enumerate(arms):
             steps = [row["per_step"] for row in rows if (row["arm"], row["task"]) == (arm, task)]
@@ -51,10 +43,7 @@ def curves(rows: Sequence[Mapping[str, Any]], observed: int, path: Path) -> None
     figure.tight_layout(rect=(0, 0.25 / height / 3.2, 1, 1))
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(arms), fontsize=9)
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    pyplot.close(figure)
-    write_bytes(path, picture.getvalue())
+    save_figure(figure, path, dpi=130)
 
 
 def _line(axes: Axes, steps: np.ndarray, name: str, colour: str) -> None:

@@ -12,6 +12,10 @@ REWARDS = Method(
     runs={"rewards": ("reward heads of a finished Struct-VRNN run", RewardRun())},
     train=train_rewards,
     evaluations={
-        "rewards": Evaluation(RewardEvaluation, lambda job, command: evaluate_rewards(job, command)["table"]),
+        "rewards": Evaluation(
+            RewardEvaluation,
+            lambda job, command: evaluate_rewards(job, command)["table"],
+            lambda job: [job.out] if job.plot is None else [job.out, job.plot],
+        ),
     },
 )

@@ -1,14 +1,12 @@
 """Pictures of what SVG models predict, in the manner of the paper's figures 3, 5, 6 and 7."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from world_models.files import write_bytes
 from world_models.svg.evaluation.directions import REACH, Example
 from world_models.svg.evaluation.uncertainty import Spreads
 
@@ -28,8 +26,8 @@ def draw_curves(methods: Mapping[str, Any], seen: int, path: Path) -> None:
         seen: number of the first generated frame, counted from 0.
         path: PNG to write.
     """
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure = _new_figure((11, 4), layout="constrained")
+    axes = figure.subplots(1, 2)
     for axis, (measure, label) in zip(axes, {"ssim": "SSIM", "psnr": "PSNR in dB"}.items(), strict=True):
         for name, found in methods.items():
             curve = found["per_step"][f"{measure}_best"]
@@ -54,12 +52,12 @@ def draw_strips(
         path: PNG to write.
         every: step from one shown frame to the next.
     """
-    pyplot = _pyplot()
     names = [name for rows in videos for name in rows]
     shown = range(0, len(next(iter(videos[0].values()))), every)
     side = next(iter(videos[0].values())).shape[1] + GAP
     canvas = np.concatenate([_row(frames[shown]) for rows in videos for frames in rows.values()])
-    figure, axis = pyplot.subplots(figsize=(0.75 * len(shown) + 1.5, 0.75 * len(names) + 0.5))
+    figure = _new_figure((0.75 * len(shown) + 1.5, 0.75 * len(names) + 0.5))
+    axis = figure.subplots()
     axis.imshow(canvas, interpolation="nearest")
     axis.set_yticks([side * (row + 0.5) for row in range(len(names))], names)
     axis.set_xticks([side * (column + 0.5) for column in range(len(shown))], list(shown))
@@ -73,12 +71,10 @@ def draw_strips(
 
 def draw_directions(examples: Sequence[Example], seen: int, path: Path) -> None:
     """Distributions of velocities frame by frame, sampled and true, and the path up to the wall (Fig. 5)."""
-    pyplot = _pyplot()
     rows = [(example, name) for example in examples for name in [*example.models, "truth"]]
     steps = len(examples[0].truth)
-    figure, axes = pyplot.subplots(
-        len(rows), steps + 1, figsize=(0.62 * (steps + 2), 0.72 * len(rows)), squeeze=False
-    )
+    figure = _new_figure((0.62 * (steps + 2), 0.72 * len(rows)))
+    axes = figure.subplots(len(rows), steps + 1, squeeze=False)
     for line, (example, name) in zip(axes, rows, strict=True):
         counts = example.truth if name == "truth" else example.models[name]
         for step, axis in enumerate(line[:-1]):
@@ -100,9 +96,8 @@ def draw_prior_spread(spreads: Mapping[str, Spreads], path: Path) -> None:
 
     Vertical lines are frames that first show a new velocity, one colour per digit.
     """
-    pyplot = _pyplot()
-    size = (12, 3.2 * len(spreads))
-    figure, axes = pyplot.subplots(len(spreads), 1, figsize=size, squeeze=False, layout="constrained")
+    figure = _new_figure((12, 3.2 * len(spreads)), layout="constrained")
+    axes = figure.subplots(len(spreads), 1, squeeze=False)
     for axis, (name, found) in zip(axes[:, 0], spreads.items(), strict=True):
         times = np.arange(1, found.values.shape[1] + 1)
         mean, deviation = found.values.mean(0), found.values.std(0)
@@ -127,18 +122,14 @@ def _row(frames: UInt8[np.ndarray, "T H W C"]) -> UInt8[np.ndarray, "h w 3"]:
     return np.concatenate([*padded], axis=1)
 
 
-def _pyplot() -> Any:
-    """Drawn to files only; imported by who draws."""
-    import matplotlib
+def _new_figure(figsize: tuple[float, float], layout: str | None = None) -> Any:
+    # Imported by who draws, because it takes a while.
+    from world_models.jobs.figures import new_figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
+    return new_figure(figsize=figsize, layout=layout)
 
 
 def _save(figure: Any, path: Path) -> None:
-    buffer = BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png", bbox_inches="tight")
-    _pyplot().close(figure)
-    write_bytes(path, buffer.getvalue())
+    from world_models.jobs.figures import save_figure
+
+    save_figure(figure, path, dpi=DPI, bbox_inches="tight")

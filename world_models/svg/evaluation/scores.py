@@ -5,14 +5,11 @@ kept in small files, so that what was interrupted goes on, and several processes
 video draws its own noise: scores do not depend on who computes them.
 """
 
-import hashlib
-import json
-import multiprocessing
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +19,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from world_models.checkpoint import read_model
-from world_models.data import DataError, SequenceDataset, read_attributes
+from world_models.data import DataError, SequenceDataset
 from world_models.files import save_array
 from world_models.frames import to_tensor
 from world_models.interface import Context
+from world_models.jobs.identity import fingerprint
+from world_models.jobs.workers import run_jobs
 from world_models.picture_scores import SSIMTo, psnr
 from world_models.precision import autocast
 from world_models.svg.model import SVG
 from world_models.training.fit import NonNegativeInt, PositiveInt
+from world_models.training.run import origin_of
 
 CHUNK = 50
 """Videos of one file of scores."""
@@ -92,8 +92,7 @@ def score_videos(
     missing = [chunk for some in chunks.values() for chunk in some if not chunk.path.exists()]
     done = sum(chunk.count for some in chunks.values() for chunk in some if chunk.path.exists())
     with tqdm(total=len(methods) * protocol.videos, initial=done, unit="video", desc="scores") as bar:
-        for chunk in _scored(missing, workers):
-            bar.update(chunk.count)
+        _score(missing, workers, bar)
     return {name: _read([chunk.path for chunk in some]) for name, some in chunks.items()}
 
 
@@ -186,9 +185,9 @@ def _chunks(protocol: SamplingProtocol, name: str, model: Path | None, folder: P
     settings = {
         "model": None if model is None else _fitting(model, data),
         "protocol": protocol.model_dump(mode="json", exclude={"data"}),
-        "data": [len(data), read_attributes(data.paths[0])],
+        "data": origin_of(data),
     }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    digest = fingerprint(settings)[:12]
     return [
         Chunk(protocol, model, first, min(CHUNK, len(data) - first), folder / f"{name}-{digest}-{first}.npy")
         for first in range(start, len(data), CHUNK)
@@ -208,20 +207,21 @@ def _fitting(folder: Path, data: SequenceDataset) -> str:
     return read_model(folder).weights_digest
 
 
-def _scored(chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
-    """Chunks as they are finished."""
-    if workers == 1 or len(chunks) < 2:
-        yield from map(score_chunk, chunks)
+def _score(chunks: list[Chunk], workers: int, bar: "tqdm[Any]") -> None:
+    """Score all chunks; one process alone needs no other."""
+    if workers == 1:
+        for chunk in chunks:
+            bar.update(score_chunk(chunk).count)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        jobs = [pool.submit(score_chunk, chunk) for chunk in chunks]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    jobs = [(chunk,) for chunk in chunks]
+    run_jobs(
+        score_chunk,
+        jobs,
+        lambda _, chunk: bar.update(chunk.count),
+        workers=workers,
+        start=torch.set_num_threads,
+        arguments=(1,),
+    )
 
 
 def _read(paths: list[Path]) -> Scores:

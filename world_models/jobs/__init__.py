@@ -1,0 +1,1 @@
+"""What long jobs share: commands and how they end, worker processes, outputs, what a result depends on."""
