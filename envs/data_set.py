@@ -1,17 +1,15 @@
 """What a data set is: one value, declared where its data are drawn, that ``python -m envs.collect`` makes."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from world_models.data import (
-    IDENTITY,
     DataError,
     Scalar,
     Sequences,
-    read_attributes,
+    read_identity,
     shard_path,
     write_shard,
 )
@@ -73,24 +71,13 @@ class DataSet:
     """
 
 
-def made_with(path: Path) -> dict[str, Scalar] | None:
-    """What a shard's content depends on, as it was written; None if it does not say.
-
-    Raises:
-        DataError: the file is missing, is no HDF5 file or lacks an array.
-    """
-    identity = read_attributes(path).get(IDENTITY)
-    found: dict[str, Scalar] | None = None if identity is None else json.loads(str(identity))
-    return found
-
-
 def check_made_with(path: Path, wanted: Mapping[str, Scalar]) -> None:
     """Make sure that a shard was made with exactly these settings.
 
     Raises:
         DataError: it was not, or does not say; or the file is no shard.
     """
-    found = made_with(path)
+    found = read_identity(path)
     if found is None:
         raise DataError(f"{path} was made by an older version of this code; choose another --out")
     if changed := differences(found, wanted):

@@ -16,7 +16,6 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from envs.data_set import made_with
 from envs.dmc.tasks import find_task
 from envs.dmc.world import DmcWorld
 from planner.evaluation.recording import Policy, cut, load_policy, random_policy, record_episode
@@ -30,6 +29,7 @@ from world_models.data import (
     SequenceDataset,
     Sequences,
     read_attributes,
+    read_identity,
     shard_path,
     write_shard,
 )
@@ -142,7 +142,7 @@ def place(run: Dmc, origin: dict[str, Scalar], shards: int) -> tuple[int, dict[i
         attributes, last = read_attributes(path), int(path.stem.removeprefix("shard-"))
         if attributes["environment"] != origin["environment"]:
             raise DataError(f"{path} shows {attributes['environment']}, not {origin['environment']}")
-        if made_with(path) == origin:
+        if read_identity(path) == origin:
             group = int(attributes["first_episode"]) // EPISODES
             first, done[group] = last - group, float(attributes["mean_return"])
     if first is None:
@@ -191,7 +191,7 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
             "bodies": ",".join(env.bodies),
         }
         path = shard_path(run.out, number)
-        if path.exists() and made_with(path) != origin:
+        if path.exists() and read_identity(path) != origin:
             raise DataError(f"another run wrote {path} meanwhile; start this one again")
         write_shard(path, sequences, attributes, origin)
         return mean_return

@@ -13,6 +13,7 @@ attributes     JSON scalars       environment id, seed, first index, version, ..
 """
 
 import bisect
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,15 +121,9 @@ def write_shard(
         # Time stamps are off, so equal content means equal bytes.
         with h5py.File(temporary, "w", track_order=False) as file:
             for name, array in sequences.arrays().items():
-                chunks = (1, *array.shape[1:]) if name == "frames" and array.size else None
-                file.create_dataset(
-                    name,
-                    data=array,
-                    chunks=chunks,
-                    compression="gzip" if chunks else None,
-                    compression_opts=1 if chunks else None,
-                    track_times=False,
-                )
+                packed = {"chunks": (1, *array.shape[1:]), "compression": "gzip", "compression_opts": 1}
+                options = packed if name == "frames" and array.size else {}
+                file.create_dataset(name, data=array, track_times=False, **options)
             for name in sorted(attributes):
                 file.attrs[name] = attributes[name]
         with temporary.open("rb") as handle:
@@ -155,7 +150,20 @@ def read_attributes(path: Path) -> dict[str, Scalar]:
         return {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in file.attrs.items()
+            if name != IDENTITY
         }
+
+
+def read_identity(path: Path) -> dict[str, Scalar] | None:
+    """The attributes that a shard's content depends on, as they were written; None if it does not say.
+
+    Raises:
+        DataError: the file is missing, is no HDF5 file or lacks an array.
+    """
+    with _open(path) as file:
+        identity = file.attrs.get(IDENTITY)
+    found: dict[str, Scalar] | None = None if identity is None else json.loads(identity)
+    return found
 
 
 def _fields(file: h5py.File) -> tuple[str, ...]:
@@ -288,9 +296,5 @@ class SequenceDataset:
 
     def _empty(self) -> Sequences:
         dtypes = {"frames": np.uint8, "keyframes": np.bool_}
-        return Sequences(
-            **{
-                name: np.zeros((0, *shape), dtypes.get(name, np.float32))
-                for name, shape in self.shapes.items()
-            }
-        )
+        empty = {n: np.zeros((0, *shape), dtypes.get(n, np.float32)) for n, shape in self.shapes.items()}
+        return Sequences(**empty)

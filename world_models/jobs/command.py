@@ -27,8 +27,6 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-from pydantic import ValidationError
-
 INTERRUPTED, READER_GONE, TERMINATED = (128 + int(s) for s in (signal.SIGINT, signal.SIGPIPE, signal.SIGTERM))
 _HINTS = {
     errno.EACCES: "choose a place that you may write to and read from",
@@ -91,6 +89,8 @@ def command(*, resumes: bool = False, expected: tuple[type[Exception], ...] = ()
 
 def sentence(error: Exception) -> str | None:
     """What went wrong in one sentence; None for what is a fault of this code and needs its traceback."""
+    from pydantic import ValidationError  # not before it is needed: a list of commands comes at once
+
     match error:
         case ValidationError():
             wrong = error.errors(include_url=False, include_context=False)

@@ -33,24 +33,27 @@ def check_outputs(option: str, *paths: Path) -> None:
         seen.add(real)
         if real.is_dir():
             raise ValueError(f"{path} is a folder; choose a file for {option}")
-        check_folder(option, real.parent)
+        check_folder(option, real.parent, path)
 
 
-def check_folder(option: str, folder: Path) -> None:
+def check_folder(option: str, folder: Path, file: Path | None = None) -> None:
     """Make sure that files can be written to a folder, which is made if it is missing.
 
     Raises:
-        ValueError: they cannot, or the disk is full.
+        ValueError: they cannot, or the disk is full; it names the ``file`` that was meant, if any.
     """
+    place = folder if file is None else file
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
             probe.flush()
-    except OSError as error:
+    except FileExistsError as error:
         raise ValueError(
-            f"{folder} cannot be written to ({error.strerror}); choose another {option}"
+            f"{place} cannot be written: {folder} is no folder; choose another {option}"
         ) from error
+    except OSError as error:
+        raise ValueError(f"{place} cannot be written: {error.strerror}; choose another {option}") from error
     if (free := shutil.disk_usage(folder).free) < ROOM:
         raise ValueError(
             f"{folder} has {free // 2**20} MB of room, results need {ROOM // 2**20}; choose another {option}"
@@ -66,16 +69,11 @@ def check_device(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"device {name!r} is not available here; choose from {', '.join(_devices())}"
-        ) from error
+        others = "".join(f", and here {other} is" for other in _accelerators())
+        raise ValueError(f"device {name!r} is not available here; cpu always is{others}") from error
     return name
 
 
-def _devices() -> list[str]:
-    found = ["cpu"]
-    if torch.cuda.is_available():
-        found += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return found
+def _accelerators() -> list[str]:
+    found = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [*found, "mps"] if torch.backends.mps.is_available() else found

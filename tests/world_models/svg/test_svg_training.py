@@ -130,7 +130,7 @@ def test_known_and_held_out_videos_do_not_overlap(data):
 def test_data_that_does_not_fit_is_refused(data, tmp_path):
     with pytest.raises(DataError, match="the model needs 8 x 8 x 1"):
         open_videos(data, DEBUG.model.model_copy(update={"image_size": 8}), 2)
-    with pytest.raises(DataError, match="5 videos, but 5 are to be held out"):
+    with pytest.raises(DataError, match="5 sequences, but 5 are to be held out"):
         open_videos(data, DEBUG.model, 5)
     driven = DEBUG.model.recurrent.model_copy(update={"actions": 2})
     with pytest.raises(DataError, match="has 0 actuators, the model is driven by 2"):
