@@ -15,6 +15,9 @@ from gymnasium.envs.registration import register, registry
 from envs.dmc import tasks
 from envs.push.ids import PUSH_IDS, PUSH_STEPS, TIGHT_PUSH_STEPS
 from world_models import __version__ as __version__
+from world_models.jobs.workers import follow_parent
+
+follow_parent()
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("LP_NUM_THREADS", "0")

@@ -1,5 +1,8 @@
 """Pictures of a MuJoCo scene, and where a point of the scene falls in the picture."""
 
+import atexit
+from weakref import WeakSet
+
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,9 @@ class Renderer:
     def __init__(self, model: mujoco.MjModel, camera: str, size: int) -> None:
         self._model = model
         self._size = size
+        self._closed = False
         self._gl = mujoco.GLContext(size, size)
+        _close_before_exit(self)
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
@@ -27,7 +32,6 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = model.camera(camera).id
         self._viewport = mujoco.MjrRect(0, 0, size, size)
-        self._closed = False
 
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
         """The picture ``[H, W, 3]`` of ``data``, a fresh array."""
@@ -53,6 +57,24 @@ class Renderer:
             self._gl.make_current()
             self._context.free()
             self._gl.free()
+
+
+_open: WeakSet[Renderer] = WeakSet()
+
+
+def _close_before_exit(renderer: Renderer) -> None:
+    """Users may leave a renderer open; at exit MuJoCo ends its display, and then no context can be freed.
+
+    MuJoCo and dm_control have told ``atexit`` so by now; what is registered last comes first.
+    """
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+    _open.add(renderer)
+
+
+def _close_all() -> None:
+    for renderer in list(_open):
+        renderer.close()
 
 
 class Projection:

@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from types import FrameType
 
 import uvicorn
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from planner.loaded import Ready
 from planner.loading import available_ready, load_ready
 from server.app import create_app
+from server.hosts import check_address
 from server.http.connection import configure
 from server.http.metrics import Metrics
 from server.keys import read_keys
@@ -38,7 +40,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or self._service.engine.failed
 
 
-@command()
+@command(drains=True)
 def main() -> None:
     """Read the settings and serve."""
     # Pillow warns of odd files in its own words; clients get ours.
@@ -76,14 +78,23 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        parser.error("; ".join(": ".join([*map(str, item["loc"]), item["msg"]]) for item in error.errors()))
+        parser.error("; ".join(f"{_source(item['loc'], given)}{item['msg']}" for item in error.errors()))
     try:
         check_device(settings.device)
+        check_address(settings.host, settings.port)
         if settings.keys_file is not None:
             read_keys(settings.keys_file)
         return settings, {name: load_ready(name, settings.device) for name in settings.models}
     except ValueError as error:
         parser.error(str(error))
+
+
+def _source(place: tuple[int | str, ...], given: Mapping[str, object]) -> str:
+    """Where a wrong setting is from: the flag, or the variable of the environment."""
+    if not place:
+        return ""
+    name = str(place[0])
+    return f"--{name.replace('_', '-')}: " if name in given else f"WAYMARK_{name.upper()}: "
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What an operator may set: ``WAYMARK_*`` environment variables or the flags of ``python -m server``."""
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from planner.loading import available_video_models, available_world_models
+from server.hosts import is_loopback
 
 
 class Settings(BaseSettings):
@@ -55,6 +55,13 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=512, ge=1)
     """Connections open at the same time; one more is closed at once."""
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _own_port(cls, value: object) -> object:
+        """Kubernetes says with WAYMARK_PORT=tcp://10.96.0.12:8000 where a service named waymark is."""
+        others = isinstance(value, str) and value.startswith(("tcp://", "udp://", "sctp://"))
+        return cls.model_fields["port"].default if others else value
+
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -68,13 +75,3 @@ class Settings(BaseSettings):
                 "and name the file with --keys-file or WAYMARK_KEYS_FILE, or listen on 127.0.0.1"
             )
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address means this machine and is reached from no other."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

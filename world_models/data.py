@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -148,9 +149,9 @@ def read_attributes(path: Path) -> dict[str, Scalar]:
     """
     with _open(path) as file:
         return {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in file.attrs.items()
-            if name != IDENTITY
+            n: value.item() if isinstance(value, np.generic) else value
+            for n, value in file.attrs.items()
+            if n != IDENTITY
         }
 
 
@@ -247,18 +248,16 @@ class SequenceDataset:
         return len(self) - count
 
     def known(self, held_out: int) -> int:
-        """How many of the first sequences may be learned from when the last ``held_out`` are for testing.
-
-        An episode that tests are taken from is not learned from at all: its sequences overlap or adjoin.
+        """How many of the first sequences may be learned from when the last ``held_out`` are for testing:
+        none of an episode that tests are taken from, whose sequences overlap or adjoin.
 
         Raises:
             DataError: nothing is left to learn from.
         """
         last = len(self) - held_out
         if last < 1:
-            raise DataError(
-                f"{self.folder} has {len(self)} sequences, but {held_out} are to be held out; hold out fewer"
-            )
+            many = f"{self.folder} has {len(self)} sequences, but {held_out} are to be held out"
+            raise DataError(f"{many}; hold out fewer")
         shard = bisect.bisect_right(self._ends, last)
         if shard == len(self.paths):
             return last
@@ -267,10 +266,8 @@ class SequenceDataset:
         starts = [*accumulate(map(int, filter(None, counts.split(","))), initial=begin)]
         known = starts[bisect.bisect_right(starts, last) - 1] if len(starts) > 1 else last
         if known < 1:
-            raise DataError(
-                f"the {held_out} sequences to be held out are of the first episode of {self.folder}, so that "
-                "none is left to learn from; hold out fewer, or record more episodes"
-            )
+            many = f"the last {held_out} sequences of {self.folder} begin in its first episode"
+            raise DataError(f"{many}: none is left to learn from; hold out fewer")
         return known
 
     def _bounds(self, index: int | slice) -> tuple[int, int]:
@@ -296,5 +293,7 @@ class SequenceDataset:
 
     def _empty(self) -> Sequences:
         dtypes = {"frames": np.uint8, "keyframes": np.bool_}
-        empty = {n: np.zeros((0, *shape), dtypes.get(n, np.float32)) for n, shape in self.shapes.items()}
+        empty: dict[str, Any] = {
+            n: np.zeros((0, *shape), dtypes.get(n, np.float32)) for n, shape in self.shapes.items()
+        }
         return Sequences(**empty)

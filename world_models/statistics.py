@@ -35,8 +35,13 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
 RESAMPLES = 10_000
 
 
-def bootstrap_interval(values: NDArray[np.float64], coverage: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13), without chance."""
+def bootstrap_interval(values: NDArray[np.float64], coverage: float = 0.95) -> tuple[float, float] | None:
+    """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13), without chance.
+
+    None for a single value, which says nothing of how far others are.
+    """
+    if len(values) < 2:
+        return None
     draws = np.random.default_rng(0).choice(values, (RESAMPLES, len(values)))
     tail = (1 - coverage) / 2
     low, high = np.quantile(draws.mean(axis=1), [tail, 1 - tail])

@@ -27,14 +27,17 @@ from world_models.statistics import bootstrap_interval
 
 def _return(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Record:
     returns = _returns(records)
+    interval = bootstrap_interval(returns)
     return {
         "return_mean": float(np.mean(returns)),
-        "return_std": float(np.std(returns, ddof=1)) if len(records) > 1 else 0.0,
-        "return_ci95": list(bootstrap_interval(returns)),
+        "return_std": float(np.std(returns, ddof=1)) if interval else None,
+        "return_ci95": list(interval) if interval else None,
     }
 
 
 def _return_text(row: Mapping[str, Any]) -> str:
+    if row["return_ci95"] is None:
+        return f"{row['return_mean']:.1f} (one episode: no interval)"
     low, high = row["return_ci95"]
     return f"{row['return_mean']:.1f} ± {row['return_std']:.1f} ({low:.1f} to {high:.1f})"
 

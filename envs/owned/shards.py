@@ -54,7 +54,7 @@ def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shar
     for index, shard in enumerate(tqdm(shards, desc=environment, unit="shard")):
         path = shard_path(out, index)
         origin = {"environment": environment, "version": VERSION, "frames": frames} | shard.origin
-        origin["files_sha256"] = _digest(tuple(shard.files))
+        origin["files_sha256"] = _digest(tuple((path, path.stat().st_mtime_ns) for path in shard.files))
         if path.exists():
             check_made_with(path, origin)
         else:
@@ -88,6 +88,8 @@ def find_files(folder: Path, *suffixes: str) -> list[Path]:
 
 
 @lru_cache(maxsize=1)
-def _digest(files: tuple[Path, ...]) -> str:
-    """SHA-256 of all that is read for a shard; several shards in a row may be of the same file."""
-    return fingerprint({str(number): file_digest(path) for number, path in enumerate(files)})
+def _digest(files: tuple[tuple[Path, int], ...]) -> str:
+    """SHA-256 of all that is read for a shard, by paths and when they were written; several shards in a row
+    may be of the same file.
+    """
+    return fingerprint({str(number): file_digest(path) for number, (path, _) in enumerate(files)})

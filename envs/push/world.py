@@ -36,7 +36,7 @@ def _error(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Reco
     distances = np.array([record["distance"] for record in records])
     return {
         "position_error_mean": float(distances.mean()),
-        "position_error_std": float(distances.std()),
+        "position_error_std": float(distances.std()) if len(distances) > 1 else None,
         "initial_error_mean": float(np.mean([record["initial_distance"] for record in records])),
     }
 
@@ -45,6 +45,11 @@ def _through_wall(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) 
     """How many plans cut through a wall; None for planners that plan nothing."""
     planned = any(record["planned"] for record in records)
     return {"plans_through_wall": sum(r["plan_crosses_wall"] for r in records) if planned else None}
+
+
+def _error_text(row: Mapping[str, Any]) -> str:
+    spread = row["position_error_std"]
+    return f"{row['position_error_mean']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
 
 
 def _success_text(row: Mapping[str, Any]) -> str:
@@ -62,7 +67,7 @@ class PushWorld(World[Scene]):
         Column(
             "position error, mean ± sd",
             _error,
-            lambda row: f"{row['position_error_mean']:.3f} ± {row['position_error_std']:.3f}",
+            _error_text,
         ),
         "whole",
         Column(

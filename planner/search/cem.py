@@ -68,7 +68,8 @@ class CemStep:
 
     ``candidates`` and ``costs`` are what this iteration scored, cheapest first (equal costs in the
     order drawn); kept elites were scored before and are not repeated. ``mean`` and ``std`` are fitted to
-    the elites or, with a temperature, to all candidates, and are what the next iteration samples from.
+    the elites or, with a temperature, to all candidates, but for those of infinite cost, and are what the
+    next iteration samples from.
     ``best`` and ``best_cost`` are the cheapest seen in all iterations so far.
     """
 
@@ -154,12 +155,24 @@ class Search:
         costs, order = torch.sort(_checked(costs, drawn), dim=1, stable=True)
         candidates = drawn[torch.arange(len(drawn), device=drawn.device)[:, None], order]
         fitted, fitted_costs = self._elect(candidates, costs)
-        self._mean, self._std = _refit(fitted, fitted_costs, self._config.temperature)
+        self._refit(fitted, fitted_costs)
         # The first iteration must win even at infinite cost: the starting mean was never scored.
         better = (costs[:, 0] < self._best_cost) | (self._iteration == 1)
         self._best = torch.where(better[:, None, None], candidates[:, 0], self._best)
         self._best_cost = torch.where(better, costs[:, 0], self._best_cost)
         return CemStep(self._iteration, candidates, costs, self._mean, self._std, self._best, self._best_cost)
+
+    def _refit(self, fitted: Float[Tensor, "B E L D"], costs: Float[Tensor, "B E"]) -> None:
+        """Fit the next distribution. Elites of infinite cost say nothing of where to look: where there is no
+        other the distribution stays, where there is one other its spread stays.
+        """
+        rows = zip(fitted, costs, strict=True)
+        fits = [_fit(row, row_costs, self._config.temperature) for row, row_costs in rows]
+        mean, std = torch.stack([mean for _, mean in fits]), torch.stack([std for std, _ in fits])
+        if self._config.temperature is None:
+            finite = costs.isfinite().sum(dim=1)[:, None, None]
+            mean, std = torch.where(finite > 0, mean, self._mean), torch.where(finite > 1, std, self._std)
+        self._mean, self._std = mean, std
 
     def _elect(
         self, candidates: Float[Tensor, "B N L D"], costs: Float[Tensor, "B N"]
@@ -229,18 +242,18 @@ def _checked(costs: Tensor, drawn: Float[Tensor, "B N L D"]) -> Float[Tensor, "B
     return torch.where(costs.isfinite(), costs, torch.inf)
 
 
-def _refit(
-    candidates: Float[Tensor, "B E L D"], costs: Float[Tensor, "B E"], temperature: float | None
-) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B L D"]]:
-    """Mean and population standard deviation of the candidates, all alike or weighed by their costs."""
+def _fit(
+    row: Float[Tensor, "E L D"], costs: Float[Tensor, " E"], temperature: float | None
+) -> tuple[Float[Tensor, "L D"], Float[Tensor, "L D"]]:
+    """Population standard deviation and mean of those of finite cost, all alike or weighed by their costs."""
     # Row by row, because a reduction may sum in another order when the batch has another size.
-    fits = [
-        torch.std_mean(row, dim=0, correction=0)
-        if temperature is None
-        else _weighted_std_mean(row, _path_integral_weights(row_costs, temperature))
-        for row, row_costs in zip(candidates, costs, strict=True)
-    ]
-    return torch.stack([mean for _, mean in fits]), torch.stack([std for std, _ in fits])
+    if temperature is not None:
+        return _weighted_std_mean(row, _path_integral_weights(costs, temperature))
+    finite = costs.isfinite()
+    std, mean = torch.std_mean(row, dim=0, correction=0)
+    some_std, some_mean = _weighted_std_mean(row, finite / finite.sum().clamp(min=1))
+    # Chosen by the device, so that the search does not wait for it.
+    return torch.where(finite.all(), std, some_std), torch.where(finite.all(), mean, some_mean)
 
 
 def _weighted_std_mean(

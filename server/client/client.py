@@ -9,12 +9,14 @@ from jaxtyping import Float
 
 from server.actions.schemas import ACTIONS_PATH, ActionResponse, Objective
 from server.catalogue.schemas import MODELS_PATH, ModelInfo, ModelList
+from server.client.pictures import FramesLike, PictureLike, encode, encode_frames
 from server.client.plans import PlanCalls
-from server.client.predictions import Frames, WorldCalls, numbers, pictures
+from server.client.predictions import WorldCalls, numbers
 from server.client.replies import ActionReply
 from server.client.scenes import SceneCalls
 from server.health.schemas import READY_PATH
-from server.http.pictures import Picture, from_base64, to_base64
+from server.hosts import is_loopback
+from server.http.pictures import from_base64
 
 
 class Client(PlanCalls, WorldCalls, SceneCalls):
@@ -28,14 +30,16 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
         """
         key = key or os.environ.get("WAYMARK_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        super().__init__(httpx2.Client(base_url=url, timeout=timeout, headers=headers))
+        # A proxy of the environment is for other machines: it would look for the server on its own.
+        direct = is_loopback(httpx2.URL(url).host)
+        super().__init__(httpx2.Client(base_url=url, timeout=timeout, headers=headers, trust_env=not direct))
 
     def act(
         self,
-        frames: Frames,
-        subgoal: Picture | None = None,
+        frames: FramesLike,
+        subgoal: PictureLike | None = None,
         *,
-        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        past_actions: Float[np.ndarray, "past A"] | None = None,
         plan: str | None = None,
         index: int | None = None,
         objective: Objective = "push",
@@ -59,9 +63,9 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
             model=model,
             objective=objective,
             task=task,
-            frames=pictures(frames),
+            frames=encode_frames(frames),
             past_actions=numbers(past_actions),
-            subgoal=None if subgoal is None else to_base64(subgoal),
+            subgoal=None if subgoal is None else encode(subgoal),
             plan=plan,
             index=index,
             warm_start=numbers(warm_start),

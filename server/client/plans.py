@@ -8,8 +8,9 @@ from urllib.parse import quote
 import numpy as np
 
 from server.client.calls import Calls
+from server.client.pictures import PictureLike, encode
 from server.client.replies import PlanReply, ServerProblem, SubgoalReply
-from server.http.pictures import Picture, from_base64, to_base64
+from server.http.pictures import from_base64
 from server.plans.schemas import PLAN_PATH, PLANS_PATH, IterationEvent, PlanResponse, PlanStatus, SubgoalEvent
 from server.schemas import Queued
 
@@ -34,10 +35,11 @@ class PlanSettings(TypedDict, total=False):
 class PlanCalls(Calls):
     """The part of the client that is about plans. Everything raises as :meth:`plan` does."""
 
-    def plan(self, start: Picture, goal: Picture, **settings: Unpack[PlanSettings]) -> PlanReply:
+    def plan(self, start: PictureLike, goal: PictureLike, **settings: Unpack[PlanSettings]) -> PlanReply:
         """Plan from one picture to another; see :class:`PlanSettings`.
 
         Raises:
+            ValueError: a picture is none; see :mod:`server.client.pictures`.
             ServerProblem: the server refused.
             httpx2.HTTPError: there was no reply.
         """
@@ -45,7 +47,7 @@ class PlanCalls(Calls):
         return _plan(self._post(PLANS_PATH, PlanResponse, headers, **fields))
 
     def watch_plan(
-        self, start: Picture, goal: Picture, **settings: Unpack[PlanSettings]
+        self, start: PictureLike, goal: PictureLike, **settings: Unpack[PlanSettings]
     ) -> Generator[PlanEvent, None, None]:
         """The same, as the search goes on; nothing is sent before the first event is asked for.
 
@@ -55,7 +57,7 @@ class PlanCalls(Calls):
         for name, data in self._watch(PLANS_PATH, fields, headers):
             yield from _event(name, data)
 
-    def begin_plan(self, start: Picture, goal: Picture, **settings: Unpack[PlanSettings]) -> str:
+    def begin_plan(self, start: PictureLike, goal: PictureLike, **settings: Unpack[PlanSettings]) -> str:
         """Have a plan made without waiting for it; what it can be asked for by."""
         headers, fields = _request(start, goal, settings)
         headers["Prefer"] = "respond-async"
@@ -92,9 +94,11 @@ class PlanCalls(Calls):
         self._delete(_place(plan))
 
 
-def _request(start: Picture, goal: Picture, settings: PlanSettings) -> tuple[dict[str, str], dict[str, Any]]:
+def _request(
+    start: PictureLike, goal: PictureLike, settings: PlanSettings
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Headers and fields."""
-    fields: dict[str, Any] = {"start": to_base64(start), "goal": to_base64(goal), **settings}
+    fields: dict[str, Any] = {"start": encode(start), "goal": encode(goal), **settings}
     key = fields.pop("idempotency_key", None)
     return {} if key is None else {"Idempotency-Key": str(key)}, fields
 

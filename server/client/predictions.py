@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from server.client.calls import Calls
+from server.client.pictures import FramesLike, encode_frames
 from server.client.replies import InterpolationReply, KeypointReply, Positions, PredictionReply, RewardReply
-from server.http.pictures import from_base64, to_base64
+from server.http.pictures import from_base64
 from server.predictions.schemas import (
     INTERPOLATIONS_PATH,
     KEYPOINTS_PATH,
@@ -23,9 +24,6 @@ from server.predictions.schemas import (
     RewardResponse,
 )
 
-Frames = UInt8[np.ndarray, "T H W C"]
-"""In colour or, with C = 1, grey."""
-
 
 class WorldCalls(Calls):
     """The part of the client that is about world models."""
@@ -33,10 +31,10 @@ class WorldCalls(Calls):
     def rewards(
         self,
         task: str,
-        frames: Frames,
+        frames: FramesLike,
         actions: Float[np.ndarray, "N L A"],
         *,
-        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        past_actions: Float[np.ndarray, "past A"] | None = None,
         model: str | None = None,
         deadline_ms: int | None = None,
     ) -> RewardReply:
@@ -49,7 +47,7 @@ class WorldCalls(Calls):
             RewardResponse,
             model=model,
             task=task,
-            frames=pictures(frames),
+            frames=encode_frames(frames),
             past_actions=numbers(past_actions),
             actions=numbers(actions),
             deadline_ms=deadline_ms,
@@ -57,19 +55,23 @@ class WorldCalls(Calls):
         return RewardReply(response, np.array(response.rewards, np.float32))
 
     def keypoints(
-        self, frames: Frames, *, model: str | None = None, deadline_ms: int | None = None
+        self, frames: FramesLike, *, model: str | None = None, deadline_ms: int | None = None
     ) -> KeypointReply:
         """Find the keypoints of frames. Raises as :meth:`plan` does."""
         response = self._post(
-            KEYPOINTS_PATH, KeypointResponse, model=model, frames=pictures(frames), deadline_ms=deadline_ms
+            KEYPOINTS_PATH,
+            KeypointResponse,
+            model=model,
+            frames=encode_frames(frames),
+            deadline_ms=deadline_ms,
         )
         return KeypointReply(response, _values(response.keypoints))
 
     def predictions(
         self,
-        frames: Frames,
+        frames: FramesLike,
         *,
-        past_actions: Float[np.ndarray, "T-1 A"] | None = None,
+        past_actions: Float[np.ndarray, "past A"] | None = None,
         actions: Float[np.ndarray, "L A"] | None = None,
         steps: int | None = None,
         samples: int | None = None,
@@ -89,7 +91,7 @@ class WorldCalls(Calls):
             PREDICTIONS_PATH,
             PredictionResponse,
             model=model,
-            frames=pictures(frames),
+            frames=encode_frames(frames),
             past_actions=numbers(past_actions),
             actions=numbers(actions),
             steps=steps,
@@ -113,8 +115,8 @@ class WorldCalls(Calls):
 
     def interpolations(
         self,
-        before: Frames,
-        after: Frames,
+        before: FramesLike,
+        after: FramesLike,
         steps: int,
         objects: int,
         *,
@@ -130,8 +132,8 @@ class WorldCalls(Calls):
             INTERPOLATIONS_PATH,
             InterpolationResponse,
             model=model,
-            before=pictures(before),
-            after=pictures(after),
+            before=encode_frames(before),
+            after=encode_frames(after),
             steps=steps,
             objects=objects,
             render=render,
@@ -140,12 +142,6 @@ class WorldCalls(Calls):
         images = [from_base64(text) for text in response.frames or ()]
         positions = _positions(response.positions)
         return InterpolationReply(response, positions, np.stack(images) if images else None)
-
-
-def pictures(frames: Frames) -> list[str]:
-    """Frames as requests have them."""
-    coloured = np.broadcast_to(frames, (*np.shape(frames)[:-1], 3))
-    return [to_base64(np.ascontiguousarray(frame)) for frame in coloured]
 
 
 def numbers(values: np.ndarray | None) -> Any:

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from server.client.calls import Calls
+from server.client.pictures import encode
 from server.episodes.schemas import EPISODES_PATH, EpisodeResponse, FrameEvent
-from server.http.pictures import Picture, from_base64, to_base64
+from server.http.pictures import Picture, from_base64
 from server.scenes.schemas import (
     CLIPS_PATH,
     ENVIRONMENTS_PATH,
@@ -128,7 +129,7 @@ def _fields(environment: str, settings: EpisodeSettings) -> dict[str, Any]:
     fields: dict[str, Any] = {"environment": environment, **settings}
     for name in ("start", "goal"):
         if fields.get(name) is not None:
-            fields[name] = to_base64(fields[name])
+            fields[name] = encode(fields[name])
     return fields
 
 

@@ -70,6 +70,9 @@ def usage() -> str:
             *lines,
             "",
             "waymark VERB --help says more, and names the same command for python -m.",
+            "",
+            "Every verb ends with status 0 when it is done, 1 when it could not be done (a sentence says",
+            "why), 2 when the command line is wrong, 130 after Ctrl-C and 143 after SIGTERM.",
         ]
     )
 

@@ -10,10 +10,10 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.hosts import is_loopback
 from server.http.headers import is_page
 from server.http.problems import HTTP_KINDS, problem
 from server.keys import ANONYMOUS, Keys
-from server.settings import is_loopback
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9a-zA-Z.-]+))(?::[0-9]{1,5})?")

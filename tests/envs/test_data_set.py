@@ -1,5 +1,6 @@
 """A data set is one value: what declares itself in a file is collected after one line in the table."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from envs import collect, data_set
 from envs.data_set import DataSet, Part, Shards
-from world_models.data import Scalar, SequenceDataset, Sequences, read_attributes
+from world_models.data import DataError, Scalar, SequenceDataset, Sequences, read_attributes, write_shard
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,51 @@ def test_a_new_data_set_is_collected_and_refuses_other_settings(in_process, tmp_
     assert [path.read_bytes() for path in data.paths] == before
     with pytest.raises(ValueError, match=r"slope 3.*not with .*slope 4.*; choose another --out"):
         collect.collect(replace(settings, slope=4))
+
+
+def test_what_was_made_with_more_or_with_less_is_not_taken_over(in_process, tmp_path):
+    """What is there and what is asked for are compared both ways."""
+    part = Part(tmp_path, {"environment": "ramps", "slope": 3}, draw_ramps)
+    collect.draw(part, Ramps(out=tmp_path, workers=1))
+    for origin, named in (({"environment": "ramps"}, "slope 3"), ({**part.origin, "noise": 1}, "noise -")):
+        with pytest.raises(DataError, match=rf"was made with {named}, not with"):
+            collect.draw(dataclasses.replace(part, origin=origin), Ramps(out=tmp_path, workers=1))
+    data = SequenceDataset(tmp_path)
+    write_shard(data.paths[0], data[:2], read_attributes(data.paths[0]))
+    with pytest.raises(DataError, match="made by an older version"):
+        collect.draw(part, Ramps(out=tmp_path, workers=1))
+
+
+OTHER = {
+    "split": "test",
+    "digits": 1,
+    "frames": 26,
+    "shared": "path",
+    "mnist": "mnist",
+    "balls": (3,),
+    "size": 49,
+    "task": "reacher-easy",
+    "seed": 1,
+}
+"""A value of every setting that is not its default."""
+
+
+@pytest.mark.parametrize(
+    "one", [d for d in collect.DATA_SETS if issubclass(d.settings, Shards)], ids=lambda d: d.name
+)
+def test_every_setting_is_part_of_what_a_shard_is_known_by(one, tmp_path):
+    """All but where, how many and by how many processes; a new setting has to say what else it can be."""
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "train-images-idx3-ubyte").write_bytes(b"other digits")
+
+    def known_by(settings):
+        return [(part.out, part.identity(settings.seed)) for part in one.collect(settings)]
+
+    standard = one.settings(out=tmp_path)
+    for field in dataclasses.fields(standard):
+        if field.name not in {"out", "sequences", "workers"}:
+            value = tmp_path / "mnist" if field.name == "mnist" else OTHER[field.name]
+            assert known_by(dataclasses.replace(standard, **{field.name: value})) != known_by(standard)
 
 
 def test_every_data_set_has_a_name_and_settings_of_its_own():

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from envs.dmc.tasks import TASKS
 from envs.push.ids import PUSH_IDS
 
@@ -28,3 +30,13 @@ def test_triton_is_loaded_before_a_renderer_can_be(tmp_path):
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "loaded\n", done.stderr
+
+
+@pytest.mark.parametrize("ids", [["Push-v0"], ["ReacherEasy-v0"], ["Push-v0", "ReacherEasy-v0", "Push-v0"]])
+def test_environments_left_open_end_quietly(ids):
+    code = (
+        "import gymnasium, sys, envs; made = [gymnasium.make(f'waymark/{id}') for id in sys.argv[1:]]; "
+        "[env.reset(seed=0) for env in made]"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *ids], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

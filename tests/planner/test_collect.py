@@ -5,7 +5,7 @@ from counting import CountingWorld
 
 from planner import collect
 from planner.collect import Dmc
-from world_models.data import DataError, read_attributes
+from world_models.data import DataError, SequenceDataset, read_attributes
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.sequences import open_tasks
 
@@ -61,6 +61,24 @@ def test_what_does_not_belong_together_is_refused(in_process, tmp_path):
         collect.write(late, late.origin(), 1, 0)
     with pytest.raises(ValueError, match="--frames must be 2 to 500"):
         collect.collect(run(tmp_path, frames=501))
+
+
+@pytest.mark.parametrize("first", [{"steps": 6}, {}])
+def test_episodes_of_another_length_are_recorded_too(in_process, tmp_path, first):
+    """The default counts like what was asked for, in both directions."""
+    collect.collect(run(tmp_path, episodes=5, **first))
+    collect.collect(run(tmp_path, episodes=5, **({} if first else {"steps": 6})))
+    attributes = [read_attributes(path) for path in sorted(tmp_path.glob("*/*.h5"))]
+    lengths = [(one["episode_steps"], one["episode_length"]) for one in attributes]
+    assert lengths == ([(6, 7), (500, 11)] if first else [(500, 11), (6, 7)])
+
+
+def test_no_episode_is_learned_from_and_tested_on(in_process, tmp_path):
+    """Steps 0 to 5 as windows of 4 frames: the second overlaps the first."""
+    collect.collect(run(tmp_path, episodes=5, steps=6))
+    data = SequenceDataset(tmp_path / "walker-walk")
+    assert data[:2].frames[:, :, 0, 0, 0].tolist() == [[1, 2, 3, 4], [3, 4, 5, 6]]
+    assert [data.known(count) for count in (1, 2, 3)] == [8, 8, 6]
 
 
 def test_a_shard_tells_what_acted(tmp_path):

@@ -9,6 +9,7 @@ from world_models.data import (
     SequenceDataset,
     Sequences,
     read_attributes,
+    read_identity,
     read_shard,
     shard_path,
     write_shard,
@@ -142,3 +143,44 @@ def test_attributes_must_be_scalars(tmp_path):
     with pytest.raises(DataError, match="list"):
         write_shard(tmp_path / "a.h5", sequences(), {"bad": [1, 2]})
     assert not list(tmp_path.iterdir())
+
+
+def known(folder, *counts, held_out, per_shard=6):
+    for index, text in enumerate(counts):
+        attributes = {} if text is None else {"sequences_of_episodes": text}
+        write_shard(shard_path(folder, index), sequences(n=per_shard), attributes)
+    return SequenceDataset(folder).known(held_out)
+
+
+@pytest.mark.parametrize(
+    ("counts", "held_out", "expected"),
+    [
+        ((None,), 2, 4),
+        ((None, None), 6, 6),
+        (("3,3",), 3, 3),
+        (("3,3",), 1, 3),
+        (("3,3",), 2, 3),
+        (("3,3", "2,2,2"), 3, 8),
+        (("3,3", "2,2,2"), 6, 6),
+        (("3,3", "2,2,2"), 7, 3),
+        ((None, "6"), 1, 6),
+        (("1,0,5", None), 8, 1),
+        (("3,3",), 0, 6),
+    ],
+)
+def test_no_episode_is_on_both_sides_of_a_split(tmp_path, counts, held_out, expected):
+    assert known(tmp_path, *counts, held_out=held_out) == expected
+
+
+@pytest.mark.parametrize(("counts", "held_out"), [(("6",), 1), (("3,3",), 4), ((None,), 6)])
+def test_a_split_that_leaves_nothing_to_learn_from_is_refused(tmp_path, counts, held_out):
+    with pytest.raises(DataError, match="hold out fewer"):
+        known(tmp_path, *counts, held_out=held_out)
+
+
+def test_a_shard_knows_what_it_depends_on(tmp_path):
+    write_shard(tmp_path / "a.h5", sequences(), {"b": 1}, {"seed": 3, "split": "train"})
+    write_shard(tmp_path / "b.h5", sequences(), {"b": 1})
+    assert read_attributes(tmp_path / "a.h5") == {"b": 1, "seed": 3, "split": "train"}
+    assert read_identity(tmp_path / "a.h5") == {"seed": 3, "split": "train"}
+    assert read_identity(tmp_path / "b.h5") is None

@@ -51,11 +51,14 @@ class Terminated(BaseException):
     """The process was told to end (SIGTERM)."""
 
 
-def command(*, resumes: bool = False, expected: tuple[type[Exception], ...] = ()) -> Callable[[Main], Main]:
+def command(
+    *, resumes: bool = False, drains: bool = False, expected: tuple[type[Exception], ...] = ()
+) -> Callable[[Main], Main]:
     """Make a function the entry point of a command that ends as this module says.
 
     Args:
         resumes: the same command goes on where it was stopped.
+        drains: it answers SIGTERM itself, by finishing what it has begun, and dies of it then.
         expected: further errors whose words are the sentence.
     """
 
@@ -63,7 +66,8 @@ def command(*, resumes: bool = False, expected: tuple[type[Exception], ...] = ()
         @wraps(main)
         def run() -> None:
             _print_anything()
-            _hear_sigterm()
+            if not drains:
+                _hear_sigterm()
             stopped = "stopped; run the same command to go on" if resumes else "stopped"
             try:
                 try:

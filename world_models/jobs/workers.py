@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import resource_tracker
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -77,10 +78,11 @@ def run_jobs(
             raise
 
 
+@cache
 def follow_parent() -> None:
     """End this process soon after its parent, if that one has asked for it by :func:`worker_environment`.
 
-    This is called when the package is imported: imports take seconds, in which a parent may end.
+    Packages call it before all other imports, which take seconds in which a parent may end.
     """
     parent = os.getppid()
     if os.environ.get(PARENT) == str(parent):

@@ -199,3 +199,17 @@ def test_the_command_says_what_was_written_or_what_is_missing(tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", ["collect", "human36m", "--source", str(tmp_path / "source")])
     with pytest.raises(SystemExit, match="S1/Videos/Walking"):
         collect.main()
+
+
+def test_files_that_macos_puts_beside_others_are_not_read(tmp_path):
+    save_pictures(tmp_path / "source" / "train_0.npz", 7)
+    (tmp_path / "source" / "._train_0.npz").write_bytes(b"Mac OS X")
+    assert collect_basketball(tmp_path / "source", tmp_path / "out", 3, HALF).sequences == 2
+
+
+def test_data_that_were_changed_are_not_taken_for_those_before(tmp_path):
+    save_pictures(tmp_path / "source" / "train_0.npz", 7)
+    collect_basketball(tmp_path / "source", tmp_path / "out", 3, HALF)
+    save_pictures(tmp_path / "source" / "train_0.npz", 6)
+    with pytest.raises(DataError, match=r"files_sha256 .*choose another --out"):
+        collect_basketball(tmp_path / "source", tmp_path / "out", 3, HALF)

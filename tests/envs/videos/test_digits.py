@@ -1,9 +1,11 @@
 import gzip
+import shutil
 
 import numpy as np
 import pytest
 
 from envs.videos.digits import BUNDLED, MNIST, TRAINING, load_digits, read_idx
+from envs.videos.moving_digits import Videos
 from world_models.data import DataError
 
 
@@ -44,6 +46,17 @@ def test_bundled_digits_are_those_of_scikit_learn():
     with np.load(BUNDLED) as file:
         assert np.array_equal(file["images"], original.images)
         assert np.array_equal(file["labels"], original.target)
+
+
+def test_videos_of_other_digits_are_other_videos(mnist, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(mnist, other)
+    changed = bytearray((other / MNIST["train"]).read_bytes())
+    changed[-1] ^= 1
+    (other / MNIST["train"]).write_bytes(changed)
+    one, two, bundled = (Videos(mnist=folder).origin() for folder in (mnist, other, None))
+    assert one.keys() == two.keys() == bundled.keys()
+    assert len({origin["digits_sha256"] for origin in (one, two, bundled)}) == 3
 
 
 def test_files_of_mnist_are_read_plain_and_gzipped(mnist):

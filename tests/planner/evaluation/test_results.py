@@ -124,7 +124,8 @@ def test_rows_compare_every_arm_with_true_dynamics_and_chance() -> None:
     assert simulator["return_ci95"] == [100, 100]
     assert random["seconds_per_decision_p50"] == pytest.approx(0.2)
     alone = controlled({"learned": episodes([5]), "random": episodes([0])})[0]
-    assert (alone["of_simulator"], alone["of_random"], alone["return_std"]) == (None, None, 0)
+    assert (alone["of_simulator"], alone["of_random"], alone["return_std"]) == (None, None, None)
+    assert alone["return_ci95"] is None
     table = markdown_table(
         [learned, alone, learned | {"of_random": 4e9}], ("task", "arm"), DmcWorld.columns
     ).splitlines()
@@ -163,3 +164,10 @@ def test_columns_of_the_closed_loop_are_found_by_their_names() -> None:
 def test_seconds_of_rows_without_any_are_zero() -> None:
     (row,) = controlled({"random": [record | {"decision_seconds": []} for record in episodes([1])]})
     assert row["seconds_per_decision_p50"] == 0.0
+
+
+def test_one_episode_has_no_interval() -> None:
+    [row] = controlled({"learned": episodes([30])})
+    table = markdown_table([row], ("task", "arm"), DmcWorld.columns)
+    assert "30.0 (one episode: no interval)" in table and "±" not in table.splitlines()[-1]
+    assert bootstrap_interval(np.array([30.0])) is None

@@ -30,7 +30,7 @@ if __name__ == "__main__":
 """
 
 SLOW = """
-import world_models, pathlib, sys, time
+import envs, pathlib, sys, time
 pathlib.Path(sys.argv[1]).touch()
 time.sleep(600)
 """
@@ -106,7 +106,7 @@ def test_an_interrupt_says_how_to_go_on(parent, number, status):
 
 def test_workers_end_though_their_parent_ended_while_they_were_imported(tmp_path):
     (tmp_path / "slow.py").write_text(
-        "import world_models, pathlib, sys, time\npathlib.Path(sys.argv[1]).touch()\ntime.sleep(600)\n"
+        "import envs, pathlib, sys, time\npathlib.Path(sys.argv[1]).touch()\ntime.sleep(600)\n"
     )
     code = """
 import os, subprocess, sys
@@ -126,7 +126,7 @@ sys.stdin.read()
 
 def test_processes_of_others_are_left_alone():
     environment = {**os.environ, "WAYMARK_WORKER_OF": "1"}
-    code = "import threading, world_models; print([t.name for t in threading.enumerate()])"
+    code = "import threading, planner, envs; print([t.name for t in threading.enumerate()])"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout == "['MainThread']\n"
 

@@ -100,18 +100,19 @@ def within_ellipse(
     return (apart.mT @ torch.linalg.solve(covariances.double(), apart))[..., 0, 0] <= ELLIPSE
 
 
-def mean_and_interval(values: Float[Tensor, " n"]) -> dict[str, float]:
-    """``mean`` over sequences and ``ci95``, half the width of its 95 % interval."""
+def mean_and_interval(values: Float[Tensor, " n"]) -> dict[str, Any]:
+    """``mean`` over sequences and ``ci95``, half the width of its 95 % interval; None for a single one."""
     known = values.double()
-    error = known.std() / math.sqrt(len(known)) if len(known) > 1 else torch.tensor(math.nan)
-    return {"mean": float(known.mean()), "ci95": float(CONFIDENCE * error)}
+    half = float(CONFIDENCE * known.std() / math.sqrt(len(known))) if len(known) > 1 else None
+    return {"mean": float(known.mean()), "ci95": half}
 
 
-def ratio_and_interval(above: Float[Tensor, " n"], below: Float[Tensor, " n"]) -> dict[str, float]:
+def ratio_and_interval(above: Float[Tensor, " n"], below: Float[Tensor, " n"]) -> dict[str, Any]:
     """``ratio`` of two means over the same sequences, and ``ci95`` of it (delta method)."""
     ratio = float(above.double().mean() / below.double().mean())
     rest = mean_and_interval(above.double() - ratio * below.double())
-    return {"ratio": ratio, "ci95": rest["ci95"] / float(below.double().mean())}
+    half = None if rest["ci95"] is None else rest["ci95"] / float(below.double().mean())
+    return {"ratio": ratio, "ci95": half}
 
 
 def share_and_interval(hits: Bool[Tensor, " n"]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _position_table(results: Mapping[str, Any]) -> str:
     lines = [_head("mean position error, px", results)]
     for name in ANSWERS:
         cells = (
-            f"{found['position'][name]['mean']:.3f} ± {found['position'][name]['ci95']:.3f}"
+            _plus_minus(found["position"][name]["mean"], found["position"][name]["ci95"])
             for found in results.values()
         )
         lines.append(_row(name, cells))
@@ -47,7 +47,7 @@ def _position_table(results: Mapping[str, Any]) -> str:
         lines.append(_row(f"{name}, true law and positions known", floor))
     ratios = (found["interpolated_over_generated"] for found in results.values())
     lines.append(
-        _row("interpolated / generated", (f"{part['ratio']:.3f} ± {part['ci95']:.3f}" for part in ratios))
+        _row("interpolated / generated", (_plus_minus(part["ratio"], part["ci95"]) for part in ratios))
     )
     for name in ANSWERS[1:]:
         inside = (f"{100 * found['position'][name]['within_95']:.1f} %" for found in results.values())
@@ -101,8 +101,14 @@ def _row(label: str, cells: Any) -> str:
     return f"| {label} | {' | '.join(cells)} |"
 
 
-def _milli(figure: Mapping[str, float]) -> str:
-    return f"{1e3 * figure['mean']:.3f} ± {1e3 * figure['ci95']:.3f}"
+def _milli(figure: Mapping[str, Any]) -> str:
+    half = figure["ci95"]
+    return _plus_minus(1e3 * figure["mean"], None if half is None else 1e3 * half)
+
+
+def _plus_minus(value: float, half: float | None) -> str:
+    """A figure with half its interval, where there is one."""
+    return f"{value:.3f}" if half is None else f"{value:.3f} ± {half:.3f}"
 
 
 def _percent(limits: list[float]) -> str:

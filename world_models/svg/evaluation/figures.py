@@ -33,7 +33,8 @@ def draw_curves(methods: Mapping[str, Any], seen: int, path: Path) -> None:
             curve = found["per_step"][f"{measure}_best"]
             times = range(seen, seen + len(curve["mean"]))
             axis.plot(times, curve["mean"], label=name)
-            axis.fill_between(times, curve["low"], curve["high"], alpha=0.3)
+            if None not in curve["low"]:
+                axis.fill_between(times, curve["low"], curve["high"], alpha=0.3)
         axis.set(xlabel="frame", ylabel=f"{label} of the best sample")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)

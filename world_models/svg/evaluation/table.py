@@ -18,14 +18,16 @@ COLUMNS = {
     "psnr_mean": "PSNR, mean, dB",
 }
 
-Interval = dict[str, float]
-"""``mean`` and the ends of its 95 % interval, ``low`` and ``high``."""
+Interval = dict[str, float | None]
+"""``mean`` and the ends of its 95 % interval, ``low`` and ``high``; None for a single video."""
 
 
 def mean_interval(values: Float[np.ndarray, " n"]) -> Interval:
-    """Mean over videos and its normal 95 % interval; that of a single video is empty."""
+    """Mean over videos and its normal 95 % interval; a single video has none."""
     mean = float(np.mean(values))
-    half = NORMAL_95 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    if len(values) < 2:
+        return {"mean": mean, "low": None, "high": None}
+    half = NORMAL_95 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return {"mean": mean, "low": mean - half, "high": mean + half}
 
 
@@ -47,7 +49,8 @@ def summarise(scores: Mapping[str, Scores]) -> dict[str, Any]:
     for one, other in combinations([name for name in scores if name != COPY], 2):
         paired = scores[one]["ssim_best"].mean(1) - scores[other]["ssim_best"].mean(1)
         ends = [means[name]["ssim_best"] for name in (one, other)]
-        apart = ends[0]["low"] > ends[1]["high"] or ends[1]["low"] > ends[0]["high"]
+        low, high = ([value for end in ends if (value := end[side]) is not None] for side in ("low", "high"))
+        apart = len(low) == 2 and (low[0] > high[1] or low[1] > high[0])
         differences[f"{one} - {other}"] = mean_interval(paired) | {"apart": apart}
     methods = {name: {**means[name], "per_step": curves[name]} for name in scores}
     return {"methods": methods, "differences": differences}
@@ -92,16 +95,19 @@ def _direction_lines(examples: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _curve(values: Float[np.ndarray, "n L"]) -> dict[str, list[float]]:
+def _curve(values: Float[np.ndarray, "n L"]) -> dict[str, list[float | None]]:
     steps = [mean_interval(step) for step in values.T]
     return {name: [step[name] for step in steps] for name in ("mean", "low", "high")}
 
 
-def _cell(found: Mapping[str, float], signed: bool = False) -> str:
-    return f"{found['mean']:{'+' if signed else ''}.4f} ± {(found['high'] - found['low']) / 2:.4f}"
+def _cell(found: Mapping[str, Any], signed: bool = False) -> str:
+    mean = f"{found['mean']:{'+' if signed else ''}.4f}"
+    return mean if found["low"] is None else f"{mean} ± {(found['high'] - found['low']) / 2:.4f}"
 
 
-def _range(found: Mapping[str, float]) -> str:
+def _range(found: Mapping[str, Any]) -> str:
+    if found["low"] is None:
+        return f"{found['mean']:.2f}"
     return f"{found['mean']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
 
