@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from planner.figures import read_figures
 from planner.goals import picture_cost
 from planner.loaded import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
 from planner.search.hierarchy import HierarchyConfig, Planner
@@ -165,10 +167,11 @@ _LOADERS: Mapping[str, Callable[[str, str], Ready]] = {
 """By kind of model."""
 
 
-def _identity(folder: Path, stored: StoredModel) -> dict[str, str]:
+def _identity(folder: Path, stored: StoredModel) -> dict[str, Any]:
     return {
         "name": folder.resolve().name,
         "version": stored.digest[:12],
         "sha256": stored.digest,
         "weights_sha256": stored.weights_digest,
+        "figures": read_figures(folder, stored.weights_digest),
     }
