@@ -69,6 +69,7 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     )
     parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
+    parser.add_argument("--root-path", help="path under which a proxy serves this server, such as /waymark")
     parser.add_argument("--keys-file", help="who may use the server (default: this machine alone)")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     try:
