@@ -11,7 +11,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from planner.loaded import Ready
-from planner.loading import available_ready, load_ready
+from planner.loading import available_ready, find_models, load_ready
 from server.app import create_app
 from server.http.connection import configure
 from server.http.metrics import Metrics
@@ -65,7 +65,9 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     parser.add_argument("--host", help=f"address to listen on (default {fields['host'].default})")
     parser.add_argument("--port", type=int, help=f"port to listen on (default {fields['port'].default})")
     parser.add_argument(
-        "--models", help=f"names or folders of models, with commas between: {', '.join(available_ready())}"
+        "--models",
+        help="models, with commas between: the path of a model folder, NAME=PATH, or the name of one that "
+        f"ships: {', '.join(available_ready())}",
     )
     parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
@@ -76,6 +78,10 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
         settings = Settings(**given)
     except ValidationError as error:
         parser.error("; ".join(": ".join([*map(str, item["loc"]), item["msg"]]) for item in error.errors()))
+    try:
+        find_models(settings.models)
+    except ValueError as error:
+        parser.error(str(error))
     try:
         torch.zeros(1, device=settings.device)
     except (RuntimeError, AssertionError):

@@ -26,9 +26,9 @@ class Settings(BaseSettings):
         default_factory=lambda: ("keyin-push", *available_world_models(), *available_video_models()),
         min_length=1,
     )
-    """Names or folders of models to load, separated by commas. Of those that can answer, the one that was
-    measured best in the task is the default of requests, or the first where none was measured. Left out: the
-    planner and all world models that ship."""
+    """Models to load, separated by commas: names of those that ship, folders, or ``NAME=`` and one of these.
+    Of those that can answer, the one that was measured best in the task is the default of requests, or the
+    first where none was measured. Left out: the planner and all world models that ship."""
 
     device: str = "cpu"
     """Torch device of all models."""
@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, (name.strip() for name in value.split(","))))
 
     @field_validator("root_path")
     @classmethod
