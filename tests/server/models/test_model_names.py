@@ -3,12 +3,12 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from planner.loaded import ReadyPlanner
 from planner.loading import available_ready, find_models, load_ready
 from server import __main__ as command
 from server.app import create_app
@@ -102,10 +102,8 @@ def test_all_that_ship_have_names_of_their_own() -> None:
     assert list(find_models(available_ready())) == list(available_ready())
 
 
-def test_a_service_says_which_names_are_the_same(
-    ready_planner: object, make_service: Callable[..., None]
-) -> None:
-    service = ModelService(Settings(models=("x", "y")), lambda name, device: ready_planner)  # type: ignore[arg-type, return-value]
+def test_a_service_says_which_names_are_the_same(ready_planner: ReadyPlanner) -> None:
+    service = ModelService(Settings(models=("x", "y")), lambda name, device: ready_planner)
     with pytest.raises(ValueError, match="models must have different names, got toy, toy; name them apart"):
         service.load_all()
 
