@@ -1,8 +1,11 @@
 """Models that are ready to be used, with what a service has to say about them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from planner.figures import Figure
 from planner.search.hierarchy import Planner
 from world_models.kalman.model import Kalman
 from world_models.segmenter import ColorSegmenter, ObjectGoal
@@ -24,6 +27,8 @@ class ReadyModel:
     sha256: str
     weights_sha256: str
     image_size: int
+    figures: Mapping[str, Figure] = field(default_factory=dict, kw_only=True)
+    """How well it was measured to do, by task."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +78,14 @@ class ReadyKalman(ReadyModel):
 Predictor = ReadyWorldModel | ReadySVG | ReadyKalman
 """What predicts frames."""
 Ready = ReadyPlanner | Predictor
+
+M = TypeVar("M", bound=ReadyModel)
+
+
+def best_first(models: Iterable[M], task: str) -> list[M]:
+    """Models by their figures in a task, the best first; those without figures follow in their order."""
+
+    def value(model: M) -> float:
+        return model.figures[task].value if task in model.figures else -math.inf
+
+    return sorted(models, key=value, reverse=True)

@@ -1,22 +1,28 @@
 """The composition root: names and settings in, ready planners and world models out."""
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from planner.figures import read_figures
 from planner.goals import picture_cost
 from planner.loaded import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
 from planner.search.hierarchy import HierarchyConfig, Planner
-from world_models.checkpoint import CONFIG, StoredModel, read_model
+from world_models.checkpoint import CONFIG, CheckpointError, StoredModel, read_model
 from world_models.kalman.model import Kalman
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
-from world_models.shipped import find_folder, heads_folder, shipped_kind, shipped_models
+from world_models.shipped import find_folder, heads_folder, model_name, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import load_heads
 from world_models.svg import SVG
 from world_models.tap.model import Tap
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def available_ready() -> tuple[str, ...]:
@@ -68,18 +74,63 @@ def load_keyin(name: str = "keyin-push", device: str = "cpu") -> KeyIn:
     return KeyIn.load(find_folder(name), device)
 
 
-def load_ready(name: str, device: str = "cpu") -> Ready:
-    """Load what a server offers, a planner or a world model, by its shipped name or the path of its folder.
+def find_models(wanted: Sequence[str]) -> dict[str, Path]:
+    """The folders of models that a server is to offer, by their names; nothing is loaded.
+
+    Each is given by its shipped name, the path of its folder, or ``NAME=`` and one of these.
+
+    Raises:
+        ValueError: there is no such model, it is of a kind that is not offered, or two have one name.
+        CheckpointError: a configuration cannot be read.
+    """
+    found: dict[str, Path] = {}
+    for given in wanted:
+        name, folder = _find(given)
+        if name in found:
+            raise ValueError(
+                f"two models are called {name}: {found[name]} and {folder}; "
+                f"leave one out, or name it as in {name}-2={given.partition('=')[2] or given}"
+            )
+        _check_kind(given, _kind(folder))
+        found[name] = folder
+    return found
+
+
+def load_ready(given: str, device: str = "cpu") -> Ready:
+    """Load what a server offers, a planner or a world model, given as for :func:`find_models`.
 
     Raises:
         ValueError: there is no such model, or it is of a kind that is not offered.
         CheckpointError: its files are incomplete or differ from their manifest, or its heads are not its own.
     """
-    kind = str(read_model(find_folder(name)).config.get("kind"))
+    name, folder = _find(given)
+    kind = str(read_model(folder).config.get("kind"))
+    _check_kind(given, kind)
+    return replace(_LOADERS[kind](str(folder), device), name=name)
+
+
+def _find(given: str) -> tuple[str, Path]:
+    name, sign, path = given.partition("=")
+    if not sign or Path(given).is_dir():
+        folder = find_folder(given)
+        return model_name(folder), folder
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a model; one has up to 100 letters, digits and signs ._-")
+    return name, find_folder(path)
+
+
+def _kind(folder: Path) -> str:
+    """As the configuration has it, which is not verified yet."""
+    try:
+        return str(dict(json.loads((folder / CONFIG).read_bytes())).get("kind"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{folder / CONFIG} cannot be read: {error}") from error
+
+
+def _check_kind(given: str, kind: str) -> None:
     if kind not in _LOADERS:
         offered = ", ".join(available_ready()) or "none"
-        raise ValueError(f"{name} is none of {', '.join(_LOADERS)}; shipped ones that are: {offered}")
-    return _LOADERS[kind](name, device)
+        raise ValueError(f"{given} is none of {', '.join(_LOADERS)}; shipped ones that are: {offered}")
 
 
 def load_planner(
@@ -165,10 +216,11 @@ _LOADERS: Mapping[str, Callable[[str, str], Ready]] = {
 """By kind of model."""
 
 
-def _identity(folder: Path, stored: StoredModel) -> dict[str, str]:
+def _identity(folder: Path, stored: StoredModel) -> dict[str, Any]:
     return {
-        "name": folder.resolve().name,
+        "name": model_name(folder),
         "version": stored.digest[:12],
         "sha256": stored.digest,
         "weights_sha256": stored.weights_digest,
+        "figures": read_figures(folder, stored.weights_digest),
     }

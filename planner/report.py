@@ -6,14 +6,16 @@ file says itself who made it and how it reads.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from envs.push.ids import PUSH_IDS
+from planner.figures import Figure, read_figures, write_figures
 from world_models.checkpoint import read_model, write_card
 from world_models.files import write_bytes
 from world_models.jobs.command import command
@@ -40,7 +42,8 @@ class Report:
     """NAME=FILE, or NAME=FILE,FILE,... for one table with a first column that names the file."""
     readme: Path = Path("README.md")
     card: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
-    """Model folder whose card gets the first table of every kind that cards hold; may be given repeatedly."""
+    """Model folder whose card gets the first table of every kind that cards hold, and for machines what these
+    say of this model; may be given repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ def report(settings: Report) -> None:
         cards = {folder: _fill_card(folder, evaluated) for folder in settings.card}
     for folder, card in cards.items():
         write_card(folder, card)
+        _keep_figures(folder, [file for files in measured.values() for file in files])
     write_bytes(settings.readme, text.encode())
 
 
@@ -185,6 +189,48 @@ def _fill_card(folder: Path, tables: Mapping[str, str]) -> str:
             card = f"{card.rstrip()}\n\n## {heading}\n<!-- {name} -->\n<!-- /{name} -->\n"
         card = replace_table(card, name, table)
     return card
+
+
+def _keep_figures(folder: Path, measured: Sequence[Measurement]) -> None:
+    """Write what the measurements say of a model beside its card; other tasks stay as they are."""
+    weights = read_model(folder).weights_digest
+    found = [figure for one in measured for figure in figures_of(one, weights)]
+    if found:
+        new = {figure.task: figure for figure in reversed(found)}  # the first one counts, as in the card
+        write_figures(folder, weights, read_figures(folder, weights) | new)
+
+
+def figures_of(measured: Measurement, weights_sha256: str) -> Iterator[Figure]:
+    """What a measurement of closed loops says of the model with these weights, planner or low level."""
+    content = measured.content
+    settings = content.get("settings", {}) if isinstance(content, dict) else {}
+    if measured.maker == "planner.evaluate dmc" and content["objective"] == "reward":
+        for row in content["rows"]:
+            used = settings.get(row["task"], {}).get(row["arm"], {})
+            if used.get("weights_sha256") == weights_sha256:
+                yield _figure(row["task"], "return", row["return_mean"], row, content)
+    elif measured.maker == "planner.evaluate push":
+        task = next(name for name, env in PUSH_IDS.items() if env == content["env"])
+        for row in content["rows"]:
+            used = settings.get(f"{row['planner']}, {row['servo']}", {})
+            if weights_sha256 in (used.get("weights_sha256"), used.get("servo_sha256")):
+                yield _figure(task, "success", row["success_rate"], row, content)
+
+
+def _figure(
+    task: str,
+    measure: Literal["success", "return"],
+    value: float,
+    row: Mapping[str, Any],
+    content: Mapping[str, Any],
+) -> Figure:
+    return Figure(
+        task=task,
+        measure=measure,
+        value=round(value, 4),
+        episodes=row["episodes"],
+        manifest=content["manifest"]["name"],
+    )
 
 
 @command(expected=(RuntimeError,))

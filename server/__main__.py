@@ -11,7 +11,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from planner.loaded import Ready
-from planner.loading import available_ready, load_ready
+from planner.loading import available_ready, find_models, load_ready
 from server.app import create_app
 from server.hosts import check_address
 from server.http.connection import configure
@@ -69,10 +69,13 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     parser.add_argument("--host", help=f"address to listen on (default {fields['host'].default})")
     parser.add_argument("--port", type=int, help=f"port to listen on (default {fields['port'].default})")
     parser.add_argument(
-        "--models", help=f"names or folders of models, with commas between: {', '.join(available_ready())}"
+        "--models",
+        help="models, with commas between: the path of a model folder, NAME=PATH, or the name of one that "
+        f"ships: {', '.join(available_ready())}",
     )
     parser.add_argument("--device", help=f"torch device (default {fields['device'].default})")
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
+    parser.add_argument("--root-path", help="path under which a proxy serves this server, such as /waymark")
     parser.add_argument("--keys-file", help="who may use the server (default: this machine alone)")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     try:
@@ -80,6 +83,7 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     except ValidationError as error:
         parser.error("; ".join(f"{_source(item['loc'], given)}{item['msg']}" for item in error.errors()))
     try:
+        find_models(settings.models)
         check_device(settings.device)
         check_address(settings.host, settings.port)
         if settings.keys_file is not None:

@@ -15,7 +15,7 @@ from server.health.resource import HEALTH
 from server.http import page, problems
 from server.http.auth import Gate
 from server.http.metrics import HttpMetrics, Metrics
-from server.http.middleware import BodyLimit, RequestId, SafeHeaders
+from server.http.middleware import BodyLimit, Methods, RequestId, RootPath, SafeHeaders
 from server.http.openapi import describe
 from server.http.resource import Resource, small_tasks
 from server.keys import read_keys
@@ -79,16 +79,7 @@ def create_app(
         app.include_router(resource.router)
     app.include_router(page.router)
     problems.install(app)
-    # The last one added is the outermost: a refused body has a request id too.
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    app.add_middleware(
-        Gate,
-        keys=None if settings.keys_file is None else read_keys(settings.keys_file),
-        open_paths=frozenset[str]().union(*(resource.open_paths for resource in resources)),
-    )
-    app.add_middleware(SafeHeaders)
-    app.add_middleware(RequestId)
-    app.add_middleware(HttpMetrics, metrics=metrics)
+    _surround(app, settings, metrics, resources)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -97,3 +88,18 @@ def create_app(
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
+
+
+def _surround(app: FastAPI, settings: Settings, metrics: Metrics, resources: Sequence[Resource]) -> None:
+    """What every request passes. The last one added is the outermost: a refused body has a request id too."""
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(
+        Gate,
+        keys=None if settings.keys_file is None else read_keys(settings.keys_file),
+        open_paths=frozenset[str]().union(*(resource.open_paths for resource in resources)),
+    )
+    app.add_middleware(Methods)
+    app.add_middleware(RootPath, root_path=settings.root_path)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestId)
+    app.add_middleware(HttpMetrics, metrics=metrics)

@@ -166,7 +166,16 @@ class NotReady(Exception):
 
 
 class UnsupportedMediaType(ValueError):
-    """The body is in a format that is not read here."""
+    """The body is in a format that is not read here; ``headers`` tell machines which ones are."""
 
     def __init__(self, *readable: str) -> None:
         super().__init__(f"Send {' or '.join(readable)}.")
+        self.headers = {"Accept": ", ".join(readable)}
+
+
+class UnsupportedEncoding(ValueError):
+    """The body is packed; ``headers`` tell machines that it must not be."""
+
+    def __init__(self) -> None:
+        super().__init__("Send the body as it is: Content-Encoding can be identity alone, or left out.")
+        self.headers = {"Accept-Encoding": "identity"}

@@ -27,7 +27,7 @@ class Options(Schema):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     model: str | None = Field(default=None, max_length=200, examples=["keyin-push"])
-    """Name of a model of ``GET /v1/models``; the first one that can answer if left out."""
+    """Name of a model of ``GET /v1/models``; the best one that can answer if left out."""
 
     deadline_ms: int | None = Field(default=None, ge=1, examples=[DEFAULT_DEADLINE_MS])
     """Milliseconds for waiting and working, 10,000 if left out; a refusal if they do not suffice."""

@@ -1,5 +1,6 @@
 """What an operator may set: ``WAYMARK_*`` environment variables or the flags of ``python -m server``."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,9 @@ class Settings(BaseSettings):
         default_factory=lambda: ("keyin-push", *available_world_models(), *available_video_models()),
         min_length=1,
     )
-    """Names or folders of models to load, separated by commas; the first that can answer is the default of
-    requests. Left out: the planner and all world models that ship."""
+    """Models to load, separated by commas: names of those that ship, folders, or ``NAME=`` and one of these.
+    Of those that can answer, the one that was measured best in the task is the default of requests, or the
+    first where none was measured. Left out: the planner and all world models that ship."""
 
     device: str = "cpu"
     """Torch device of all models."""
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     key_requests: int = Field(default=4, ge=1)
     """Requests of one key that may wait or run at the same time."""
 
+    root_path: str = ""
+    """Path under which a proxy serves this server, such as ``/waymark``."""
+
     receive_seconds: float = Field(default=8.0, gt=0, le=3600)
     """Time for a request to arrive whole, head and body."""
 
@@ -65,7 +70,17 @@ class Settings(BaseSettings):
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, (name.strip() for name in value.split(","))))
+
+    @field_validator("root_path")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        path = "/" + value.strip("/") if value.strip("/") else ""
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path):
+            raise ValueError("a path such as /waymark, of letters, digits and -._~, is needed")
+        return path
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":

@@ -31,6 +31,12 @@ def find_folder(name: str) -> Path:
     return folder
 
 
+def model_name(folder: Path) -> str:
+    """What the model of a folder is called: as the folder, or as the run that left it in ``model``."""
+    whole = folder.resolve()
+    return whole.parent.name if whole.name == "model" and whole.parent.name else whole.name
+
+
 def weights_digest(name: str) -> str:
     """SHA-256 of the weights of a shipped model or model folder.
 

@@ -27,6 +27,7 @@ def _described(model: ReadyModel, settings: Settings, resources: Sequence[Resour
     described: dict[str, Any] = {
         **dict(model_ref(model)),
         "weights_sha256": model.weights_sha256,
+        "figures": [figure.model_dump() for figure in model.figures.values()],
         "image_size": model.image_size,
     }
     defaults: dict[str, Any] = {"deadline_ms": default_deadline_ms(settings)}

@@ -41,13 +41,38 @@ class SearchLimits(Limits):
     body_bytes: int
 
 
-class PlannerInfo(ModelRef):
-    """A model that plans can be asked of."""
+class MeasuredFigure(Schema):
+    """How well a model does in one task, in closed loop; more is better."""
 
-    kind: Literal["planner"] = "planner"
+    task: str = Field(examples=["reacher-easy"])
+
+    measure: Literal["success", "return"]
+    """``success``: share of episodes that end at the goal; ``return``: mean sum of rewards of an episode."""
+
+    value: float = Field(examples=[957.4])
+
+    episodes: int = Field(examples=[20])
+    """How many, the first ones of ``manifest``."""
+
+    manifest: str = Field(examples=["dmc-20"])
+    """The frozen episodes, by name."""
+
+
+class LoadedModel(ModelRef):
+    """What is said of every model."""
 
     weights_sha256: str
     """SHA-256 of the weights alone."""
+
+    figures: list[MeasuredFigure]
+    """What it was measured to be good at. Of several models that can do a task the one with the largest
+    figure answers by default, before those that were not measured."""
+
+
+class PlannerInfo(LoadedModel):
+    """A model that plans can be asked of."""
+
+    kind: Literal["planner"] = "planner"
 
     image_size: int = Field(examples=[64])
     """Width and height of its pictures, in pixels."""
@@ -122,13 +147,10 @@ class WorldLimits(Limits):
     body_bytes: int
 
 
-class WorldModelInfo(ModelRef):
+class WorldModelInfo(LoadedModel):
     """A model that finds keypoints and predicts how they move and what rewards this brings."""
 
     kind: Literal["world-model"] = "world-model"
-
-    weights_sha256: str
-    """SHA-256 of the weights alone."""
 
     image_size: int = Field(examples=[64])
     """Width and height of its pictures, in pixels."""
@@ -165,13 +187,10 @@ class VideoLimits(Limits):
     body_bytes: int
 
 
-class VideoModelInfo(ModelRef):
+class VideoModelInfo(LoadedModel):
     """A model that predicts pictures from pictures: SVG."""
 
     kind: Literal["svg"] = "svg"
-
-    weights_sha256: str
-    """SHA-256 of the weights alone."""
 
     image_size: int = Field(examples=[64])
     """Width and height of its pictures, in pixels."""
@@ -204,13 +223,10 @@ class TrackLimits(Limits):
     body_bytes: int
 
 
-class TrackModelInfo(ModelRef):
+class TrackModelInfo(LoadedModel):
     """A model that follows objects through pictures by a Kalman filter, and can smooth over missing ones."""
 
     kind: Literal["kalman"] = "kalman"
-
-    weights_sha256: str
-    """SHA-256 of the weights alone."""
 
     image_size: int = Field(examples=[48])
     """Width and height of its pictures, in pixels; it sees brightness alone."""
@@ -225,6 +241,6 @@ ModelInfo = Annotated[
 
 
 class ModelList(Schema):
-    """All models that are loaded; the first one that can answer is used by default."""
+    """All models that are loaded, in the order of the server's settings."""
 
     models: list[ModelInfo]

@@ -10,7 +10,7 @@ from server.http.bodies import decode_text
 from server.http.pictures import Picture
 from server.models.service import ModelService
 from server.plans.memory import Plans
-from server.predictions.models import pushing_models, reward_models
+from server.predictions.models import controllers_in, planners_in
 
 EpisodeTask = PushEpisodeTask | RewardEpisodeTask
 
@@ -35,8 +35,7 @@ def _push(request: EpisodeRequest, service: ModelService, plans: Plans, most: in
         if request.model is not None:
             raise invalid("model", "The simulator acts without a model: leave out model, or servo.")
     else:
-        fitting = [model for model in pushing_models(service) if model.image_size == IMAGE_SIZE]
-        model = service.choose(request.model, fitting)
+        model = service.choose(request.model, controllers_in(service, request.environment))
     pictures = _pictures(request)
     return PushEpisodeTask(
         service.worlds,
@@ -58,8 +57,7 @@ def _pictures(request: EpisodeRequest) -> tuple[Picture, Picture] | None:
 
 def _plan(request: EpisodeRequest, service: ModelService, plans: Plans) -> PlanInForce | ReadyPlanner:
     if request.plan is None:
-        fitting = [planner for planner in service.of(ReadyPlanner) if planner.image_size == IMAGE_SIZE]
-        return service.choose(request.planner, fitting)
+        return service.choose(request.planner, planners_in(service, request.environment))
     subgoals = plans.subgoals(request.plan)
     if subgoals.shape[1] != IMAGE_SIZE:
         size = subgoals.shape[1]
@@ -72,8 +70,7 @@ def _rewarded(request: EpisodeRequest, service: ModelService, most: int) -> Rewa
     for name in ("start", "goal", "plan", "planner", "servo"):
         if getattr(request, name) is not None:
             raise invalid(name, "This is for pushing; tasks of DM Control start from a seed and seek reward.")
-    able = [model for model in reward_models(service) if request.environment in model.heads]
-    model = service.choose(request.model, [model for model in able if model.image_size == IMAGE_SIZE])
+    model = service.choose(request.model, controllers_in(service, request.environment))
     return RewardEpisodeTask(
         service.worlds,
         request.environment,

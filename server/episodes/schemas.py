@@ -29,13 +29,13 @@ class EpisodeRequest(WorldRequest):
     """For pushing: the ``id`` of a plan of this server to follow; one is made first if left out."""
 
     planner: str | None = Field(default=None, max_length=200, examples=["keyin-push"])
-    """Which model is to make the plan; the first one that can if left out."""
+    """Which model is to make the plan; the best one there if left out."""
 
     servo: Literal["learned", "simulator"] | None = None
     """For pushing: where the next action is searched for, in a world model (if left out) or the simulator."""
 
     model: str | None = Field(default=None, max_length=200, examples=["struct-vrnn-push"])
-    """The world model that acts; the first one that can if left out."""
+    """The world model that acts; the best one there if left out."""
 
     objective: Literal["reward"] | None = None
     """What is sought in tasks of DM Control."""

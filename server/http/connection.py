@@ -6,13 +6,17 @@ long as the client reads.
 """
 
 import asyncio
+import sys
 import uuid
 from typing import Any, Literal
 
+import httptools
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from server.http.half_close import ListeningClient
 from server.http.headers import API
 from server.http.problems import HTTP_KINDS, MEDIA_TYPE, content
 from server.settings import Settings
@@ -29,6 +33,9 @@ _SENTENCES = {
     408: "The request was not complete in time and the connection is closed.",
     431: f"A request may have up to {MAX_FIELDS} header fields and {MAX_HEAD_BYTES} bytes before the body.",
 }
+
+
+_CUT_OFF = "The request ended before it was whole."
 
 
 class _Unreadable(Exception):
@@ -49,6 +56,8 @@ class Connection(HttpToolsProtocol):
         self._arrived = 0
         self._head_bytes = 0
         self._fault = 400
+        self._running: RequestResponseCycle | None = None
+        self._half_closed = False
 
     def connection_made(self, transport: Any) -> None:  # uvloop's are no asyncio.Transport
         """Give the first request its time."""
@@ -59,10 +68,34 @@ class Connection(HttpToolsProtocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
+        """Forget the deadlines; tell the request that is being answered, which may not be the last."""
         self._stop_waiting()
         self._unstall()
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's says nothing, which ends it
+        """The client's last word: replies that are owed are sent all the same, as long as it listens.
+
+        Whether the connection stays open.
+        """
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return False
+        if self._part == "body" and self.pipeline and self._running is not None:
+            self.pipeline.popleft()  # The half request, which has not begun; others have come before it.
+            self.cycle, self._part = self.pipeline[0][0] if self.pipeline else self._running, "none"
+        if self._part == "body" or (self._part == "head" and not self._owes_reply()):
+            self._refuse(400, _CUT_OFF)
+        if self.transport.is_closing() or not self._owes_reply():
+            return False
+        self.cycle.keep_alive = False
+        if not self._half_closed and self._running is not None:
+            self._half_closed = True
+            self._watch(self._running)
+        return True
 
     def pause_writing(self) -> None:
         """More of a reply waits than the client has read."""
@@ -112,6 +145,10 @@ class Connection(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and not hosts):
             raise _Unreadable
+        if self.url[:7].lower() == b"http://":
+            self._take_target_apart()
+        if version == "1.0":
+            self.expect_100_continue = False  # Such a client knows no reply before the reply.
         super().on_headers_complete()
         self._part = "body"
 
@@ -129,6 +166,25 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser gives up."""
         self._refuse(self._fault)
+
+    def _take_target_apart(self) -> None:
+        """Of a target with a host, as proxies are sent it, the host counts, and not the header field."""
+        target: Any = httptools.parse_url(self.url)  # its fields may be None, whatever its types say
+        port = b"" if target.port is None else b":%d" % target.port
+        self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+        self.headers.append((b"host", target.host + port))
+        self.url = (target.path or b"/") + (b"" if target.query is None else b"?" + target.query)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        if self._half_closed:
+            self._watch(cycle)
+        chunks = cycle.scope["http_version"] != "1.0"
+        super()._start_asgi_task(cycle, app if chunks else _without_chunks(app, cycle))
+
+    def _watch(self, cycle: RequestResponseCycle) -> None:
+        listening: Any = ListeningClient(self.transport, cycle, self.loop)
+        cycle.transport = listening
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -170,7 +226,7 @@ class Connection(HttpToolsProtocol):
         last: RequestResponseCycle | None = self.cycle
         return last is not None and not last.response_complete
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, sentence: str | None = None) -> None:
         """Reply if nothing else is being replied on this connection, and close it."""
         if self._part == "body":
             silent = bool(self.pipeline) or self.cycle.response_started
@@ -179,13 +235,39 @@ class Connection(HttpToolsProtocol):
         else:
             silent = self._owes_reply()
         if not silent:
-            self.transport.write(_reply(status))
+            self.transport.write(_reply(status, sentence or _SENTENCES[status]))
         self.transport.close()
 
 
-def _reply(status: int) -> bytes:
+def _without_chunks(app: ASGIApp, cycle: RequestResponseCycle) -> Any:  # uvicorn has types of its own
+    """The application for a client of HTTP/1.0: a body of unknown length ends with the connection."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        endless = False
+
+        async def send_plainly(message: Message) -> None:
+            nonlocal endless
+            if message["type"] == "http.response.start":
+                known = any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
+                endless = not known and scope["method"] != "HEAD" and message["status"] not in (204, 304)
+                if endless:
+                    cycle.chunked_encoding = False
+                await send(message)
+                if endless:
+                    cycle.expected_content_length = sys.maxsize
+                return
+            if endless and not message.get("more_body", False):
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plainly)
+
+    return answer
+
+
+def _reply(status: int, sentence: str) -> bytes:
     request_id = uuid.uuid4().hex
-    body = content(HTTP_KINDS[status], _SENTENCES[status], request_id)
+    body = content(HTTP_KINDS[status], sentence, request_id)
     headers = {
         **API,
         "Content-Type": MEDIA_TYPE,

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from planner.loaded import ReadyModel
 from server.engine.jobs import Job
 from server.engine.task import Task
-from server.errors import InvalidRequest, UnsupportedMediaType
+from server.errors import InvalidRequest, UnsupportedEncoding, UnsupportedMediaType
 from server.http.bodies import parse
 from server.http.pending import Events, Pending
 from server.http.problems import CLIENT_LEFT
@@ -27,6 +27,7 @@ R = TypeVar("R", bound=Schema)
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 _DISCONNECT_POLL_SECONDS = 0.1
+_REFUSED = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 class Exchange:
@@ -47,8 +48,11 @@ class Exchange:
     @property
     def wants_stream(self) -> bool:
         """Whether the reply is to come as server-sent events."""
-        accepted = self.request.headers.get("accept", "").lower().split(",")
-        return EVENT_STREAM in {kind.partition(";")[0].strip() for kind in accepted}
+        kinds = ",".join(self.request.headers.getlist("accept")).lower().replace(" ", "").split(",")
+        return any(
+            kind == EVENT_STREAM and not _REFUSED & {*rest}
+            for kind, *rest in (kind.split(";") for kind in kinds)
+        )
 
     @property
     def wants_later(self) -> bool:
@@ -57,11 +61,18 @@ class Exchange:
         return "respond-async" in {wish.partition(";")[0].strip() for wish in wishes}
 
     async def read(self, schema: type[M]) -> M:
-        """The body. Raises QueueFull, InvalidRequest, UnsupportedMediaType."""
+        """The body. Raises QueueFull, InvalidRequest, UnsupportedMediaType, UnsupportedEncoding."""
         self.service.engine.check_room()
-        if self.media_type != JSON:
-            raise UnsupportedMediaType(JSON)
+        self.check_media_type(JSON)
         return await asyncio.to_thread(parse, schema, await self.request.body())
+
+    def check_media_type(self, *readable: str) -> None:
+        """Raises UnsupportedMediaType, UnsupportedEncoding: the body is of another type, or packed."""
+        if self.media_type not in readable:
+            raise UnsupportedMediaType(*readable)
+        encodings = ",".join(self.request.headers.getlist("content-encoding")).lower().split(",")
+        if {encoding.strip() for encoding in encodings} - {"", "identity"}:
+            raise UnsupportedEncoding
 
     def deadline_ms(self, asked: int | None) -> int:
         """The deadline asked for or the default one. Raises InvalidRequest."""

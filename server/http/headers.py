@@ -1,6 +1,8 @@
-"""Response headers that keep a browser from doing with a reply what it is not for."""
+"""Headers: those that keep a browser from doing with a reply what it is not for, and copies it may have."""
 
 from collections.abc import Mapping
+
+from starlette.requests import Request
 
 _ALL = {
     "X-Content-Type-Options": "nosniff",
@@ -27,3 +29,9 @@ PAGE: Mapping[str, str] = _ALL | {
 def is_page(path: str) -> bool:
     """Whether a path belongs to the page, which is the same for everybody."""
     return path == "/" or path.startswith("/web/")
+
+
+def has_copy(request: Request, etag: str) -> bool:
+    """Whether the client has what ``etag`` names and asks for news alone (``If-None-Match``)."""
+    tags = ",".join(request.headers.getlist("if-none-match")).split(",")
+    return not {tag.strip().removeprefix("W/") for tag in tags}.isdisjoint({etag, "*"})

@@ -1,4 +1,6 @@
-"""What is done to every request and reply around the routes: a name, safe headers, a limit on the body."""
+"""What is done to every request and reply around the routes: a name, safe headers, a limit on the body; and
+what holds of every address: where it stands behind a proxy, what HEAD and OPTIONS say of it.
+"""
 
 import re
 import uuid
@@ -6,6 +8,7 @@ import uuid
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.headers import API, PAGE, is_page
@@ -86,3 +89,57 @@ class BodyLimit:
 
     def _sentence(self) -> str:
         return f"A body may have up to {self.limit} bytes; pictures and actions need less."
+
+
+class RootPath:
+    """Serves the same under a path, for proxies that hand that path on and for those that take it off."""
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self.app = app
+        self.root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry."""
+        if scope["type"] != "http" or not self.root_path:
+            return await self.app(scope, receive, send)
+        if scope["path"] == self.root_path:
+            # Addresses in the page are relative to one that ends with a slash.
+            return await RedirectResponse(f"{self.root_path}/", 308)(scope, receive, send)
+        if scope["path"].startswith(f"{self.root_path}/"):
+            scope["path"] = scope["path"].removeprefix(self.root_path)
+        await self.app(scope, receive, send)
+
+
+class Methods:
+    """Answers HEAD as GET without its body, and OPTIONS with the methods there are."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry."""
+        if scope["type"] != "http" or scope["method"] not in ("HEAD", "OPTIONS"):
+            return await self.app(scope, receive, send)
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        bare, ended = scope["method"] == "HEAD", False
+
+        async def send_head(message: Message) -> None:
+            nonlocal bare, ended
+            if message["type"] == "http.response.start":
+                if scope["method"] == "OPTIONS" and message["status"] == 405:
+                    allowed = {"Allow": MutableHeaders(scope=message)["Allow"]}
+                    headers = Response(None, 204, allowed).raw_headers
+                    message = {**message, "status": 204, "headers": headers}
+                    bare = True
+                await send(message)
+            elif not bare:
+                await send(message)
+            elif not ended:
+                # There is nothing to wait for: what comes of a stream is not sent.
+                ended = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        try:
+            await self.app(inner, receive, send_head)
+        finally:
+            scope.setdefault("route", inner.get("route"))

@@ -19,7 +19,11 @@ _REF = "#/components/schemas/{model}"
 def describe(app: FastAPI, service: ModelService, resources: Sequence[Resource]) -> Document:
     """The OpenAPI document."""
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        servers=[{"url": service.settings.root_path}] if service.settings.root_path else None,
     )
     bodies = {path: body for resource in resources for path, body in resource.bodies.items()}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})

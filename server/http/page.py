@@ -9,6 +9,8 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from server.http.headers import has_copy
+
 router = APIRouter(include_in_schema=False)
 
 _TYPES = {
@@ -58,7 +60,6 @@ async def asset(request: Request, name: str) -> Response:
 def _reply(request: Request, asset: Asset) -> Response:
     """The file, or 304 to whoever has it already."""
     headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
-    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if known & {asset.etag, "*"}:
+    if has_copy(request, asset.etag):
         return Response(status_code=304, headers=headers)
     return Response(asset.content, media_type=asset.media_type, headers=headers)

@@ -32,6 +32,7 @@ from server.errors import (
     UnknownModel,
     UnknownPlan,
     UnreadableScene,
+    UnsupportedEncoding,
     UnsupportedMediaType,
     WrongModel,
 )
@@ -60,6 +61,7 @@ class Kind:
 
 INVALID_REQUEST = Kind(422, "invalid-request", "The request is not valid")
 INTERNAL_ERROR = Kind(500, "internal-error", "Something went wrong on the server")
+UNSUPPORTED = Kind(415, "unsupported-media-type", "The body has an unsupported media type")
 
 KINDS: Mapping[type[Exception], Kind] = {
     InvalidRequest: INVALID_REQUEST,
@@ -71,7 +73,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     UnknownEnvironment: Kind(404, "unknown-environment", "There is no such environment"),
     UnreadableScene: Kind(422, "unreadable-scene", "The pictures show no scene that can be set up"),
     WrongModel: Kind(422, "wrong-model", "The model cannot answer this"),
-    UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body has an unsupported media type"),
+    UnsupportedMediaType: UNSUPPORTED,
+    UnsupportedEncoding: UNSUPPORTED,
     IdempotencyConflict: Kind(422, "idempotency-conflict", "The key was used for another request"),
     Cancelled: Kind(409, "cancelled", "The work was cancelled"),
     QuotaExceeded: Kind(429, "quota-exceeded", "Too many requests of this key at once"),
@@ -99,7 +102,7 @@ HTTP_KINDS: Mapping[int, Kind] = {
 
 def all_kinds() -> list[Kind]:
     """Every type of problem this server can answer with."""
-    return [*KINDS.values(), *HTTP_KINDS.values(), INTERNAL_ERROR]
+    return list(dict.fromkeys([*KINDS.values(), *HTTP_KINDS.values(), INTERNAL_ERROR]))
 
 
 def problem(
@@ -164,7 +167,9 @@ def install(app: FastAPI) -> None:
 
 async def _known(request: Request, error: Exception) -> Response:
     retry_after = getattr(error, "retry_after", None)
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    headers = getattr(error, "headers", {}) | (
+        {} if retry_after is None else {"Retry-After": str(retry_after)}
+    )
     return problem(
         request,
         KINDS[type(error)],
@@ -180,21 +185,30 @@ async def _http(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     kind = HTTP_KINDS.get(error.status_code, Kind(error.status_code, "http-error", phrase))
     headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
-    return problem(request, kind, str(error.detail), headers=headers)
+    unrouted = error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase
+    return problem(request, kind, _nowhere(request) if unrouted else str(error.detail), headers=headers)
 
 
-_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+def _nowhere(request: Request) -> str:
+    path = request.scope["path"]
+    if path.endswith("/") or "//" in path:
+        return "There is no such path; those there are have single slashes, and none at the end."
+    return "There is no such path; /openapi.json lists those there are."
+
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 def _allowed(request: Request) -> str:
     """All methods of a path: the router names those of the first route alone."""
     scopes = {method: {**request.scope, "method": method} for method in _METHODS}
     routes: list[BaseRoute] = request.app.routes
-    return ", ".join(
+    found = {
         method
         for method, scope in scopes.items()
         if any(route.matches(scope)[0] is Match.FULL for route in routes)
-    )
+    }
+    return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
 
 
 async def _left(request: Request, error: Exception) -> Response:

@@ -72,7 +72,10 @@ class ModelService:
         loaded = [self._load(name, self.settings.device) for name in self.settings.models]
         models = {model.name: model for model in loaded}
         if len(models) < len(loaded):
-            raise ValueError(f"models must have different names, got {', '.join(self.settings.models)}")
+            raise ValueError(
+                f"models must have different names, got {', '.join(model.name for model in loaded)}; "
+                "name them apart as in NAME=PATH"
+            )
         return models
 
     def unready(self) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.datastructures import FormData, UploadFile
 
 from planner.loaded import ReadyPlanner
-from server.errors import InvalidRequest, UnsupportedMediaType
+from server.errors import InvalidRequest
 from server.http.bodies import decode_picture, parse, shown, to_file
 from server.http.exchange import JSON, Exchange
 from server.plans.schemas import PlanOptions, PlanRequest
@@ -45,14 +45,13 @@ class PlanUpload:
 
 
 async def read_upload(exchange: Exchange) -> PlanUpload:
-    """The body. Raises InvalidRequest, UnsupportedMediaType."""
+    """The body. Raises InvalidRequest, UnsupportedMediaType, UnsupportedEncoding."""
+    exchange.check_media_type(JSON, _FORM)
     if exchange.media_type == JSON:
         return await asyncio.to_thread(read_json, await exchange.request.body())
-    if exchange.media_type == _FORM:
-        limit = exchange.service.settings.max_body_bytes
-        async with exchange.request.form(max_files=3, max_fields=3, max_part_size=limit) as form:
-            return await read_form(form)
-    raise UnsupportedMediaType(JSON, _FORM)
+    limit = exchange.service.settings.max_body_bytes
+    async with exchange.request.form(max_files=3, max_fields=3, max_part_size=limit) as form:
+        return await read_form(form)
 
 
 def read_json(body: bytes) -> PlanUpload:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from planner.loaded import ReadyPlanner
+from planner.loaded import ReadyPlanner, best_first
 from planner.search.hierarchy import Progress
 from server.errors import InvalidRequest
 from server.http.exchange import JSON, Exchanging
+from server.http.headers import has_copy
 from server.http.pending import Events
 from server.http.pictures import to_base64
 from server.http.problems import explain
@@ -41,7 +42,9 @@ async def create_plan(exchange: Exchanging) -> Response:
         exchange.service.engine.check_room()
     upload = await read_upload(exchange)
     deadline_ms = exchange.deadline_ms(upload.options.deadline_ms)
-    model = exchange.service.choose(upload.options.model, exchange.service.of(ReadyPlanner))
+    model = exchange.service.choose(
+        upload.options.model, best_first(exchange.service.of(ReadyPlanner), "push")
+    )
     task, body = await asyncio.to_thread(lambda: (upload.task(model), upload.digest))
     plans = plans_of(exchange)
     # Nothing is waited for from here to where the record is kept: another request with this key finds it.
@@ -55,7 +58,7 @@ async def create_plan(exchange: Exchanging) -> Response:
     if exchange.wants_later:
         record.pending.detached = True
         headers = {
-            "Location": schemas.PLAN_PATH.format(plan=record.id),
+            "Location": exchange.service.settings.root_path + schemas.PLAN_PATH.format(plan=record.id),
             "Preference-Applied": "respond-async",
         }
         return Response(_status(record).model_dump_json(), 202, headers, JSON)
@@ -75,7 +78,7 @@ async def get_plan(plan: str, exchange: Exchanging) -> Response:
     if status.status in ("queued", "running"):
         return Response(status.model_dump_json(), media_type=JSON, headers={"Retry-After": "1"})
     tag = f'"{hashlib.sha256(status.model_dump_json().encode()).hexdigest()}"'
-    if exchange.request.headers.get("if-none-match") == tag:
+    if has_copy(exchange.request, tag):
         return Response(status_code=304, headers={"ETag": tag})
     return Response(status.model_dump_json(), media_type=JSON, headers={"ETag": tag})
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from planner.loaded import Predictor as PredictingModel
-from planner.loaded import ReadyWorldModel
+from planner.loaded import ReadyModel, ReadyPlanner, ReadyWorldModel, best_first
 from planner.low_levels.learned import moves_object
+from server.environments import IMAGE_SIZE, kind_of
 from server.models.service import ModelService
 from server.predictions.kalman import KALMANS
 from server.predictions.predictor import Predictor
@@ -33,11 +34,30 @@ def reward_models(service: ModelService) -> list[ReadyWorldModel]:
 
 
 def rewarding(service: ModelService, task: str | None) -> list[ReadyWorldModel]:
-    """World models that predict the rewards of a task, or of any task if none knows this one."""
+    """World models that predict the rewards of a task, the best first; those of any task if none knows it."""
     able = reward_models(service)
-    return [model for model in able if task in model.heads] or able
+    knowing = [model for model in able if task in model.heads]
+    return able if task is None or not knowing else best_first(knowing, task)
 
 
-def pushing_models(service: ModelService) -> list[ReadyWorldModel]:
-    """World models that know the puck and the finger that pushes it."""
-    return [model for model in service.of(ReadyWorldModel) if moves_object(model)]
+def pushing_models(service: ModelService, task: str = "push") -> list[ReadyWorldModel]:
+    """World models that know the puck and the finger that pushes it, the best in a pushing task first."""
+    return best_first(filter(moves_object, service.of(ReadyWorldModel)), task)
+
+
+def planners_in(service: ModelService, environment: str) -> list[ReadyPlanner]:
+    """Planners that can plan in an environment, the best first."""
+    pushing = kind_of(environment) == "push"
+    return best_first(filter(_fits, service.of(ReadyPlanner)), environment) if pushing else []
+
+
+def controllers_in(service: ModelService, environment: str) -> list[ReadyWorldModel]:
+    """World models that can act in an environment, the best first. Raises UnknownEnvironment."""
+    if kind_of(environment) == "push":
+        return list(filter(_fits, pushing_models(service, environment)))
+    knowing = [model for model in reward_models(service) if environment in model.heads]
+    return best_first(filter(_fits, knowing), environment)
+
+
+def _fits(model: ReadyModel) -> bool:
+    return model.image_size == IMAGE_SIZE

@@ -4,14 +4,13 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from envs.dmc.tasks import TASKS as DMC_TASKS
-from planner.loaded import ReadyModel, ReadyPlanner
 from server.engine.task import drawn
 from server.environments import IMAGE_SIZE, KINDS, Worlds, kind_of, most_steps
 from server.errors import invalid
 from server.http.exchange import Exchanging, Service
 from server.http.pictures import to_base64
 from server.models.service import ModelService
-from server.predictions.models import pushing_models, reward_models
+from server.predictions.models import controllers_in, planners_in
 from server.scenes import schemas
 from server.scenes.reply import layout
 from server.scenes.task import ClipOutcome, ClipTask, SceneOutcome, SceneTask
@@ -52,11 +51,6 @@ async def record_clip(exchange: Exchanging) -> Response:
 
 def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
     pushing = KINDS[name] == "push"
-    controllers = (
-        pushing_models(service)
-        if pushing
-        else [model for model in reward_models(service) if name in model.heads]
-    )
     return schemas.EnvironmentInfo(
         name=name,
         kind=KINDS[name],
@@ -64,13 +58,9 @@ def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
         actions=_PUSH_ACTIONS if pushing else DMC_TASKS[name].actions,
         steps=most_steps(name),
         gallery=list(_GALLERY),
-        planners=[model.name for model in service.of(ReadyPlanner) if pushing and _fits(model)],
-        controllers=[model.name for model in controllers if _fits(model)],
+        planners=[model.name for model in planners_in(service, name)],
+        controllers=[model.name for model in controllers_in(service, name)],
     )
-
-
-def _fits(model: ReadyModel) -> bool:
-    return model.image_size == IMAGE_SIZE
 
 
 def _scene(task: SceneTask, outcome: SceneOutcome) -> schemas.SceneContent:

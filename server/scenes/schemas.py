@@ -33,10 +33,10 @@ class EnvironmentInfo(Schema):
     """Some seeds, for a first look."""
 
     planners: list[str]
-    """Models that plan here."""
+    """Models that plan here, the best one first: it answers unless another is named."""
 
     controllers: list[str]
-    """Models that act here."""
+    """Models that act here; likewise."""
 
 
 class EnvironmentList(Schema):

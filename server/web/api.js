@@ -55,7 +55,8 @@ async function ask(path, { headers = {}, ...options }) {
   if (sent) headers.Authorization = `Bearer ${sent}`;
   let reply;
   try {
-    reply = await fetch(path, { ...options, headers, cache: "no-store" });
+    // Relative: a proxy may serve all this under a path.
+    reply = await fetch(path.slice(1), { ...options, headers, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({

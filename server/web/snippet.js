@@ -6,6 +6,9 @@ import { byId } from "./dom.js";
 const KEY_VARIABLE = "WAYMARK_KEY";
 const PLANNED = Symbol("the plan made before");
 
+// Where the page is, and so the server, which may be under a path.
+const SERVER = new URL(".", location).href.slice(0, -1);
+
 // How server.client.Client is asked for the same.
 const CALLS = {
   "/v1/plans": { method: "plan", positional: ["start", "goal"], shown: "reply.response.cost" },
@@ -55,7 +58,7 @@ function say(text) {
 export function curl(path, body) {
   const secret = key.get() ? ` \\\n  -H "Authorization: Bearer $${KEY_VARIABLE}"` : "";
   return (
-    `curl -sS ${location.origin}${path} -H 'Content-Type: application/json'${secret} -d @- <<'JSON'\n` +
+    `curl -sS ${SERVER}${path} -H 'Content-Type: application/json'${secret} -d @- <<'JSON'\n` +
     `${JSON.stringify(body)}\nJSON\n`
   );
 }
@@ -78,7 +81,7 @@ export function python(path, body, plan = null) {
     "",
     ...variables.map((name) => `${name} = ${READERS[name](data[name])}`),
     ...(key.get() ? [`# The key is that of the environment variable ${KEY_VARIABLE}.`] : []),
-    `with Client(${JSON.stringify(location.origin)}) as client:`,
+    `with Client(${JSON.stringify(SERVER)}) as client:`,
     ...steps,
     `    reply = client.${method}(${given(fields, positional)})`,
     `print(${shown}, reply.response.digest)`,

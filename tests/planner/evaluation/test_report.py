@@ -8,6 +8,7 @@ from envs.dmc.world import DmcWorld
 from envs.push.world import PushWorld
 from planner import ablate, benchmark, report, robustness
 from planner.evaluation.results import markdown_table
+from planner.figures import FIGURES, Figure, read_figures
 from planner.report import CARD_TABLES, Report, read_measurement, replace_table
 from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.keyin import KeyInConfig
@@ -184,6 +185,29 @@ def test_cards_get_the_first_closed_loop_table_and_stay_whole(folder):
             card = read_model(model).card
             assert card.startswith("# Card\n\n## In closed loop\n<!-- closed-loop -->\n| planner | servo |")
             assert card.count("| keyin | simulator |") == 1 and "| flat |" not in card
+
+
+def test_a_card_gets_for_machines_what_was_measured_of_its_weights_alone(folder):
+    models = [folder / name for name in ("one", "two")]
+    for index, model in enumerate(models):
+        layer = nn.Linear(1, 1)
+        nn.init.constant_(layer.weight, index)
+        write_model(model, KeyInConfig(), layer, "# Card\n")
+    first, second = ({"weights_sha256": read_model(model).weights_digest} for model in models)
+    pushed = evaluated() | {"settings": {"keyin, simulator": first}}
+    controlled = CONTENTS["d"] | {"settings": {"reacher-easy": {"learned": second, "random": {}}}}
+    for name, content in (("r", pushed), ("d", controlled)):
+        Path(f"{name}.json").write_text(json.dumps(content))
+    report.report(Report(("push-400=r.json", "dmc=d.json"), card=tuple(models)))
+    found = [read_figures(model, read_model(model).weights_digest) for model in models]
+    success = Figure(task="push", measure="success", value=0.95, episodes=400, manifest="push-400")
+    earned = Figure(task="reacher-easy", measure="return", value=80.0, episodes=20, manifest="dmc-20")
+    assert found == [{"push": success}, {"reacher-easy": earned}]
+    Path("r.json").write_text(json.dumps(pushed | {"rows": [{**ROW, "success_rate": 0.5}]}))
+    report.report(Report(("push-400=r.json", "dmc=d.json"), card=tuple(models)))
+    assert read_figures(models[0], first["weights_sha256"])["push"].value == 0.5
+    write_model(models[0], KeyInConfig(), nn.Linear(1, 1), "# Card\n")
+    assert not (models[0] / FIGURES).exists()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_heads_are_found_where_they_ship_and_where_a_run_leaves_them(shipped: Pa
     shutil.copytree(shipped / "tiny-dmc-rewards", tmp_path / "run" / "rewards")
     trained = load_ready(str(tmp_path / "run" / "model"))
     assert isinstance(trained, ReadyWorldModel)
-    assert (trained.name, trained.sha256) == ("model", ready.sha256)
+    assert (trained.name, trained.sha256) == ("run", ready.sha256)
     assert {task: found.sha256 for task, found in trained.heads.items()} == {
         task: found.sha256 for task, found in ready.heads.items()
     }

@@ -20,6 +20,7 @@ from world_models.files import write_results
 from world_models.frames import to_bytes, to_tensor
 from world_models.picture_scores import ssim
 from world_models.precision import autocast
+from world_models.shipped import model_name
 from world_models.svg.evaluation.directions import SAMPLES, VIDEOS, measure_example, summarise_example
 from world_models.svg.evaluation.figures import draw_curves, draw_directions, draw_prior_spread, draw_strips
 from world_models.svg.evaluation.scores import (
@@ -61,7 +62,7 @@ class SVGEvaluation(SamplingProtocol):
     @field_validator("models")
     @classmethod
     def _models_differ(cls, models: tuple[Path, ...]) -> tuple[Path, ...]:
-        names = [_name(folder) for folder in models]
+        names = [model_name(folder) for folder in models]
         if not names or len(set(names)) < len(names) or COPY in names:
             raise ValueError(
                 f"models must have different names, none of them {COPY}; got {', '.join(names) or 'none'}"
@@ -79,7 +80,7 @@ def evaluate_svg(job: SVGEvaluation, command: str) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     _check_data(job)
-    folders = {_name(folder): folder for folder in job.models}
+    folders = {model_name(folder): folder for folder in job.models}
     models = {name: SVG.load(folder, job.device) for name, folder in folders.items()}
     found = score_videos(
         SamplingProtocol(**{name: getattr(job, name) for name in SamplingProtocol.model_fields}),
@@ -203,11 +204,6 @@ def _examples(folder: Path) -> list[Path]:
 def _digits(data: SequenceDataset) -> int:
     """How many digits there are: each has a hit flag, x and y among the states."""
     return data.shapes["states"][-1] // 3
-
-
-def _name(folder: Path) -> str:
-    """``runs/svg-lp-digits/model`` is called as its run."""
-    return folder.parent.name if folder.name == "model" else folder.name
 
 
 def _beside(job: SVGEvaluation, name: str) -> Path:
