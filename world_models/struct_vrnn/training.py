@@ -103,12 +103,15 @@ def cache_features(
     vision: Vision, tasks: Sequence[TaskData], folder: Path, session: Session
 ) -> list[Float[Tensor, "_n T F"]]:
     """Features of all frames, held-out ones included; kept in ``folder/<task>.npy``."""
-    return [
-        _cache_features(vision, task, folder / f"{task.name or 'features'}.npy", session) for task in tasks
-    ]
+    paths = [folder / f"{task.name or 'features'}.npy" for task in tasks]
+    return [cache_task_features(vision, *each, session) for each in zip(tasks, paths, strict=True)]
 
 
-def _cache_features(vision: Vision, task: TaskData, path: Path, session: Session) -> Float[Tensor, "n T F"]:
+@torch.no_grad()
+def cache_task_features(
+    vision: Vision, task: TaskData, path: Path, session: Session
+) -> Float[Tensor, "n T F"]:
+    """Features of all frames of one task, kept in ``path``. Raises DataError if it is of other data."""
     if not path.exists():
         parts = []
         for first in tqdm(range(0, len(task.sequences), READ), desc=f"{task.name or 'features':>12.12}"):

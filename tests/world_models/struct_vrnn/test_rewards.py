@@ -15,7 +15,7 @@ from world_models.files import save_array
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import DEBUG
 from world_models.struct_vrnn.rewards import training
-from world_models.struct_vrnn.rewards.data import Labels, recurrent_states
+from world_models.struct_vrnn.rewards.data import Labels, cached_features, recurrent_states
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig, load_heads
 from world_models.struct_vrnn.rewards.recipe import RewardRecipe, RewardRun
 from world_models.struct_vrnn.rewards.run import train_rewards
@@ -25,6 +25,7 @@ from world_models.struct_vrnn.rewards.table import (
     find_runs,
 )
 from world_models.struct_vrnn.rewards.training import train_head
+from world_models.struct_vrnn.sequences import open_tasks
 from world_models.training.run import Session
 
 TASKS = ("cart", "walker")
@@ -224,6 +225,18 @@ def test_features_come_from_the_run_with_the_same_detector(data, run):
     (run / "rewards" / "cart.json").unlink()
     with pytest.raises(DataError, match="describes 49 sequences"):
         train_rewards(RewardRun(run=run, data=data, recipe=HEAD), "")
+
+
+def test_features_of_other_data_than_the_run_learned_from_are_found_anew(data, run):
+    cart, _ = open_tasks(data, RECIPE.model, 20)
+    model = StructVRNN.load(run / "model")
+    kept = cached_features(run, model, cart, CPU)
+    settings = json.loads((run / "run.json").read_text())
+    other = {"cart": {"sequences": 50, "shards": [{"seed": 7}]}}
+    (run / "run.json").write_text(json.dumps(settings | {"data": other}))
+    found = cached_features(run, model, cart, CPU)
+    assert found.shape[:2] == kept.shape[:2] and not torch.equal(found, kept)
+    assert len([*(run / "features").glob("cart-*.npy")]) == 1
 
 
 def test_the_table_has_every_arm_and_its_anchors(data, run, tmp_path, monkeypatch, capsys):

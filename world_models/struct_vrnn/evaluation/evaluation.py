@@ -36,6 +36,7 @@ from world_models.struct_vrnn.rewards.data import held_out_features
 from world_models.struct_vrnn.rewards.table import ArmRun, common_tasks, find_runs
 from world_models.struct_vrnn.sequences import TaskData
 from world_models.training.fit import PositiveInt
+from world_models.training.run import origin_of
 
 ARMS = {
     "struct-vrnn": "struct-vrnn-dmc",
@@ -151,9 +152,7 @@ def _settings(run: ArmRun, tasks: Sequence[TaskData], job: TrackingEvaluation) -
         "weights": read_model(run.folder / "model").weights_digest,
         **job.model_dump(include=set(numbers)),
         "ridge": RIDGE,
-        "data": {
-            task.name: [len(task.sequences), read_attributes(task.sequences.paths[0])] for task in tasks
-        },
+        "data": {task.name: origin_of(task.sequences) for task in tasks},
     }
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +19,12 @@ from torch import Tensor
 
 from world_models.checkpoint import read_model
 from world_models.data import DataError
+from world_models.jobs.identity import fingerprint
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.run import FEATURES, VISION
 from world_models.struct_vrnn.sequences import TaskData
-from world_models.struct_vrnn.training import cache_features, describe
-from world_models.training.run import Session
+from world_models.struct_vrnn.training import cache_task_features, describe
+from world_models.training.run import SETTINGS, Session, origin_of
 
 CHUNK = 250
 """Sequences read or rolled out together."""
@@ -78,7 +80,7 @@ def read_labels(task: TaskData, tested: int) -> Labels:
         actions=torch.from_numpy(np.concatenate(actions)),
         rewards=torch.from_numpy(np.concatenate(rewards)),
         observations=torch.from_numpy(np.concatenate(observations)),
-        learned=len(data) - tested,
+        learned=data.known(tested),
     )
     if not null_errors(labels).mean(0).min() > 0:
         raise DataError(f"{data.folder} has rewards that never change; there is nothing to predict")
@@ -123,13 +125,22 @@ def cached_features(
 ) -> Float[Tensor, "n T F"]:
     """Features of all sequences.
 
-    They are in the cache of the run, or of the one it builds on, whose detector is the same; made if need be.
+    They are in the cache of the run, or of the one it builds on, whose detector and data are the same; made
+    if need be. Those of other data than the run's own lie beside them.
     """
+    found = origin_of(task.sequences)
     siblings = [run, *(path.parent for path in sorted(run.parent.glob(f"*/{VISION}")) if _same(path, run))]
-    cached = (folder / FEATURES for folder in siblings if (folder / FEATURES / f"{task.name}.npy").exists())
-    folder = next(cached, run / FEATURES)
-    features = cache_features(model.vision, [task], folder, Session(run, 0, device))[0]
-    return describe(model, features)
+    own = [folder for folder in siblings if _learned_from(folder, task.name) in (found, None)]
+    name = task.name or "features"
+    paths = [folder / FEATURES / f"{name}.npy" for folder in own]
+    paths += [run / FEATURES / f"{name}-{fingerprint(found)[:12]}.npy"]
+    path = next((path for path in paths if path.exists()), paths[0])
+    return describe(model, cache_task_features(model.vision, task, path, Session(run, 0, device)))
+
+
+def _learned_from(run: Path, task: str) -> Any:
+    """What a run's data of a task are from; None if it does not say."""
+    return json.loads((run / SETTINGS).read_text()).get("data", {}).get(task)
 
 
 def _same(vision: Path, run: Path) -> bool:
