@@ -1,34 +1,52 @@
-# The server with its weights. CPU builds of torch: docker build --build-arg PIP_EXTRA_INDEX_URL=... .
-# It listens to other machines and so does not start without keys. After `python -m server.keys alice --file keys.txt`:
-# docker run -p 8000:8000 -v ./keys.txt:/keys.txt:ro -e WAYMARK_KEYS_FILE=/keys.txt waymark
-FROM python:3.11-slim
+# The server with its weights. It listens to other machines and so does not start without keys, which it makes itself:
+#   docker build -t waymark .
+#   docker run --rm -v waymark:/data waymark keys            # says how
+#   docker run --rm -v waymark:/data waymark keys alice      # makes a key for alice and prints it
+#   docker run --read-only -p 8000:8000 -v waymark:/data waymark
+# All that it writes goes to the volume. Other commands are `waymark --help`, as in `docker run waymark --help`.
 
+# By digest, so that the same file is the same image. A newer one: docker buildx imagetools inspect python:TAG
+ARG BASE=python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
+FROM ${BASE}
+
+# Debian has one version of each for this base.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libegl1 libgl1 libgl1-mesa-dri \
     && rm -rf /var/lib/apt/lists/*
 
-ENV MUJOCO_GL=egl \
-    PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_NO_CACHE_DIR=1 \
-    PYTHONUNBUFFERED=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
 
-WORKDIR /app
+WORKDIR /build
 
-# Dependencies first: this layer stays while only code or weights change.
-ARG PIP_EXTRA_INDEX_URL
+# Dependencies first: these layers stay while only code or weights change. torch comes by itself: cpu is its small
+# build; for NVIDIA GPUs build with TORCH_BUILD=cu130 or another one that TORCH_SITE has.
+ARG TORCH_BUILD=cpu
+ARG TORCH_SITE=pytorch.org
 COPY pyproject.toml constraints.txt ./
+RUN pip install --no-deps --index-url "https://download.${TORCH_SITE}/whl/${TORCH_BUILD}" "$(grep '^torch==' constraints.txt)"
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
     && pip install -c constraints.txt -r requirements.txt
 
 COPY . src
-RUN pip install --no-deps ./src && rm -rf src requirements.txt pyproject.toml constraints.txt
+RUN pip install --no-deps ./src && rm -rf /build/*
 
-RUN useradd --system --no-create-home waymark
-USER waymark
+RUN useradd --system --uid 10001 --no-create-home --home-dir /data waymark && install -d -o 10001 /data
+USER 10001
+VOLUME /data
+# Where there is no other place to write to, temporary files go to the working directory.
+WORKDIR /data
 
-ENV WAYMARK_HOST=0.0.0.0 \
+ENV HOME=/data \
+    MUJOCO_GL=egl \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    WAYMARK_HOST=0.0.0.0 \
+    WAYMARK_KEYS_FILE=/data/keys.txt \
     WAYMARK_PORT=8000
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD \
-    ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"WAYMARK_PORT\"]}/livez', timeout=3)"]
-CMD ["python", "-m", "server"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s CMD \
+    ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"WAYMARK_PORT\"]}/readyz', timeout=3)"]
+ENTRYPOINT ["waymark"]
+CMD ["serve"]

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from server.actions.resource import ACTIONS
 from server.catalogue.resource import CATALOGUE
+from server.docs import routes as docs
 from server.episodes.resource import EPISODES
 from server.health.resource import HEALTH
 from server.http import page, problems
@@ -65,9 +66,10 @@ def create_app(
         version="1",
         description=_DESCRIPTION,
         lifespan=lifespan,
-        # The usual documentation pages load their scripts from elsewhere.
+        # The usual documentation pages load their scripts from elsewhere; server.docs has one.
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
     app.state.service = service
@@ -78,6 +80,7 @@ def create_app(
     for resource in resources:
         app.include_router(resource.router)
     app.include_router(page.router)
+    app.include_router(docs.router)
     problems.install(app)
     _surround(app, settings, metrics, resources)
 

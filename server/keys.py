@@ -8,8 +8,10 @@ line to revoke a key.
 import argparse
 import hashlib
 import hmac
+import os
 import re
 import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,7 +80,10 @@ def _digests(path: Path) -> dict[str, bytes]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise KeysError(f"the keys file {path} cannot be read ({type(error).__name__})") from None
+        how = f"; `python -m server.keys NAME --file {path}` makes it, in a container `keys NAME`"
+        missing = isinstance(error, FileNotFoundError)
+        reason = f"the keys file {path} cannot be read ({type(error).__name__})"
+        raise KeysError(reason + (how if missing else "")) from None
     digests: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -94,12 +99,36 @@ def _digests(path: Path) -> dict[str, bytes]:
     return digests
 
 
+_HOW = """\
+A server takes requests from other machines by keys alone. Make one for everybody who may use it:
+
+    python -m server.keys alice --file keys.txt
+    python -m server --host 0.0.0.0 --keys-file keys.txt
+
+In a container, with the volume that it starts with:
+
+    docker run --rm -v waymark:/data waymark keys alice
+    docker run --read-only -p 8000:8000 -v waymark:/data waymark
+
+The key is printed, once. Who has it sends `Authorization: Bearer KEY`."""
+
+
 @command()
 def main() -> None:
-    """Read the arguments and make a key."""
+    """Read the arguments and make a key; without any, say how."""
+    if len(sys.argv) == 1:
+        print(_HOW)
+        return
     parser = argparse.ArgumentParser(prog="python -m server.keys", description=__doc__)
     parser.add_argument("name", help="whose key it is; quotas, metrics and logs use this name")
-    parser.add_argument("--file", type=Path, required=True, help="the keys file; made if it is not there")
+    usual = os.environ.get("WAYMARK_KEYS_FILE")
+    parser.add_argument(
+        "--file",
+        type=Path,
+        required=usual is None,
+        default=usual,
+        help="the keys file; made if it is not there (default: that of the server, WAYMARK_KEYS_FILE)",
+    )
     arguments = parser.parse_args()
     try:
         key = add_key(arguments.file, arguments.name)

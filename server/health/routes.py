@@ -3,6 +3,7 @@
 Of that protocol there is what can be read; inference is at ``/v1`` only.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -14,7 +15,7 @@ from server.errors import NotReady, UnknownModel
 from server.health import schemas
 from server.http.exchange import Service, model_ref
 from server.http.metrics import Metrics
-from server.http.resource import Resources, adapters_of
+from server.http.resource import Resource, Resources, adapters_of
 from server.models.adapter import Array
 from server.models.service import ModelService
 
@@ -75,12 +76,32 @@ async def server_ready(service: Service) -> schemas.ServerReady:
 
 
 @router.get("/v2/models/{name}", tags=["open inference protocol"])
-@router.get("/v2/models/{name}/versions/{version}", tags=["open inference protocol"])
-async def model_metadata(
-    service: Service, resources: Resources, name: str, version: str | None = None
-) -> schemas.ModelMetadata:
+async def model_metadata(service: Service, resources: Resources, name: str) -> schemas.ModelMetadata:
     """What a model takes and gives."""
-    model = _find(service, name, version)
+    return _metadata(_find(service, name), resources)
+
+
+@router.get("/v2/models/{name}/versions/{version}", tags=["open inference protocol"])
+async def model_version_metadata(
+    service: Service, resources: Resources, name: str, version: str
+) -> schemas.ModelMetadata:
+    """What a model of this version takes and gives."""
+    return _metadata(_find(service, name, version), resources)
+
+
+@router.get("/v2/models/{name}/ready", tags=["open inference protocol"])
+async def model_ready(service: Service, name: str) -> schemas.ModelReady:
+    """Whether requests for this model may be sent here."""
+    return _model_ready(service, _find(service, name))
+
+
+@router.get("/v2/models/{name}/versions/{version}/ready", tags=["open inference protocol"])
+async def model_version_ready(service: Service, name: str, version: str) -> schemas.ModelReady:
+    """Whether requests for this model may be sent here, if it is of this version."""
+    return _model_ready(service, _find(service, name, version))
+
+
+def _metadata(model: ReadyModel, resources: Sequence[Resource]) -> schemas.ModelMetadata:
     arrays = next(adapter.arrays(model) for adapter in adapters_of(resources, model) if adapter.arrays)
     return schemas.ModelMetadata(
         name=model.name,
@@ -90,11 +111,7 @@ async def model_metadata(
     )
 
 
-@router.get("/v2/models/{name}/ready", tags=["open inference protocol"])
-@router.get("/v2/models/{name}/versions/{version}/ready", tags=["open inference protocol"])
-async def model_ready(service: Service, name: str, version: str | None = None) -> schemas.ModelReady:
-    """Whether requests for this model may be sent here."""
-    model = _find(service, name, version)
+def _model_ready(service: ModelService, model: ReadyModel) -> schemas.ModelReady:
     _ready(service)
     return schemas.ModelReady(name=model.name)
 
@@ -124,7 +141,7 @@ def _checks(service: ModelService) -> schemas.Checks:
     )
 
 
-def _find(service: ModelService, name: str, version: str | None) -> ReadyModel:
+def _find(service: ModelService, name: str, version: str | None = None) -> ReadyModel:
     model = service.models.get(name)
     if model is None or version not in (None, model.version):
         raise UnknownModel(f"{name} of version {model.version}" for name, model in service.models.items())

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.http.headers import API, PAGE, is_page
+from server.http.headers import headers_of
 from server.http.problems import HTTP_KINDS, problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -53,7 +53,7 @@ class SafeHeaders:
         async def send_safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (PAGE if is_page(scope["path"]) else API).items():
+                for name, value in headers_of(scope["path"]).items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -55,6 +55,11 @@ _STREAM = {
 
 # What stands between a request and its endpoint may answer too.
 _ANYWHERE = (400, 401, 408, 413, 421, 431, 500)
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key that `python -m server.keys` has made; servers without keys need none.",
+}
 _CHANGING = frozenset({"post", "put", "patch", "delete"})
 
 
@@ -63,9 +68,9 @@ def _add_what_happens_anywhere(document: Document, keys: bool, open_paths: Conta
     components["responses"] = {f"Problem{status}": _error(status) for status in (*_ANYWHERE, 403, 404)}
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
-    if keys:
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"key": []}]
+    components["securitySchemes"] = {"key": _KEY}
+    # A server without keys takes one all the same: what talks to one server can talk to the other.
+    document["security"] = [{"key": []}] if keys else [{}, {"key": []}]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             responses = operation["responses"]
@@ -74,7 +79,7 @@ def _add_what_happens_anywhere(document: Document, keys: bool, open_paths: Conta
             more = ((403,) if method in _CHANGING else ()) + ((404,) if "{" in path else ())
             for status in _ANYWHERE + more:
                 responses.setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
-            if keys and path in open_paths:
+            if path in open_paths:
                 operation["security"] = []
 
 

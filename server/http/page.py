@@ -30,13 +30,14 @@ class Asset:
     etag: str
 
 
-def _read(name: str, content: bytes) -> Asset:
+def read_asset(name: str, content: bytes) -> Asset:
+    """A file of that name with its type and tag."""
     media_type = _TYPES[name.rpartition(".")[2]]
     return Asset(content, media_type, f'"{hashlib.sha256(content).hexdigest()}"')
 
 
 ASSETS: Mapping[str, Asset] = {
-    file.name: _read(file.name, file.read_bytes())
+    file.name: read_asset(file.name, file.read_bytes())
     for file in files("server").joinpath("web").iterdir()
     if file.is_file()
 }
@@ -46,7 +47,7 @@ ASSETS: Mapping[str, Asset] = {
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
     """The page."""
-    return _reply(request, ASSETS["index.html"])
+    return asset_reply(request, ASSETS["index.html"])
 
 
 @router.api_route("/web/{name}", methods=["GET", "HEAD"])
@@ -54,10 +55,10 @@ async def asset(request: Request, name: str) -> Response:
     """What the page is made of."""
     if name not in ASSETS:
         raise HTTPException(404, "The page has no such file.")
-    return _reply(request, ASSETS[name])
+    return asset_reply(request, ASSETS[name])
 
 
-def _reply(request: Request, asset: Asset) -> Response:
+def asset_reply(request: Request, asset: Asset) -> Response:
     """The file, or 304 to whoever has it already."""
     headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
     if has_copy(request, asset.etag):

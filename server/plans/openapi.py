@@ -50,7 +50,8 @@ def describe_plans(document: Document) -> None:
 
 
 def _form() -> dict[str, Any]:
-    file_part = {"type": "string", "contentMediaType": "image/png"}
+    # Some readers know a file by its format, as in OpenAPI 3.0, others by its media type alone.
+    file_part = {"type": "string", "format": "binary", "contentMediaType": "image/png"}
     return {
         "schema": {
             "type": "object",

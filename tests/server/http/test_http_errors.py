@@ -128,7 +128,7 @@ def test_unknown_model_names_those_there_are(http: TestClient, body: dict[str, A
 
 
 def test_unknown_path_and_method(http: TestClient) -> None:
-    for path in ("/v1", "/v1/plan", "/v1/plans/", "/docs", "/v1/plans/1/2"):
+    for path in ("/v1", "/v1/plan", "/v1/plans/", "/redoc", "/v1/plans/1/2"):
         assert_problem(http.get(path), 404, "not-found")
     for path, allowed in (("/v1/plans", "POST"), ("/v1/plans/1", "DELETE, GET, HEAD")):
         reply = http.put(path, json={})

@@ -170,7 +170,7 @@ def contents() -> Iterator[bytes]:
         b"/v1/plans/..%2f..%2flivez",
         b"/v1/plans/" + b"a" * 20_000,
         b"/v1/models/../models",
-        b"/docs",
+        b"/docs/../livez",
         b"/.git/config",
     ]:
         yield get(path)
