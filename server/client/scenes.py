@@ -86,11 +86,23 @@ class SceneCalls(Calls):
         return self._get(ENVIRONMENTS_PATH, EnvironmentList).environments
 
     def scene(
-        self, environment: str = "push", *, seed: int | None = None, deadline_ms: int | None = None
+        self,
+        environment: str = "push",
+        *,
+        seed: int | None = None,
+        start: Picture | None = None,
+        goal: Picture | None = None,
+        deadline_ms: int | None = None,
     ) -> SceneReply:
-        """Draw a pushing task."""
+        """Draw a pushing task, or see whether one can be read off pictures ``[H, W, 3]``."""
         response = self._post(
-            SCENES_PATH, SceneResponse, environment=environment, seed=seed, deadline_ms=deadline_ms
+            SCENES_PATH,
+            SceneResponse,
+            environment=environment,
+            seed=seed,
+            start=None if start is None else to_base64(start),
+            goal=None if goal is None else to_base64(goal),
+            deadline_ms=deadline_ms,
         )
         return SceneReply(response, from_base64(response.start), from_base64(response.goal))
 

@@ -34,10 +34,10 @@ class PlanRequest(PlanOptions):
     """Two pictures, PNG or JPEG in base64 and of the model's size, and how to plan between them."""
 
     start: Base64Picture
-    """The world as it is."""
+    """The world as it is; must show the puck, once."""
 
     goal: Base64Picture
-    """The world as it should be: the puck is wanted where this picture shows it."""
+    """The world as it should be: the puck is wanted where this picture shows it, once."""
 
 
 class Position(Schema):

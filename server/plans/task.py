@@ -34,8 +34,8 @@ class PlanOutcome:
     steps: tuple[float, ...]
     positions: tuple[Point | None, ...]
     whole: tuple[bool, ...]
-    start_position: Point | None
-    goal_position: Point | None
+    start_position: Point
+    goal_position: Point
     cost: float | None
     history: tuple[float | None, ...]
     stop_reason: StopReason
@@ -89,10 +89,7 @@ class PlanTask:
     def work(self, device: str) -> Work[PlanOutcome]:
         """Search; stopped, it answers the best so far. Raises NoObject, Interrupted."""
         start, goal = to_tensor(np.stack([self.start, self.goal]), device).split(1)
-        seen = self.model.segmenter.blob(torch.cat([start, goal]))
-        start_position, goal_position = _points(seen.centre)
-        if goal_position is None:
-            raise NoObject("the goal picture", int(seen.mass[1]), self.model.segmenter.min_mass)
+        start_position, goal_position = self._find_object(start, goal)
         plan = yield from self.model.planner.planning(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
             goal,
@@ -100,8 +97,21 @@ class PlanTask:
             candidates=self.samples,
             iterations=self.iterations,
         )
-        positions = _points(self.model.segmenter.blob(plan.subgoals[0]).centre)
+        positions = points(self.model.segmenter.blob(plan.subgoals[0]).centre)
         return _outcome(plan, positions, start_position, goal_position)
+
+    def _find_object(
+        self, start: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"]
+    ) -> tuple[Point, Point]:
+        """Where the pictures show what is to be moved. Raises NoObject."""
+        segmenter, found = self.model.segmenter, list[Point]()
+        for field, picture in (("start", start), ("goal", goal)):
+            blob = segmenter.blob(picture)
+            if not segmenter.whole(picture)[0]:
+                raise NoObject(field, int(blob.mass[0]), segmenter.min_mass, segmenter.max_mass)
+            x, y = blob.centre[0].tolist()
+            found.append((x, y))
+        return found[0], found[1]
 
     @torch.inference_mode()
     def show(self, progress: Progress) -> Iteration:
@@ -159,9 +169,7 @@ def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
     return picture
 
 
-def _outcome(
-    plan: Plan, positions: tuple[Point | None, ...], start: Point | None, goal: Point
-) -> PlanOutcome:
+def _outcome(plan: Plan, positions: tuple[Point | None, ...], start: Point, goal: Point) -> PlanOutcome:
     """Row 0 of a plan as bytes and numbers."""
     return PlanOutcome(
         pictures=to_bytes(plan.subgoals[0]),
@@ -176,7 +184,8 @@ def _outcome(
     )
 
 
-def _points(centres: Float[Tensor, "B 2"]) -> tuple[Point | None, ...]:
+def points(centres: Float[Tensor, "B 2"]) -> tuple[Point | None, ...]:
+    """Places ``[B 2]`` as pairs, None where they are NaN."""
     return tuple(None if math.isnan(x) else (x, y) for x, y in centres.tolist())
 
 

@@ -205,7 +205,7 @@ def test_goal_without_a_puck_is_refused_in_words(visit, service_url, provoked):
     upload(page, "goal", empty.getvalue())
     page.locator("#plan").click()
     expect(page.get_by_role("alert")).to_contain_text(
-        "The picture of where to go shows no puck", timeout=LONG
+        "No puck was found in the goal picture", timeout=LONG
     )
 
 

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from server.app import create_app
+from server.http.pictures import Picture, to_base64
 from server.models.service import ModelService
 from server.plans.schemas import PlanContent
 
@@ -100,13 +101,22 @@ def test_jpeg_is_taken(http: TestClient, body: dict[str, Any], picture_file: Cal
     assert position == pytest.approx({"x": GOAL[0], "y": GOAL[1]}, abs=1)
 
 
-def test_start_without_a_puck_is_reported_not_refused(
-    http: TestClient, body: dict[str, Any], empty_table: str
+@pytest.mark.parametrize("name", ["start", "goal"])
+def test_pictures_without_exactly_one_puck(
+    http: TestClient, body: dict[str, Any], empty_table: str, toy_bytes: Callable[..., Picture], name: str
 ) -> None:
-    plan = content(http.post("/v1/plans", json=body | {"start": empty_table}))
-    assert plan["start"]["object_position"] is None
-    # In the toy world a puck that is nowhere goes nowhere.
-    assert plan["cost"] is None and plan["cost_history"] == [None] * 3
+    two = np.maximum(toy_bytes(12, 12), toy_bytes(50, 50))
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for picture, sentence in (
+        (empty_table, f"No puck was found in the {name} picture: 0 pixels have its colour, at least 16"),
+        (to_base64(two), f"Not exactly one puck was found in the {name} picture"),
+        (to_base64(photo), "16 to 52 are needed, in one place."),
+    ):
+        reply = http.post("/v1/plans", json=body | {name: picture})
+        problem = reply.json()
+        assert (reply.status_code, problem["type"]) == (422, "urn:waymark:problem:no-object")
+        assert sentence in problem["detail"]
+        assert [error["field"] for error in problem["errors"]] == [name]
 
 
 def test_samples_and_iterations_are_those_asked_for(http: TestClient, body: dict[str, Any]) -> None:
