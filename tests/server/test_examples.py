@@ -14,16 +14,9 @@ from PIL import Image
 
 from server.local import running_server
 from server.models.service import ModelService
-from world_models.segmenter import PUCK_GOAL, ColorSegmenter
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MODELS = "keyin-push,struct-vrnn-push,struct-vrnn-dmc,kalman-cannonballs"
-
-
-@pytest.fixture
-def toy_segmenter() -> ColorSegmenter:
-    """Finds the puck of the scenes that the examples draw."""
-    return PUCK_GOAL.segmenter
 
 
 def plan(url: str, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:

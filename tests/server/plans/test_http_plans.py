@@ -108,9 +108,9 @@ def test_pictures_without_exactly_one_puck(
     two = np.maximum(toy_bytes(12, 12), toy_bytes(50, 50))
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     for picture, sentence in (
-        (empty_table, f"No puck was found in the {name} picture: 0 pixels have its colour, at least 16"),
+        (empty_table, f"No puck was found in the {name} picture: 0 pixels have its colour, at least 12"),
         (to_base64(two), f"Not exactly one puck was found in the {name} picture"),
-        (to_base64(photo), "16 to 52 are needed, in one place."),
+        (to_base64(photo), "12 to 52 are needed, in one place."),
     ):
         reply = http.post("/v1/plans", json=body | {name: picture})
         problem = reply.json()
