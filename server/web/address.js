@@ -18,10 +18,7 @@ export const address = {
     write(names);
   },
 
-  // Takes out all names but these.
-  keep(...kept) {
-    write(new URLSearchParams([...chosen()].filter(([name]) => kept.includes(name))));
-  },
+  clear: () => write(new URLSearchParams()),
 
   // What has been made and is to be made again: "plan", "execute", "clip", "loop".
   shown: () => new Set(chosen().get(SHOWN)?.split(".") ?? []),

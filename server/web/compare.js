@@ -11,7 +11,7 @@ const MOST = 12; // plans that are kept
 export class Comparison {
   // follow(plan) makes a plan the one that is executed.
   constructor(follow) {
-    this.both = new PictureView("Both ways");
+    this.both = new PictureView("Both ways, the second one dashed");
     byId("compare-both").replaceChildren(this.both.node);
     const axes = {
       name: "Cheapest candidates of both searches", x: "iteration", y: "cost of the cheapest candidate, pixels", height: 190,

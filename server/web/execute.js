@@ -122,9 +122,10 @@ export class ExecutePanel {
   }
 
   // What to try, and why.
-  #advise({ servo, pursued, subgoals }) {
+  #advise({ servo, pursued, subgoals, steps, stop_reason: reason }) {
     const last = pursued.at(-1) ?? 0;
-    const where = last < subgoals.length - 1 ? `It got no further than subgoal ${last} of ${subgoals.length}.` : "";
+    const aim = last < subgoals.length - 1 ? `subgoal ${last} of ${subgoals.length}` : "the goal";
+    const where = reason === "steps" ? `All ${steps} steps were used; the last ones were after ${aim}.` : "";
     const act = (name, words, todo) =>
       element("li", {}, element("button", { type: "button", onclick: todo }, name), ` ${words}`);
     const physics = () => {

@@ -3,6 +3,7 @@
 import { address } from "./address.js";
 import { post } from "./api.js";
 import { byId, element, short } from "./dom.js";
+import { rewardLevels } from "./loop.js";
 import { numbers } from "./notices.js";
 import { Watch } from "./watch.js";
 import { Work } from "./work.js";
@@ -10,7 +11,7 @@ import { Work } from "./work.js";
 export class ForeseePanel {
   constructor() {
     this.work = new Work("clip", () => this.run());
-    const axes = { name: "Reward", x: "step", y: "reward" };
+    const axes = { name: "Reward, true and predicted", x: "step", y: "reward per step" };
     const request = () => ({ path: "/v1/rewards", body: this.request });
     this.watch = new Watch("clip", ["Recorded", "Imagined"], axes, request);
     this.work.form.elements.context.addEventListener("input", () => this.#limit());
@@ -97,7 +98,7 @@ export class ForeseePanel {
       const points = predicted.map((reward, index) => [index + context, reward]);
       curves.push({ name: "predicted", kind: "first", points });
     }
-    this.watch.plot(curves, { xs: [0, rewards.length] });
+    this.watch.plot(curves, { xs: [0, rewards.length], levels: rewardLevels(this.environment) });
   }
 }
 

@@ -26,7 +26,6 @@ export class LoopPanel {
     steps.max = environment.steps;
     steps.value = Math.min(100, environment.steps);
     this.work.restore();
-    this.levels = levels(environment);
     byId("loop-hint").textContent = explained(environment);
   }
 
@@ -61,7 +60,7 @@ export class LoopPanel {
   #plot(predicted) {
     const curves = [{ name: "true", kind: "second", points: this.rewards }];
     if (predicted.length) curves.push({ name: `predicted, ${this.#ahead()} steps at a time`, kind: "first", points: predicted });
-    this.watch.plot(curves, { xs: [0, this.request.steps], levels: this.levels });
+    this.watch.plot(curves, { xs: [0, this.request.steps], levels: rewardLevels(this.environment) });
   }
 
   async #result(episode, text, signal) {
@@ -97,7 +96,7 @@ export class LoopPanel {
 }
 
 // Mean rewards per step of whole episodes, to compare with.
-function levels({ returns, steps }) {
+export function rewardLevels({ returns, steps }) {
   const known = Object.entries({ random: returns?.random, simulator: returns?.simulator });
   return known
     .filter(([, total]) => typeof total === "number")

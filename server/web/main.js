@@ -17,7 +17,7 @@ const execute = new ExecutePanel({
   executed: (plan, words) => plans.comparison.executed(plan, words),
   another: () => plans.another(),
 });
-const scenes = new Scenes(() => plans.begin());
+const scenes = new Scenes(() => plans.begin(), () => plans.refuse());
 const plans = new PlanPanel(scenes, (plan, now) => {
   execute.plan(plan);
   if (now) execute.run();
@@ -87,10 +87,11 @@ function choose() {
   document.querySelectorAll("[data-for=push]").forEach((node) => (node.hidden = !push));
   fill(byId("planner"), environment.planners.map((name) => [name, name]), address.get("planner"));
   fill(byId("world-model"), environment.controllers.map((name) => [name, name]), address.get("model"));
-  chooseModels();
+  chooseModels(true);
 }
 
-function chooseModels() {
+// anew: everything is to be as models have it, whatever was chosen before.
+function chooseModels(anew = false) {
   const environment = chosen();
   const world = models.get(byId("world-model").value) ?? null;
   useModel(world);
@@ -98,7 +99,7 @@ function chooseModels() {
     const planner = models.get(byId("planner").value);
     if (!planner) return notice.show(new Error("No planner is loaded: start the server with one, such as keyin-push."));
     execute.use(environment, world, planner.limits.deadline_ms.max);
-    if (plans.model !== planner) plans.use(planner);
+    if (anew || plans.model !== planner) plans.use(planner);
     scenes.use(environment, planner.image_size);
     return;
   }
@@ -118,7 +119,8 @@ function light(state, words) {
 
 byId("environment").addEventListener("change", () => {
   notice.clear();
-  address.keep();
+  address.clear();
+  for (const form of document.forms) form.reset();
   choose();
   address.set({ environment: chosen().name });
   bring({ first: true, shown: new Set(), scene: null });

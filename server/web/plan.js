@@ -48,6 +48,11 @@ export class PlanPanel {
     this.comparison.clear();
   }
 
+  // The pictures show nothing to plan for.
+  refuse() {
+    this.work.say("Not planned: a picture was refused. Upload another one, or choose a scene.", "bad");
+  }
+
   // Start, goal or model are others now.
   forget() {
     address.show("plan", false);

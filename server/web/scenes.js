@@ -12,8 +12,9 @@ const NAMES = { start: "Start", goal: "Goal" };
 
 export class Scenes {
   // changed(scene) is told of every new pair; scene: {start, goal, seed}, seed null unless both are of it.
-  constructor(changed) {
-    this.changed = changed;
+  // refused() is told if a pair shows nothing to plan for.
+  constructor(changed, refused) {
+    Object.assign(this, { changed, refused });
     this.scene = { start: null, goal: null, seed: null };
     this.views = {};
     byId("wells").replaceChildren(...Object.keys(NAMES).map((name) => this.#well(name)));
@@ -153,6 +154,7 @@ export class Scenes {
       this.#say(`The pictures show the puck, the arm and ${walls === 1 ? "a wall" : `${walls} walls`}.`);
     } catch (error) {
       this.#fail(error, () => this.#check());
+      if (error.status === 422) this.refused();
     }
   }
 

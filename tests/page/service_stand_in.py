@@ -199,7 +199,7 @@ def episode(route: Route, request: Request) -> None:
         "initial_distance": 0.5 if push else None,
         "steps": 5,
         "rewards": None if push else [0.1, 0.2, 0.3, 0.4, 0.5],
-        "stop_reason": "success",
+        "stop_reason": "steps" if fails else "goal",
         "digest": "8e" * 32,
         "request_id": "r",
     }

@@ -86,7 +86,9 @@ def test_failure_looks_like_one_and_says_what_to_try(opened, stand_in):
         page, "No success: the puck is 0.5 from its goal after 5 steps, 0.5 at the start, and 0.30 would do."
     )
     expect(page.locator("#execute-status")).to_have_class("status bad")
-    expect(page.locator("#execute-advice")).to_contain_text("It got no further than subgoal 0 of 2.")
+    expect(page.locator("#execute-advice")).to_contain_text(
+        "All 5 steps were used; the last ones were after subgoal 0 of 2."
+    )
     button(page, "True physics").click()
     expect(page.get_by_label("Servo")).to_have_value("simulator")
     expect(page.locator("#execute-status")).to_contain_text("No success")

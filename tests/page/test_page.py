@@ -141,6 +141,7 @@ def test_control_by_reward(opened, stand_in):
     )
     (body,) = stand_in.sent("/v1/episodes")
     assert (body["environment"], body["model"], body["steps"]) == ("cartpole-balance", "world", 100)
+    assert (body["seed"], body["episode_seed"]) == (3, 0)  # nothing is drawn anew after a reload
 
 
 def test_true_and_predicted_reward_stand_beside_what_random_and_simulator_earn(opened, stand_in):

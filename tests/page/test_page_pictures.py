@@ -110,6 +110,7 @@ def test_picture_that_shows_no_scene_is_refused_before_anything_is_planned(opene
     expect(page.get_by_role("alert")).to_contain_text("JPEG blurs thin walls away; send PNG.")
     expect(page.locator("figure.refused figcaption")).to_have_text(name.capitalize())
     expect(page.locator("#plan-result")).to_be_hidden()
+    expect(page.locator("#plan-status")).to_contain_text("Not planned: a picture was refused.")
     assert len(stand_in.sent("/v1/plans")) == 1
     button(page, "Render").click()
     expect(page.locator("#start-note")).to_have_text("rendered, seed 3")
