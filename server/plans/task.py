@@ -1,7 +1,7 @@
 """Plans: what the engine does for one, and what a plan comes down to in bytes and numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -39,6 +39,8 @@ class PlanOutcome:
     cost: float | None
     history: tuple[float | None, ...]
     stop_reason: StopReason
+    alternatives: tuple["PlanOutcome", ...] = ()
+    """Other plans of the same search."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class PlanTask:
     seed: int
     samples: int
     iterations: int
+    alternatives: int = 0
 
     kind: ClassVar[str] = "plan"
 
@@ -96,9 +99,13 @@ class PlanTask:
             [torch.Generator().manual_seed(self.seed)],
             candidates=self.samples,
             iterations=self.iterations,
+            alternatives=self.alternatives,
         )
-        positions = points(self.model.segmenter.blob(plan.subgoals[0]).centre)
-        return _outcome(plan, positions, start_position, goal_position)
+        chosen, *others = (
+            _outcome(one, self.model.segmenter, start_position, goal_position)
+            for one in (plan, *plan.alternatives)
+        )
+        return replace(chosen, alternatives=tuple(others))
 
     def _find_object(
         self, start: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"]
@@ -137,6 +144,7 @@ def plan_task(
     seed: int | None,
     samples: int | None,
     iterations: int | None,
+    alternatives: int = 0,
 ) -> PlanTask:
     """Fill in the model's defaults and draw a seed where none is given. Raises TooMuchWork."""
     search = model.planner.config.cem
@@ -151,7 +159,7 @@ def plan_task(
             unit="keyframes",
             limit=MAX_KEYFRAMES,
         )
-    return PlanTask(model, start, goal, drawn(seed), samples, iterations)
+    return PlanTask(model, start, goal, drawn(seed), samples, iterations, alternatives)
 
 
 def example_plan(model: ReadyPlanner) -> PlanTask:
@@ -169,12 +177,12 @@ def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
     return picture
 
 
-def _outcome(plan: Plan, positions: tuple[Point | None, ...], start: Point, goal: Point) -> PlanOutcome:
+def _outcome(plan: Plan, segmenter: ColorSegmenter, start: Point, goal: Point) -> PlanOutcome:
     """Row 0 of a plan as bytes and numbers."""
     return PlanOutcome(
         pictures=to_bytes(plan.subgoals[0]),
         steps=tuple(plan.times[0].tolist()),
-        positions=positions,
+        positions=points(segmenter.blob(plan.subgoals[0]).centre),
         whole=tuple(plan.whole[0].tolist()),
         start_position=start,
         goal_position=goal,

@@ -28,14 +28,15 @@ export class Comparison {
     byId("compare").hidden = true;
   }
 
-  // The same plan made again is no other one.
-  add(plan) {
-    if (this.made.some((one) => one.plan.digest === plan.digest)) return;
-    this.count += 1;
-    this.made.push({ name: `Plan ${this.count}`, plan, outcome: null });
-    this.made.splice(0, this.made.length - MOST);
-    if (this.made.length < 2) return;
-    this.sides.forEach((side, index) => side.offer(this.made, this.made.at(index - 2)));
+  // alternatives: other plans of the same search. The same plan made again is no other one.
+  add(plan, ...alternatives) {
+    const before = this.made.length;
+    const entry = this.#entry(plan, () => `Plan ${(this.count += 1)}`);
+    const others = alternatives.map((other, index) => this.#entry(other, () => `${entry.name}, alternative ${index + 1}`));
+    if (this.made.length < 2 || this.made.length === before) return;
+    const pair = others.length ? [entry, others[0]] : this.made.slice(-2);
+    this.made = this.made.filter((one, index) => index >= this.made.length - MOST || pair.includes(one));
+    this.sides.forEach((side, index) => side.offer(this.made, pair[index]));
     byId("compare").hidden = false;
     this.#draw();
   }
@@ -45,6 +46,13 @@ export class Comparison {
     const entry = this.made.find((one) => one.plan.digest === plan.digest);
     if (entry) entry.outcome = outcome;
     if (this.made.length > 1) this.sides.forEach((side) => side.show());
+  }
+
+  #entry(plan, name) {
+    const known = this.made.find((one) => one.plan.digest === plan.digest);
+    const entry = known ?? { name: name(), plan, outcome: null };
+    if (!known) this.made.push(entry);
+    return entry;
   }
 
   #draw() {

@@ -21,7 +21,7 @@ export class ExecutePanel {
     Object.assign(this, { executed, another });
     this.work = new Work("execute", () => this.run());
     const axes = { name: "Distance of the puck from its goal", x: "step", y: "distance, table units" };
-    const request = () => ({ path: "/v1/episodes", body: this.request, plan: this.planned.request });
+    const request = () => ({ path: "/v1/episodes", body: this.request, plan: this.planned.request, named: this.planned.named });
     this.watch = new Watch("execute", ["Executed", "Pursued"], axes, request);
     this.advice = byId("execute-advice");
   }
@@ -114,7 +114,8 @@ export class ExecutePanel {
 
   #result(episode, text) {
     this.watch.finish(`episode-${episode.digest.slice(0, 12)}`, text);
-    if (this.planned.scene.seed !== null) address.show("execute");
+    // Neither uploads nor alternatives can be made again from the address.
+    if (this.planned.scene.seed !== null && !this.planned.named) address.show("execute");
     const words = verdict(episode);
     this.work.say(words, episode.success ? "good" : "bad");
     this.executed(this.planned, `${episode.success ? "success" : "no success"}, ${short(episode.distance)} from the goal`);

@@ -1,7 +1,7 @@
 // Planning: settings and what they cost, the search as it runs, the strip of subgoals.
 
 import { address } from "./address.js";
-import { stream } from "./api.js";
+import { post, stream } from "./api.js";
 import { Chart } from "./chart.js";
 import { Comparison } from "./compare.js";
 import { byId, element, facts, saveText, seconds, short } from "./dom.js";
@@ -12,6 +12,7 @@ import { copyButtons } from "./snippet.js";
 import { Work } from "./work.js";
 
 const LIMITED = ["samples", "iterations", "deadline_ms"];
+const ALTERNATIVES = 3;
 
 export class PlanPanel {
   // planned(plan or null, at once) is told what can be executed now, and whether it is to be.
@@ -25,6 +26,7 @@ export class PlanPanel {
     this.comparison = new Comparison((plan) => this.#follow(plan));
     this.work.form.addEventListener("input", () => this.#estimate());
     byId("plan-again").addEventListener("click", () => this.another());
+    byId("plan-others").addEventListener("click", () => this.work.run((signal) => this.#askForOthers(signal)));
     byId("plan-json").addEventListener("click", () => saveText(this.text, `plan-${this.plan.digest.slice(0, 12)}.json`));
     copyButtons(byId("plan-result"), () => ({ path: "/v1/plans", body: this.request }));
   }
@@ -103,7 +105,7 @@ export class PlanPanel {
     this.chart.draw([]);
     this.spread.draw([]);
     facts(byId("plan-facts"), []);
-    byId("plan-json").disabled = true;
+    byId("plan-json").disabled = byId("plan-others").disabled = true;
     const names = Array.from({ length: this.model.keyframes }, (_, index) => `Subgoal ${index}`);
     this.subgoals = names.map((name) => new PictureView(name, this.model.image_size));
     const [first, last] = [new PictureView("Start"), new PictureView("Goal")];
@@ -173,12 +175,25 @@ export class PlanPanel {
       ["digest", plan.digest.slice(0, 12)],
       ["request", plan.request_id],
     ]);
-    byId("plan-json").disabled = false;
+    byId("plan-json").disabled = byId("plan-others").disabled = false;
     const made = { ...plan, text, scene: this.scenes.scene, request: this.request, history: this.history };
     if (made.scene.seed !== null) address.show("plan"); // uploads cannot be made again
     this.work.say(...verdict(plan));
+    this.made = made;
     this.comparison.add(made);
     this.planned(made, execute);
+  }
+
+  // The same request brings the same plan, and other plans of its search beside it.
+  async #askForOthers(signal) {
+    const { made } = this;
+    const request = { ...made.request, alternatives: ALTERNATIVES };
+    const { data, text } = await post("/v1/plans", request, signal);
+    const others = data.alternatives.map(({ id, subgoals, cost }, index) => ({
+      ...made, text, request, id, digest: id, subgoals, cost, named: `plan.response.alternatives[${index}].id`,
+    }));
+    if (others.length) return this.comparison.add({ ...made, request }, ...others);
+    this.work.say("The search has no other plan that is as plausible: try more samples, or another seed.");
   }
 
   // A plan of the comparison takes the place of the last one, and is executed.

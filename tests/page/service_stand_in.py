@@ -154,6 +154,9 @@ def plan(route: Route, request: Request) -> None:
     seed = request.post_data_json["seed"]
     digest = PLAN["digest"] if seed == PLAN["seed"] else f"{seed % 100:02d}" * 32
     made = PLAN | {"seed": seed, "digest": digest, "id": digest}
+    if count := request.post_data_json.get("alternatives"):
+        others = [{"id": f"a{k}" * 32, "subgoals": PLAN["subgoals"], "cost": 3.5 + k} for k in range(count)]
+        return route.fulfill(json=made | {"alternatives": others})
     events(("queued", QUEUED), *ITERATIONS, ("result", made))(route, request)
 
 

@@ -59,6 +59,27 @@ def test_other_plans_can_be_chosen_and_another_scene_ends_the_comparison(opened)
     expect(page.locator("#compare")).to_be_hidden()
 
 
+def test_alternatives_of_one_search_stand_beside_the_plan(opened, stand_in):
+    page = opened(permissions=["clipboard-read", "clipboard-write"])
+    render_and_plan(page)
+    button(page, "Alternatives").click()
+    expect(page.locator("#compare-first option:checked")).to_have_text("Plan 1: planner, seed 7")
+    second = page.locator("#compare-second")
+    expect(second.locator("option")).to_have_text(
+        ["Plan 1: planner, seed 7", *(f"Plan 1, alternative {k}: planner, seed 7" for k in (1, 2, 3))]
+    )
+    expect(second.locator("option:checked")).to_contain_text("alternative 1")
+    expect(second.locator("dd").first).to_have_text("3.5 px from the goal")
+    second.get_by_role("button", name="Execute this plan").click()
+    expect(page.locator("#execute-status")).to_contain_text("Success")
+    assert stand_in.sent("/v1/episodes")[-1]["plan"] == "a0" * 32
+    expect(page.locator("#plan-status")).to_contain_text("the last one 3.5 pixels from the goal")
+    page.locator("#execute-result").get_by_role("button", name="Copy as Python").click()
+    expect(page.locator("#copied")).to_contain_text("Copied as Python")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "alternatives=3" in copied and "plan=plan.response.alternatives[0].id" in copied
+
+
 def test_planned_and_executed_path_are_in_one_picture(opened):
     page = opened()
     render_and_plan(page)

@@ -14,9 +14,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from server.app import create_app
-from server.http.pictures import Picture, to_base64
+from server.http.pictures import Picture, from_base64, to_base64
 from server.models.service import ModelService
 from server.plans.schemas import PlanContent
+from server.schemas import digest
 
 GOAL = (47.0, 16.0)
 
@@ -122,6 +123,25 @@ def test_pictures_without_exactly_one_puck(
 def test_samples_and_iterations_are_those_asked_for(http: TestClient, body: dict[str, Any]) -> None:
     plan = content(http.post("/v1/plans", json=body | {"samples": 2, "iterations": 5}))
     assert (plan["samples"], plan["iterations"], plan["iterations_run"]) == (2, 5, 5)
+
+
+def test_alternatives_are_other_plans_that_can_be_named(http: TestClient, body: dict[str, Any]) -> None:
+    alone = http.post("/v1/plans", json=body).json()
+    beside = http.post("/v1/plans", json=body | {"alternatives": 2}).json()
+    assert "alternatives" not in alone and len(beside["alternatives"]) == 2
+    assert beside["digest"] == alone["digest"]
+    proper = {name: beside[name] for name in PlanContent.model_fields}
+    plans = http.app.state.plans.of("anonymous")  # type: ignore[attr-defined]
+    for other in beside["alternatives"]:
+        assert other["subgoals"] != beside["subgoals"] and all(
+            subgoal["whole"] for subgoal in other["subgoals"]
+        )
+        content = PlanContent.model_validate(proper | {name: other[name] for name in ("subgoals", "cost")})
+        assert other["id"] == digest(content)
+        assert np.array_equal(
+            plans.subgoals(other["id"]), [from_base64(subgoal["image"]) for subgoal in other["subgoals"]]
+        )
+    assert http.post("/v1/plans", json=body | {"alternatives": 6}).status_code == 422
 
 
 def test_deadline_ends_the_search_with_the_best_so_far(
