@@ -37,13 +37,19 @@ class TooMuchWork(ValueError):
 
 
 class NoObject(ValueError):
-    """A picture of where to go does not show the object that is to be moved."""
+    """A picture does not show the object that is to be moved; ``errors`` says which one."""
 
-    def __init__(self, picture: str, pixels: int, needed: float) -> None:
-        super().__init__(
-            f"No puck was found in {picture}: {pixels} pixels have its colour, "
-            f"at least {needed:g} are needed."
-        )
+    def __init__(self, field: str, pixels: int, least: float, most: float) -> None:
+        """``field`` names the picture; one object has ``least`` to ``most`` pixels, in one place."""
+        picture = "the subgoal" if field == "subgoal" else f"the {field} picture"
+        if pixels < least:
+            problem = f"No puck was found in {picture}: {pixels} pixels have its colour, "
+            problem += f"at least {least:g} are needed."
+        else:
+            problem = f"Not exactly one puck was found in {picture}: {pixels} pixels have its colour, "
+            problem += f"{least:g} to {most:g} are needed, in one place."
+        super().__init__(problem)
+        self.errors = [FieldError(field=field, message=problem)]
 
 
 class UnknownPlan(LookupError):
@@ -86,7 +92,11 @@ class UnknownEnvironment(LookupError):
 
 
 class UnreadableScene(ValueError):
-    """Pictures do not show a scene that can be set up in the simulator."""
+    """Pictures do not show a scene that can be set up in the simulator; ``errors`` says which one."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.errors = [FieldError(field=field, message=problem)]
 
 
 class Refused(Exception):

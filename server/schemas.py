@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,9 @@ Base64Picture = Annotated[
 
 class Schema(BaseModel):
     """Anything on the wire; the line under a field is its description in OpenAPI."""
+
+    undigested: ClassVar[frozenset[str]] = frozenset()
+    """Fields that come with the content proper and have no part in its digest."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -101,6 +104,6 @@ class Problem(Schema):
 
 def digest(content: Schema) -> str:
     """SHA-256 of canonical JSON: keys sorted, no spaces, ASCII."""
-    fields = content.model_dump(mode="json")
+    fields = content.model_dump(mode="json", exclude=set(content.undigested))
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

@@ -7,7 +7,7 @@ does: perspective, heights, and the arm that hides what lies under it.
 
 from collections.abc import Generator, Iterator
 from itertools import combinations
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def read_scene(env: PushEnv, start: Picture, goal: Picture) -> Scene:
     Pictures have the environment's size. It draws the guesses, which ends the episode it is in.
 
     Raises:
-        ValueError: the start picture lacks puck, arm or wall or looks like no scene; the goal picture lacks
+        NoScene: the start picture lacks puck, arm or wall or looks like no scene; the goal picture lacks
             the puck.
     """
     reading = scene_reading(env, start, goal)
@@ -72,6 +72,14 @@ def scene_reading(env: PushEnv, start: Picture, goal: Picture) -> Reading[Scene]
     return Scene(tuple(walls), _point(puck), _point(there), _point(finger))
 
 
+class NoScene(ValueError):
+    """A picture, ``start`` or ``goal``, does not show what it must."""
+
+    def __init__(self, picture: Literal["start", "goal"], problem: str) -> None:
+        super().__init__(f"the {picture} picture {problem}")
+        self.picture = picture
+
+
 class _Reader:
     """Looks at pictures of one environment.
 
@@ -89,28 +97,29 @@ class _Reader:
         self._colours = np.array([env.model.geom(name).rgba[:3] for name in ("table", *_THINGS)])
 
     def read_start(self, picture: Picture) -> Reading[Array]:
-        """What the start picture shows. Raises ValueError."""
+        """What the start picture shows. Raises NoScene."""
         labels = self._label(picture)
         puck, finger, walls = self._find_puck(labels), self._find_finger(labels), [*self._find_walls(labels)]
         for what, missing in (("puck", puck is None), ("arm", finger is None), ("wall", not walls)):
             if missing:
-                raise ValueError(f"the start picture shows no {what}")
+                raise NoScene("start", f"shows no {what}")
         guess = np.concatenate([puck, finger, *walls])
         found = yield from self._fit(picture, guess, free=len(guess))
         difference = float(np.sqrt(np.square(self._difference(found, picture)).mean()))
         if difference > LARGEST_DIFFERENCE:
-            raise ValueError(
-                f"the start picture looks like no scene: the nearest one differs by {difference:.3f} "
-                f"(root mean square, channels in [0, 1]), at most {LARGEST_DIFFERENCE} is allowed"
+            raise NoScene(
+                "start",
+                f"looks like no scene: the nearest one differs by {difference:.3f} "
+                f"(root mean square, channels in [0, 1]), at most {LARGEST_DIFFERENCE} is allowed",
             )
         return found
 
     def read_goal(self, picture: Picture, start: Array) -> Reading[Array]:
-        """Where the puck is in the goal picture of a scene whose start is known. Raises ValueError."""
+        """Where the puck is in the goal picture of a scene whose start is known. Raises NoScene."""
         labels = self._label(picture)
         puck, finger = self._find_puck(labels), self._find_finger(labels)
         if puck is None:
-            raise ValueError("the goal picture shows no puck")
+            raise NoScene("goal", "shows no puck")
         guess = np.concatenate([puck, start[2:4] if finger is None else finger, start[4:]])
         found = yield from self._fit(picture, guess, free=4)
         return found[:2]

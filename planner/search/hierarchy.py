@@ -67,6 +67,8 @@ class Plan:
     decisions: Float[Tensor, "B L Z"]
     whole: Bool[Tensor, "B L"]
     stop_reason: StopReason
+    alternatives: tuple["Plan", ...] = ()
+    """Other plans of the same search that were asked for, the most different one first."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,12 @@ class Planner:
         *,
         candidates: int | None = None,
         iterations: int | None = None,
+        alternatives: int = 0,
     ) -> Planning:
         """:meth:`plan` for somebody who computes the roll-outs of many searches.
 
-        Raises as :meth:`plan` does.
+        Up to so many ``alternatives`` come with the plan: of the shortlist's plans that are as plausible,
+        those whose decisions differ most from the plan's and from each other's. Raises as :meth:`plan` does.
         """
         batch = context.frames.shape[0]
         if goal.shape[0] != batch:
@@ -196,11 +200,11 @@ class Planner:
             if reason is not None and not last:
                 stop_reason = reason
                 break
-        chosen = [self._choose(state, steps, settings, b) for b in range(batch)]
-        subgoals, times, cost, decisions, whole = (
-            torch.stack(column) for column in zip(*chosen, strict=True)
-        )
-        return Plan(subgoals, times, cost, torch.stack(history, 1), decisions, whole, stop_reason)
+        chosen = [self._choose(state, steps, settings, b, alternatives) for b in range(batch)]
+        # Rows that have fewer alternatives decide how many there are.
+        ranks = zip(*chosen, strict=False)
+        first, *others = (_plan(rows, torch.stack(history, 1), stop_reason) for rows in ranks)
+        return replace(first, alternatives=tuple(others))
 
     @torch.inference_mode()
     def picture(
@@ -215,8 +219,12 @@ class Planner:
         overrides = {name: value for name, value in given.items() if value is not None}
         return CemConfig.model_validate({**self.config.cem.model_dump(), **overrides})
 
-    def _choose(self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int) -> _Choice:
-        """The first choice among the candidates of the shortlist with the most plausible keyframes."""
+    def _choose(
+        self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int, alternatives: int
+    ) -> list[_Choice]:
+        """The first choice among the candidates of the shortlist with the most plausible keyframes, and
+        alternatives to it.
+        """
         decisions, costs = cheapest(steps, row, self.config.shortlist if self.plausible else 1, settings)
         future = self.model.imagine(repeat_row(state, row, len(costs)), decisions)
         # A candidate of infinite cost is considered only if there is nothing else.
@@ -232,7 +240,11 @@ class Planner:
             other = self._decoded(future, costs, decisions, k)
             if int(other.whole.sum()) > int(chosen.whole.sum()):
                 chosen = other
-        return chosen
+        if not alternatives:
+            return [chosen]
+        plausible = int(chosen.whole.sum())
+        every = (self._decoded(future, costs, decisions, k) for k in order)
+        return _apart(chosen, [one for one in every if int(one.whole.sum()) == plausible], alternatives)
 
     def _decoded(
         self, future: Future, costs: Float[Tensor, " N"], decisions: Float[Tensor, "N L Z"], k: int
@@ -244,6 +256,25 @@ class Planner:
         if self.plausible is None:
             return torch.ones(len(frames), dtype=torch.bool, device=frames.device)
         return self.plausible(frames)
+
+
+def _plan(rows: Sequence[_Choice], history: Float[Tensor, "B I"], stop_reason: StopReason) -> Plan:
+    subgoals, times, cost, decisions, whole = (torch.stack(column) for column in zip(*rows, strict=True))
+    return Plan(subgoals, times, cost, history, decisions, whole, stop_reason)
+
+
+def _apart(chosen: _Choice, others: Sequence[_Choice], count: int) -> list[_Choice]:
+    """The chosen one and up to ``count`` others, each as far as can be from those before it."""
+    picked, left = [chosen], list(others)
+    while len(picked) <= count:
+        distances = [
+            min(float((one.decisions - two.decisions).square().sum()) for two in picked) for one in left
+        ]
+        # The chosen one is among the others, and may have twins.
+        if max(distances, default=0.0) == 0.0:
+            break
+        picked.append(left.pop(distances.index(max(distances))))
+    return picked
 
 
 def _condensed(steps: Sequence[CemStep], count: int, settings: CemConfig) -> CemStep:

@@ -109,7 +109,8 @@ class ActionTask(WorldTask):
         blob = goal.segmenter.blob(subgoal)
         x, y = blob.centre[0].tolist()
         if math.isnan(x):
-            raise NoObject("the subgoal", int(blob.mass[0]), goal.segmenter.min_mass)
+            found = goal.segmenter
+            raise NoObject("subgoal", int(blob.mass[0]), found.min_mass, found.max_mass)
         return x, y
 
     def _controller(self) -> LearnedServo:

@@ -6,12 +6,21 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import quote
 
 import numpy as np
+from jaxtyping import UInt8
 
 from server.client.calls import Calls
 from server.client.pictures import PictureLike, encode
 from server.client.replies import PlanReply, ServerProblem, SubgoalReply
 from server.http.pictures import from_base64
-from server.plans.schemas import PLAN_PATH, PLANS_PATH, IterationEvent, PlanResponse, PlanStatus, SubgoalEvent
+from server.plans.schemas import (
+    PLAN_PATH,
+    PLANS_PATH,
+    IterationEvent,
+    PlanResponse,
+    PlanStatus,
+    Subgoal,
+    SubgoalEvent,
+)
 from server.schemas import Queued
 
 PlanEvent = Queued | IterationEvent | SubgoalReply | PlanReply
@@ -27,6 +36,7 @@ class PlanSettings(TypedDict, total=False):
     seed: int | None
     samples: int | None
     iterations: int | None
+    alternatives: int | None
     deadline_ms: int | None
     idempotency_key: str | None
     """The same key brings the same plan, so that a request can be sent again without planning twice."""
@@ -108,7 +118,12 @@ def _place(plan: str) -> str:
 
 
 def _plan(response: PlanResponse) -> PlanReply:
-    return PlanReply(response, np.stack([from_base64(subgoal.image) for subgoal in response.subgoals]))
+    alternatives = tuple(_images(other.subgoals) for other in response.alternatives or ())
+    return PlanReply(response, _images(response.subgoals), alternatives)
+
+
+def _images(subgoals: list[Subgoal]) -> UInt8[np.ndarray, "L H W 3"]:
+    return np.stack([from_base64(subgoal.image) for subgoal in subgoals])
 
 
 def _event(name: str, data: str) -> Generator[PlanEvent, None, None]:

@@ -35,10 +35,13 @@ class ServerProblem(Exception):
 
 @dataclass(frozen=True)
 class PlanReply:
-    """A plan: ``images[k]`` is the picture of ``response.subgoals[k]``."""
+    """A plan: ``images[k]`` is the picture of ``response.subgoals[k]``; ``alternatives`` has those of
+    ``response.alternatives``.
+    """
 
     response: PlanResponse
     images: UInt8[np.ndarray, "L H W 3"]
+    alternatives: tuple[UInt8[np.ndarray, "L H W 3"], ...] = ()
 
 
 @dataclass(frozen=True)

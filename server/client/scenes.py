@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from server.client.calls import Calls
-from server.client.pictures import encode
+from server.client.pictures import PictureLike, encode
 from server.episodes.schemas import EPISODES_PATH, EpisodeResponse, FrameEvent
 from server.http.pictures import Picture, from_base64
 from server.scenes.schemas import (
@@ -87,11 +87,23 @@ class SceneCalls(Calls):
         return self._get(ENVIRONMENTS_PATH, EnvironmentList).environments
 
     def scene(
-        self, environment: str = "push", *, seed: int | None = None, deadline_ms: int | None = None
+        self,
+        environment: str = "push",
+        *,
+        seed: int | None = None,
+        start: PictureLike | None = None,
+        goal: PictureLike | None = None,
+        deadline_ms: int | None = None,
     ) -> SceneReply:
-        """Draw a pushing task."""
+        """Draw a pushing task, or see whether one can be read off pictures ``[H, W, 3]``."""
         response = self._post(
-            SCENES_PATH, SceneResponse, environment=environment, seed=seed, deadline_ms=deadline_ms
+            SCENES_PATH,
+            SceneResponse,
+            environment=environment,
+            seed=seed,
+            start=None if start is None else encode(start),
+            goal=None if goal is None else encode(goal),
+            deadline_ms=deadline_ms,
         )
         return SceneReply(response, from_base64(response.start), from_base64(response.goal))
 

@@ -6,11 +6,10 @@ from server.environments import IMAGE_SIZE, kind_of, most_steps
 from server.episodes.schemas import DEFAULT_REWARD_STEPS, EpisodeRequest
 from server.episodes.task import PlanInForce, PushEpisodeTask, RewardEpisodeTask
 from server.errors import invalid
-from server.http.bodies import decode_text
-from server.http.pictures import Picture
 from server.models.service import ModelService
 from server.plans.memory import Plans
 from server.predictions.models import controllers_in, planners_in
+from server.scenes.requests import sent_pictures
 
 EpisodeTask = PushEpisodeTask | RewardEpisodeTask
 
@@ -36,7 +35,7 @@ def _push(request: EpisodeRequest, service: ModelService, plans: Plans, most: in
             raise invalid("model", "The simulator acts without a model: leave out model, or servo.")
     else:
         model = service.choose(request.model, controllers_in(service, request.environment))
-    pictures = _pictures(request)
+    pictures = sent_pictures(request)
     return PushEpisodeTask(
         service.worlds,
         request.environment,
@@ -47,12 +46,6 @@ def _push(request: EpisodeRequest, service: ModelService, plans: Plans, most: in
         drawn(request.episode_seed),
         most if request.steps is None else request.steps,
     )
-
-
-def _pictures(request: EpisodeRequest) -> tuple[Picture, Picture] | None:
-    if request.start is None or request.goal is None:
-        return None
-    return decode_text("start", request.start, IMAGE_SIZE), decode_text("goal", request.goal, IMAGE_SIZE)
 
 
 def _plan(request: EpisodeRequest, service: ModelService, plans: Plans) -> PlanInForce | ReadyPlanner:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
+from envs.push.world import PushWorld
 from planner.episode import Moment
 from server.episodes import schemas
 from server.episodes.requests import episode_task
@@ -21,9 +23,12 @@ from server.episodes.task import (
 from server.http.exchange import Exchanging, model_ref
 from server.http.pictures import to_base64
 from server.plans.memory import Plans, plans_of
-from server.plans.reply import plan_content
+from server.plans.reply import plan_content, to_position
+from server.plans.task import points
 from server.scenes.reply import layout
 from server.schemas import Schema, digest
+from world_models.frames import to_tensor
+from world_models.segmenter import ObjectGoal
 
 router = APIRouter(tags=["environments"])
 
@@ -52,22 +57,26 @@ async def run_episode(exchange: Exchanging) -> Response:
         deadline_ms,
         lambda outcome: _pushed(task, outcome, plans),
         schemas.EpisodeResponse,
-        events=_events,
+        events=partial(_events, goal=PushWorld.goal),
     )
 
 
-def _events(told: Any) -> Iterator[tuple[str, Schema]]:
+def _events(told: Any, goal: ObjectGoal | None = None) -> Iterator[tuple[str, Schema]]:
     """The steps; what is told of a plan that is made on the way is no part of the stream."""
     if isinstance(told, Moment):
-        yield "frame", _frame(told)
+        yield "frame", _frame(told, goal)
 
 
-def _frame(moment: Moment) -> schemas.FrameEvent:
+def _frame(moment: Moment, goal: ObjectGoal | None) -> schemas.FrameEvent:
+    position = (
+        None if goal is None else points(goal.segmenter.blob(to_tensor(moment.picture[None])).centre)[0]
+    )
     return schemas.FrameEvent(
         step=moment.step,
         image=to_base64(moment.picture),
         subgoal=moment.subgoal,
         distance=moment.measures.get("distance"),
+        object_position=to_position(position),
         reward=moment.measures.get("reward") if moment.step else None,
         action=None if moment.action is None else moment.action.tolist(),
     )

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.scenes.schemas import Layout, WorldRequest
+from server.plans.schemas import Position
+from server.scenes.schemas import Layout, SceneRequest
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 
 EPISODES_PATH = "/v1/episodes"
@@ -16,14 +17,8 @@ DEFAULT_REWARD_STEPS = 100
 EpisodeStop = Literal["goal", "steps", "deadline", "cancelled", "diverged"]
 
 
-class EpisodeRequest(WorldRequest):
+class EpisodeRequest(SceneRequest):
     """Where to act, with what, and for how long."""
-
-    start: Base64Picture | None = None
-    """In place of ``seed``, for pushing: PNG or JPEG in base64 of the table, which is set up from that ..."""
-
-    goal: Base64Picture | None = None
-    """... and of how it should be: the puck is wanted where this picture shows it."""
 
     plan: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """For pushing: the ``id`` of a plan of this server to follow; one is made first if left out."""
@@ -47,11 +42,7 @@ class EpisodeRequest(WorldRequest):
     """Most control steps; if left out all that a pushing task allows, or 100."""
 
     @model_validator(mode="after")
-    def _one_source(self) -> "EpisodeRequest":
-        if (self.start is None) != (self.goal is None):
-            raise PydanticCustomError("pictures", "Send both start and goal, or neither.")
-        if self.start is not None and self.seed is not None:
-            raise PydanticCustomError("seed", "Send either a seed or start and goal.")
+    def _one_plan(self) -> "EpisodeRequest":
         if self.plan is not None and self.planner is not None:
             raise PydanticCustomError("planner", "Send either a plan or who is to make one.")
         return self
@@ -71,6 +62,9 @@ class FrameEvent(Schema):
 
     distance: float | None
     """The puck's shortest way to the goal in table units; null in tasks of DM Control."""
+
+    object_position: Position | None
+    """Where the puck is seen in the picture; null where it is not, and in tasks of DM Control."""
 
     reward: float | None
     """What was paid on arriving here, in tasks of DM Control; null at the start."""

@@ -7,8 +7,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from envs.push.scene import Scene
-from envs.push.scene_from_pictures import scene_reading
-from envs.push.world import PushWorld
 from planner.episode import Outcome, episode
 from planner.goals import make_goal
 from planner.loaded import ReadyPlanner, ReadyWorldModel
@@ -18,9 +16,9 @@ from planner.pursuit import Actor, one_stream, own_seeds, search_seed
 from server.engine.task import Work, go_on
 from server.environments import Worlds
 from server.episodes.schemas import EpisodeStop
-from server.errors import UnreadableScene
 from server.http.pictures import Picture
 from server.plans.task import PlanOutcome, PlanTask, plan_task
+from server.scenes.task import scene_of
 from world_models.frames import to_tensor
 
 _PLANNING = 20
@@ -97,7 +95,7 @@ class PushEpisodeTask:
         yield from go_on()
         with self.worlds.push.borrow(self.environment) as world:
             yield from go_on()
-            scene = replace((yield from self._scene(world)), steps=self.steps)
+            scene = replace((yield from scene_of(world, self.seed, self.pictures)), steps=self.steps)
             yield from go_on()
             start, goal = world.begin(scene)
             yield from go_on()
@@ -114,21 +112,6 @@ class PushEpisodeTask:
             actor = Actor(low_level, lambda *_: ahead, make_goal(world.goal), device=place)
             driven = yield from episode(world, start, goal, scene.steps, actor, own_seeds(self.episode_seed))
         return PushOutcome(driven, _stop(driven), scene, subgoals, made)
-
-    def _scene(self, world: PushWorld) -> Work[Scene]:
-        if self.pictures is None:
-            world.env.reset(seed=self.seed)
-            return world.env.scene
-        reading = scene_reading(world.env, *self.pictures)
-        while True:
-            try:
-                next(reading)
-            except StopIteration as end:
-                scene: Scene = end.value
-                return scene
-            except ValueError as error:
-                raise UnreadableScene(f"{str(error).capitalize()}.") from None
-            yield from go_on()
 
     def _make_plan(
         self, planner: ReadyPlanner, start: Picture, goal: Picture, device: str

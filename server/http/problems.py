@@ -67,7 +67,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     InvalidRequest: INVALID_REQUEST,
     TooMuchWork: Kind(422, "too-much-work", "The request asks for too much work"),
     InvalidPicture: Kind(422, "invalid-picture", "A picture cannot be used"),
-    NoObject: Kind(422, "no-object", "The picture of where to go shows no puck"),
+    NoObject: Kind(422, "no-object", "A picture does not show the puck"),
     UnknownPlan: Kind(404, "unknown-plan", "There is no such plan"),
     UnknownModel: Kind(404, "unknown-model", "There is no such model"),
     UnknownEnvironment: Kind(404, "unknown-environment", "There is no such environment"),

@@ -41,6 +41,7 @@ class PlanUpload:
             seed=self.options.seed,
             samples=self.options.samples,
             iterations=self.options.iterations,
+            alternatives=self.options.alternatives or 0,
         )
 
 

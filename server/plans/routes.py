@@ -110,9 +110,15 @@ def _keeping(plans: Plans, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
     """What an outcome comes to; its pictures are kept for actions that go by the plan."""
 
     def content(outcome: PlanOutcome) -> Schema:
-        plan = plan_content(task, outcome)
+        plan, *others = (plan_content(task, one) for one in (outcome, *outcome.alternatives))
+        alternatives = [
+            schemas.Alternative(id=digest(other), subgoals=other.subgoals, cost=other.cost)
+            for other in others
+        ]
+        for other, made in zip(alternatives, outcome.alternatives, strict=True):
+            plans.keep(other.id, made.pictures)
         plans.keep(digest(plan), outcome.pictures)
-        return plan
+        return schemas.PlanChoice(**dict(plan), alternatives=alternatives if task.alternatives else None)
 
     return content
 

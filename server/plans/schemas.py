@@ -14,6 +14,9 @@ MAX_KEYFRAMES = 120_000
 """Most keyframes that one plan may imagine: samples x keyframes x iterations."""
 
 
+MAX_ALTERNATIVES = 5
+
+
 class PlanOptions(Options):
     """How to plan; every field may be left out."""
 
@@ -26,6 +29,9 @@ class PlanOptions(Options):
     iterations: int | None = Field(default=None, ge=1, le=MAX_KEYFRAMES, examples=[3])
     """Rounds of the search; the model's own default if left out."""
 
+    alternatives: int | None = Field(default=None, ge=1, le=MAX_ALTERNATIVES, examples=[2])
+    """Most other plans of the same search to send along: as plausible, and as different as can be."""
+
     deadline_ms: int | None = Field(default=None, ge=1, examples=[DEFAULT_DEADLINE_MS])
     """Milliseconds for waiting and planning, 10,000 if left out; the plan found by then is returned."""
 
@@ -34,10 +40,10 @@ class PlanRequest(PlanOptions):
     """Two pictures, PNG or JPEG in base64 and of the model's size, and how to plan between them."""
 
     start: Base64Picture
-    """The world as it is."""
+    """The world as it is; must show the puck, once."""
 
     goal: Base64Picture
-    """The world as it should be: the puck is wanted where this picture shows it."""
+    """The world as it should be: the puck is wanted where this picture shows it, once."""
 
 
 class Position(Schema):
@@ -102,7 +108,28 @@ class PlanTimings(Schema):
     total_ms: float
 
 
-class PlanResponse(PlanContent):
+class Alternative(Schema):
+    """Another plan of the same search."""
+
+    id: str
+    """What it can be named by, as a plan by its ``id``: the digest it would have if it were the plan."""
+
+    subgoals: list[Subgoal]
+    cost: float | None
+    """As that of the plan."""
+
+
+class PlanChoice(PlanContent):
+    """A plan, and others to choose from."""
+
+    undigested = frozenset({"alternatives"})
+
+    alternatives: list[Alternative] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Other plans of the same search, the most different one first; left out unless they were asked for. They
+    have no part in ``digest``."""
+
+
+class PlanResponse(PlanChoice):
     """A plan and how it came about."""
 
     digest: str

@@ -1,7 +1,7 @@
 """Plans: what the engine does for one, and what a plan comes down to in bytes and numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -34,11 +34,13 @@ class PlanOutcome:
     steps: tuple[float, ...]
     positions: tuple[Point | None, ...]
     whole: tuple[bool, ...]
-    start_position: Point | None
-    goal_position: Point | None
+    start_position: Point
+    goal_position: Point
     cost: float | None
     history: tuple[float | None, ...]
     stop_reason: StopReason
+    alternatives: tuple["PlanOutcome", ...] = ()
+    """Other plans of the same search."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class PlanTask:
     seed: int
     samples: int
     iterations: int
+    alternatives: int = 0
 
     kind: ClassVar[str] = "plan"
 
@@ -89,19 +92,33 @@ class PlanTask:
     def work(self, device: str) -> Work[PlanOutcome]:
         """Search; stopped, it answers the best so far. Raises NoObject, Interrupted."""
         start, goal = to_tensor(np.stack([self.start, self.goal]), device).split(1)
-        seen = self.model.segmenter.blob(torch.cat([start, goal]))
-        start_position, goal_position = _points(seen.centre)
-        if goal_position is None:
-            raise NoObject("the goal picture", int(seen.mass[1]), self.model.segmenter.min_mass)
+        start_position, goal_position = self._find_object(start, goal)
         plan = yield from self.model.planner.planning(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
             goal,
             [torch.Generator().manual_seed(self.seed)],
             candidates=self.samples,
             iterations=self.iterations,
+            alternatives=self.alternatives,
         )
-        positions = _points(self.model.segmenter.blob(plan.subgoals[0]).centre)
-        return _outcome(plan, positions, start_position, goal_position)
+        chosen, *others = (
+            _outcome(one, self.model.segmenter, start_position, goal_position)
+            for one in (plan, *plan.alternatives)
+        )
+        return replace(chosen, alternatives=tuple(others))
+
+    def _find_object(
+        self, start: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"]
+    ) -> tuple[Point, Point]:
+        """Where the pictures show what is to be moved. Raises NoObject."""
+        segmenter, found = self.model.segmenter, list[Point]()
+        for field, picture in (("start", start), ("goal", goal)):
+            blob = segmenter.blob(picture)
+            if not segmenter.whole(picture)[0]:
+                raise NoObject(field, int(blob.mass[0]), segmenter.min_mass, segmenter.max_mass)
+            x, y = blob.centre[0].tolist()
+            found.append((x, y))
+        return found[0], found[1]
 
     @torch.inference_mode()
     def show(self, progress: Progress) -> Iteration:
@@ -127,6 +144,7 @@ def plan_task(
     seed: int | None,
     samples: int | None,
     iterations: int | None,
+    alternatives: int = 0,
 ) -> PlanTask:
     """Fill in the model's defaults and draw a seed where none is given. Raises TooMuchWork."""
     search = model.planner.config.cem
@@ -141,7 +159,7 @@ def plan_task(
             unit="keyframes",
             limit=MAX_KEYFRAMES,
         )
-    return PlanTask(model, start, goal, drawn(seed), samples, iterations)
+    return PlanTask(model, start, goal, drawn(seed), samples, iterations, alternatives)
 
 
 def example_plan(model: ReadyPlanner) -> PlanTask:
@@ -159,14 +177,12 @@ def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
     return picture
 
 
-def _outcome(
-    plan: Plan, positions: tuple[Point | None, ...], start: Point | None, goal: Point
-) -> PlanOutcome:
+def _outcome(plan: Plan, segmenter: ColorSegmenter, start: Point, goal: Point) -> PlanOutcome:
     """Row 0 of a plan as bytes and numbers."""
     return PlanOutcome(
         pictures=to_bytes(plan.subgoals[0]),
         steps=tuple(plan.times[0].tolist()),
-        positions=positions,
+        positions=points(segmenter.blob(plan.subgoals[0]).centre),
         whole=tuple(plan.whole[0].tolist()),
         start_position=start,
         goal_position=goal,
@@ -176,7 +192,8 @@ def _outcome(
     )
 
 
-def _points(centres: Float[Tensor, "B 2"]) -> tuple[Point | None, ...]:
+def points(centres: Float[Tensor, "B 2"]) -> tuple[Point | None, ...]:
+    """Places ``[B 2]`` as pairs, None where they are NaN."""
     return tuple(None if math.isnan(x) else (x, y) for x, y in centres.tolist())
 
 

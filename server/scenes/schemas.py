@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from server.schemas import DEFAULT_DEADLINE_MS, MAX_SEED, Answer, Base64Picture, Options, Schema
 
@@ -11,6 +12,19 @@ SCENES_PATH = "/v1/scenes"
 CLIPS_PATH = "/v1/clips"
 
 MAX_CLIP_STEPS = 200
+
+
+class Returns(Schema):
+    """Mean returns of whole episodes, measured on frozen starts."""
+
+    random: float = Field(examples=[38.2])
+    """Of uniform random actions."""
+
+    simulator: float | None = Field(examples=[983.9])
+    """Of a search in the true dynamics with the true reward; null where it was not measured."""
+
+    manifest: str = Field(examples=["dmc-20"])
+    """The frozen starts, by name."""
 
 
 class EnvironmentInfo(Schema):
@@ -27,7 +41,13 @@ class EnvironmentInfo(Schema):
     """Numbers of an action, each in [-1, 1]."""
 
     steps: int
-    """Control steps of a whole episode."""
+    """Steps of a whole episode."""
+
+    action_repeat: int
+    """Control steps of the simulator that an action is held for; what they pay is the reward of the step."""
+
+    returns: Returns | None
+    """How to read the return of a whole episode; null where there are no rewards."""
 
     gallery: list[int]
     """Some seeds, for a first look."""
@@ -61,7 +81,21 @@ class WorldRequest(Schema):
 
 
 class SceneRequest(WorldRequest):
-    """A pushing task to draw at random."""
+    """A pushing task to draw at random, or to read off pictures of it."""
+
+    start: Base64Picture | None = None
+    """In place of ``seed``, for pushing: PNG or JPEG in base64 of the table, which is set up from that ..."""
+
+    goal: Base64Picture | None = None
+    """... and of how it should be: the puck is wanted where this picture shows it."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "SceneRequest":
+        if (self.start is None) != (self.goal is None):
+            raise PydanticCustomError("pictures", "Send both start and goal, or neither.")
+        if self.start is not None and self.seed is not None:
+            raise PydanticCustomError("seed", "Send either a seed or start and goal.")
+        return self
 
 
 class ClipRequest(WorldRequest):
@@ -102,12 +136,14 @@ class SceneContent(Schema):
     """The scene proper: the same seed gives the same bytes."""
 
     environment: str
-    seed: int
+    seed: int | None
+    """Null if the scene was read off pictures."""
+
     start: Base64Picture
-    """PNG of how the world is."""
+    """PNG of how the world is, drawn anew if it was read off a picture."""
 
     goal: Base64Picture
-    """PNG of how it should be."""
+    """PNG of how it should be, likewise."""
 
     layout: Layout
 

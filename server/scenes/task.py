@@ -9,8 +9,11 @@ from dm_control.rl.control import PhysicsError
 from envs.dmc.env import DmcEnv
 from envs.push.env import PushEnv
 from envs.push.scene import Scene
+from envs.push.scene_from_pictures import NoScene, scene_reading
+from envs.push.world import PushWorld
 from server.engine.task import Work, go_on
 from server.environments import KINDS, Worlds
+from server.errors import UnreadableScene
 from server.http.pictures import Picture
 
 _STEPS_PER_TURN = 5
@@ -27,11 +30,12 @@ class SceneOutcome:
 
 @dataclass(frozen=True)
 class SceneTask:
-    """A pushing task to draw."""
+    """A pushing task to draw with ``seed``, or to read off ``pictures`` (start, goal)."""
 
     worlds: Worlds
     environment: str
-    seed: int
+    seed: int | None
+    pictures: tuple[Picture, Picture] | None
 
     kind: ClassVar[str] = "scene"
     amount: ClassVar[float] = 1.0
@@ -39,16 +43,38 @@ class SceneTask:
 
     @property
     def who(self) -> str:
-        """The environment."""
-        return self.environment
+        """The environment, and what it is set up from: reading pictures takes longer."""
+        return self.environment if self.pictures is None else f"{self.environment} pictures"
 
     def work(self, device: str) -> Work[SceneOutcome]:
-        """Draw it. Raises Interrupted."""
+        """Draw it. Raises UnreadableScene, Interrupted."""
         yield from go_on()
         with self.worlds.push.borrow(self.environment) as world:
             yield from go_on()
-            start, info = world.env.reset(seed=self.seed)
-            return SceneOutcome(world.env.scene, start, info["goal"])
+            scene = yield from scene_of(world, self.seed, self.pictures)
+            yield from go_on()
+            start, goal = world.begin(scene)
+            return SceneOutcome(scene, start, goal)
+
+
+def scene_of(world: PushWorld, seed: int | None, pictures: tuple[Picture, Picture] | None) -> Work[Scene]:
+    """What is drawn with ``seed``, or read off ``pictures`` (start, goal).
+
+    Raises UnreadableScene, Interrupted.
+    """
+    if pictures is None:
+        world.env.reset(seed=seed)
+        return world.env.scene
+    reading = scene_reading(world.env, *pictures)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            scene: Scene = end.value
+            return scene
+        except NoScene as error:
+            raise UnreadableScene(error.picture, f"{str(error).capitalize()}.") from None
+        yield from go_on()
 
 
 @dataclass(frozen=True)

@@ -18,22 +18,25 @@ export class Chart {
     new ResizeObserver(([{ contentRect }]) => {
       if (!contentRect.width || contentRect.width === this.width) return;
       this.width = contentRect.width;
-      this.draw(this.series, { xs: this.xs, at: this.at });
+      this.draw(this.series, { xs: this.xs, at: this.at, levels: this.levels, marks: this.marks });
     }).observe(node);
   }
 
   // series: [{name, kind, points: [[x, y | null], ...]}]; kind is a class of the style sheet.
-  // xs: [least, most] to leave room for what is still to come; at: where the cursor is.
-  draw(series, { xs = null, at = null } = {}) {
-    Object.assign(this, { series, xs });
+  // xs: [least, most] to leave room for what is still to come; at: where the cursor is; levels: [{name, y}],
+  // values to compare with; marks: [{name, x}], what happens on the way.
+  draw(series, { xs = null, at = null, levels = [], marks = [] } = {}) {
+    Object.assign(this, { series, xs, levels, marks });
     this.picture.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
-    const range = ranges(series, xs);
+    const range = ranges(series, xs, levels);
     const across = this.width - MARGIN.left - MARGIN.right;
     this.toX = (x) => MARGIN.left + ((x - range.x[0]) / (range.x[1] - range.x[0])) * across;
     this.toY = (y) => MARGIN.top + (1 - (y - range.y[0]) / (range.y[1] - range.y[0])) * this.deep;
     this.cursorLine = svg("path", { class: "cursor" });
     this.picture.replaceChildren(
       ...this.#axes(range),
+      ...levels.flatMap((level) => this.#level(level)),
+      ...marks.flatMap((mark) => this.#mark(mark)),
       ...series.map((one) => this.#line(one)),
       ...series.flatMap((one) => (one.points.length <= 30 ? this.#dots(one) : [])),
       this.cursorLine,
@@ -71,6 +74,22 @@ export class Chart {
     return parts;
   }
 
+  #level({ name, y }) {
+    const at = this.toY(y);
+    return [
+      svg("path", { d: `M${MARGIN.left} ${at}H${this.width - MARGIN.right}`, class: "level" }),
+      svg("text", { x: MARGIN.left + 4, y: at - 4 }, name),
+    ];
+  }
+
+  #mark({ name, x }) {
+    const at = this.toX(x);
+    return [
+      svg("path", { d: `M${at} ${MARGIN.top}v${this.deep}`, class: "mark" }),
+      svg("text", { x: at + 3, y: MARGIN.top + 11 }, name),
+    ];
+  }
+
   #line({ points, kind }) {
     let pen = "M";
     const steps = points.map(([x, y]) => {
@@ -93,15 +112,18 @@ export class Chart {
 
   #label() {
     const last = this.series.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1])}`);
-    const said = last.length ? `${this.names.name}; last values: ${last.join(", ")}` : `${this.names.name}: no data yet`;
+    const beside = this.levels.map(({ name }) => `; line: ${name}`).join("");
+    const said = last.length
+      ? `${this.names.name}; last values: ${last.join(", ")}${beside}`
+      : `${this.names.name}: no data yet`;
     this.picture.setAttribute("aria-label", said);
   }
 }
 
-function ranges(series, xs) {
+function ranges(series, xs, levels) {
   const points = series.flatMap(({ points }) => points.filter(([, y]) => y !== null));
   const across = [...(xs ?? []), ...points.map(([x]) => x)];
-  const up = points.map(([, y]) => y);
+  const up = [...points.map(([, y]) => y), ...levels.map(({ y }) => y)];
   return { x: wide(across), y: padded(wide([...up, 0])) };
 }
 

@@ -23,11 +23,19 @@ function furnish(node, attributes, children) {
 
 export const byId = (id) => document.getElementById(id);
 
-// Replaces the options of a select; keeps the choice if it is still there. items: [[value, label], ...]
-export function fill(select, items) {
-  const before = select.value;
+// Replaces the options of a select; chooses what is wanted, or keeps the choice, if it is there.
+// items: [[value, label], ...]
+export function fill(select, items, wanted = null) {
+  const before = wanted ?? select.value;
   select.replaceChildren(...items.map(([value, label]) => element("option", { value }, label)));
   if (items.some(([value]) => value === before)) select.value = before;
+}
+
+// Fills a list of terms and what they are: [[term, description], ...]
+export function facts(node, pairs) {
+  node.replaceChildren(
+    ...pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))),
+  );
 }
 
 // Hands a file to the person.

@@ -1,7 +1,9 @@
 // A recorded clip of a DM Control task beside what a world model makes of its actions: rewards and pictures.
 
+import { address } from "./address.js";
 import { post } from "./api.js";
 import { byId, element, short } from "./dom.js";
+import { rewardLevels } from "./loop.js";
 import { numbers } from "./notices.js";
 import { Watch } from "./watch.js";
 import { Work } from "./work.js";
@@ -9,7 +11,7 @@ import { Work } from "./work.js";
 export class ForeseePanel {
   constructor() {
     this.work = new Work("clip", () => this.run());
-    const axes = { name: "Reward", x: "step", y: "reward" };
+    const axes = { name: "Reward, true and predicted", x: "step", y: "reward per step" };
     const request = () => ({ path: "/v1/rewards", body: this.request });
     this.watch = new Watch("clip", ["Recorded", "Imagined"], axes, request);
     this.work.form.elements.context.addEventListener("input", () => this.#limit());
@@ -21,11 +23,13 @@ export class ForeseePanel {
     this.work.cancel();
     this.work.say("");
     this.watch.result.hidden = true;
+    address.show("clip", false);
+    this.work.restore();
     this.#limit();
     byId("clip-gallery").replaceChildren(
       ...environment.gallery.map((seed) => {
         const take = () => {
-          this.work.form.elements.seed.value = seed;
+          this.work.enter("seed", seed);
           this.run();
         };
         return element("li", {}, element("button", { type: "button", onclick: take }, `seed ${seed}`));
@@ -44,6 +48,7 @@ export class ForeseePanel {
     this.request = null;
     this.watch.begin();
     await this.work.run((signal) => this.#foresee({ seed, steps, context }, signal));
+    this.watch.end();
   }
 
   // The model looks ahead so many steps from the last frame that it sees.
@@ -71,6 +76,7 @@ export class ForeseePanel {
     const { data: imagined } = await post("/v1/predictions", { model: this.model.name, ...seen, actions }, signal);
     this.#imagine(imagined, context);
     this.watch.finish(`rewards-${environment}-${seed}`, text);
+    address.show("clip");
     this.work.say(verdict(clip.rewards.slice(context - 1), reply.rewards[0], context));
   }
 
@@ -92,7 +98,7 @@ export class ForeseePanel {
       const points = predicted.map((reward, index) => [index + context, reward]);
       curves.push({ name: "predicted", kind: "first", points });
     }
-    this.watch.plot(curves, [0, rewards.length]);
+    this.watch.plot(curves, { xs: [0, rewards.length], levels: rewardLevels(this.environment) });
   }
 }
 

@@ -1,7 +1,8 @@
 // The closed loop of a DM Control task: actions chosen by the reward that a world model predicts.
 
-import { stream } from "./api.js";
-import { short } from "./dom.js";
+import { address } from "./address.js";
+import { post, stream } from "./api.js";
+import { byId, short } from "./dom.js";
 import { END } from "./execute.js";
 import { numbers } from "./notices.js";
 import { Watch } from "./watch.js";
@@ -10,7 +11,7 @@ import { Work } from "./work.js";
 export class LoopPanel {
   constructor() {
     this.work = new Work("loop", () => this.run());
-    const axes = { name: "True reward", x: "step", y: "reward" };
+    const axes = { name: "Reward, true and predicted", x: "step", y: "reward per step" };
     const request = () => ({ path: "/v1/episodes", body: this.request });
     this.watch = new Watch("loop", ["Executed"], axes, request);
   }
@@ -20,9 +21,12 @@ export class LoopPanel {
     this.work.cancel();
     this.work.say("");
     this.watch.result.hidden = true;
+    address.show("loop", false);
     const { steps } = this.work.form.elements;
     steps.max = environment.steps;
     steps.value = Math.min(100, environment.steps);
+    this.work.restore();
+    byId("loop-hint").textContent = explained(environment);
   }
 
   async run() {
@@ -34,6 +38,7 @@ export class LoopPanel {
     this.rewards = [];
     this.watch.begin();
     await this.work.run((signal) => this.#follow(signal));
+    this.watch.end();
   }
 
   async #follow(signal) {
@@ -41,7 +46,7 @@ export class LoopPanel {
     for await (const { event, data, text } of stream("/v1/episodes", this.request, signal)) {
       if (event === "queued" && data.predicted_wait_ms > 50) this.work.say("Waiting for others …");
       if (event === "frame") this.#frame(data);
-      if (event === "result") this.#result(data, text);
+      if (event === "result") await this.#result(data, text, signal);
     }
   }
 
@@ -49,12 +54,72 @@ export class LoopPanel {
     if (step === 0) this.work.say("Driving …");
     this.watch.add({ x: step, pictures: [{ image, label: `Executed, step ${step}` }] });
     this.rewards.push([step, reward]);
-    this.watch.plot([{ name: "true reward", kind: "first", points: this.rewards }], [0, this.request.steps]);
+    this.#plot([]);
   }
 
-  #result({ rewards, steps, stop_reason: reason, digest }, text) {
-    this.watch.finish(`episode-${digest.slice(0, 12)}`, text);
-    const total = rewards.reduce((sum, reward) => sum + reward, 0);
-    this.work.say(`Return ${short(total)} in ${steps} steps, ${short(total / steps)} per step.${END[reason] ?? ""}`);
+  #plot(predicted) {
+    const curves = [{ name: "true", kind: "second", points: this.rewards }];
+    if (predicted.length) curves.push({ name: `predicted, ${this.#ahead()} steps at a time`, kind: "first", points: predicted });
+    this.watch.plot(curves, { xs: [0, this.request.steps], levels: rewardLevels(this.environment) });
   }
+
+  async #result(episode, text, signal) {
+    this.watch.finish(`episode-${episode.digest.slice(0, 12)}`, text);
+    address.show("loop");
+    this.work.say("Predicting rewards …");
+    this.#plot(await this.#predict(episode, signal));
+    this.work.say(...verdict(episode, this.environment));
+  }
+
+  #ahead() {
+    const { horizon } = this.model.tasks.find(({ name }) => name === this.environment.name) ?? { horizon: 1 };
+    return Math.min(horizon, this.model.limits.steps.max);
+  }
+
+  // What the model expected while it acted: from frames that it had seen, as far ahead as it looks.
+  async #predict({ frames, actions }, signal) {
+    const points = [];
+    const ahead = this.#ahead();
+    for (let from = 0; from < actions.length; from += ahead) {
+      const first = Math.max(0, from + 1 - this.model.limits.frames.max);
+      const { data } = await post("/v1/rewards", {
+        model: this.model.name,
+        task: this.environment.name,
+        frames: frames.slice(first, from + 1),
+        past_actions: actions.slice(first, from),
+        actions: [actions.slice(from, from + ahead)],
+      }, signal);
+      data.rewards[0].forEach((reward, index) => points.push([from + index + 1, reward]));
+    }
+    return points;
+  }
+}
+
+// Mean rewards per step of whole episodes, to compare with.
+export function rewardLevels({ returns, steps }) {
+  const known = Object.entries({ random: returns?.random, simulator: returns?.simulator });
+  return known
+    .filter(([, total]) => typeof total === "number")
+    .map(([name, total]) => ({ name: `${name}, mean: ${short(total / steps)}`, y: total / steps }));
+}
+
+function explained({ action_repeat: repeat, steps, returns }) {
+  const held =
+    `An action is held for ${repeat} control steps of the simulator, each of which pays 0 to 1: a step here pays up to ` +
+    `${repeat}, and ${steps} steps are an episode of ${steps * repeat} control steps.`;
+  if (!returns) return held;
+  const best = returns.simulator === null ? "" : `, a search in the simulator itself ${short(returns.simulator)}`;
+  return `${held} In whole episodes random actions earn ${short(returns.random)}${best}; the chart has both per step.`;
+}
+
+function verdict({ rewards, steps, stop_reason: reason }, environment) {
+  const total = rewards.reduce((sum, reward) => sum + reward, 0);
+  const words = `Return ${short(total)} in ${steps} steps, ${short(total / steps)} per step`;
+  const { returns } = environment;
+  const end = END[reason] ?? "";
+  if (!returns) return [`${words}.${end}`];
+  const times = total / steps / (returns.random / environment.steps);
+  const better = times > 1;
+  const advice = better ? "" : " Try another world model, or more steps: a start may be slow.";
+  return [`${words}, ${short(times)} times what random actions earn.${advice}${end}`, better ? "good" : "bad"];
 }

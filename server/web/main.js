@@ -1,5 +1,6 @@
 // The page as a whole: what the server has, what is chosen, which panels are to be seen.
 
+import { address } from "./address.js";
 import { get, key } from "./api.js";
 import { byId, fill } from "./dom.js";
 import { ExecutePanel } from "./execute.js";
@@ -10,9 +11,17 @@ import { Notice } from "./notices.js";
 import { PlanPanel } from "./plan.js";
 import { Scenes } from "./scenes.js";
 
-const execute = new ExecutePanel();
-const scenes = new Scenes(() => plans.forget());
-const plans = new PlanPanel(scenes, (plan) => execute.plan(plan));
+const EXAMPLE = 3; // seed of the scene that is there for the first visit
+
+const execute = new ExecutePanel({
+  executed: (plan, words) => plans.comparison.executed(plan, words),
+  another: () => plans.another(),
+});
+const scenes = new Scenes(() => plans.begin(), () => plans.refuse());
+const plans = new PlanPanel(scenes, (plan, now) => {
+  execute.plan(plan);
+  if (now) execute.run();
+});
 const foresee = new ForeseePanel();
 const loop = new LoopPanel();
 const notice = new Notice(byId("start-notice"), { retry: () => start() });
@@ -27,9 +36,11 @@ async function start() {
     models = new Map(listed.models.map((model) => [model.name, model]));
     environments = known.environments;
     byId("key-panel").hidden = true;
-    fill(byId("environment"), environments.map(({ name }) => [name, name]));
+    const wanted = { first: address.empty(), shown: address.shown(), scene: address.get("scene") };
+    fill(byId("environment"), environments.map(({ name }) => [name, name]), address.get("environment"));
     choose();
     await ready();
+    await bring(wanted);
   } catch (error) {
     light("bad", error.status === 401 ? "A key is needed" : "Not available");
     if (error.status !== 401) notice.show(error);
@@ -50,26 +61,45 @@ async function ready() {
   }
 }
 
+// Makes again what the address says; whoever comes without finds a finished example.
+async function bring({ first, shown, scene }) {
+  if (chosen().kind !== "push") {
+    if (shown.has("clip")) await foresee.run();
+    if (shown.has("loop")) await loop.run();
+    return;
+  }
+  if (!plans.model || (scene === null && !first)) return;
+  if (!(await scenes.render(first ? EXAMPLE : Number(scene)))) return;
+  address.set({ environment: chosen().name });
+  if (first || shown.has("plan")) await plans.run();
+  if (plans.plan && shown.has("execute")) await execute.run();
+}
+
+function chosen() {
+  return environments.find(({ name }) => name === byId("environment").value) ?? environments[0];
+}
+
 function choose() {
-  const environment = environments.find(({ name }) => name === byId("environment").value);
+  const environment = chosen();
   const push = environment.kind === "push";
   byId("push").hidden = !push;
   byId("dmc").hidden = push;
   document.querySelectorAll("[data-for=push]").forEach((node) => (node.hidden = !push));
-  fill(byId("planner"), environment.planners.map((name) => [name, name]));
-  fill(byId("world-model"), environment.controllers.map((name) => [name, name]));
-  chooseModels();
+  fill(byId("planner"), environment.planners.map((name) => [name, name]), address.get("planner"));
+  fill(byId("world-model"), environment.controllers.map((name) => [name, name]), address.get("model"));
+  chooseModels(true);
 }
 
-function chooseModels() {
-  const environment = environments.find(({ name }) => name === byId("environment").value);
+// anew: everything is to be as models have it, whatever was chosen before.
+function chooseModels(anew = false) {
+  const environment = chosen();
   const world = models.get(byId("world-model").value) ?? null;
   useModel(world);
   if (environment.kind === "push") {
     const planner = models.get(byId("planner").value);
     if (!planner) return notice.show(new Error("No planner is loaded: start the server with one, such as keyin-push."));
     execute.use(environment, world, planner.limits.deadline_ms.max);
-    if (plans.model !== planner) plans.use(planner);
+    if (anew || plans.model !== planner) plans.use(planner);
     scenes.use(environment, planner.image_size);
     return;
   }
@@ -89,10 +119,18 @@ function light(state, words) {
 
 byId("environment").addEventListener("change", () => {
   notice.clear();
+  address.clear();
+  for (const form of document.forms) form.reset();
   choose();
+  address.set({ environment: chosen().name });
+  bring({ first: true, shown: new Set(), scene: null });
 });
-byId("planner").addEventListener("change", chooseModels);
-byId("world-model").addEventListener("change", chooseModels);
+for (const [id, name] of [["planner", "planner"], ["world-model", "model"]]) {
+  byId(id).addEventListener("change", ({ target }) => {
+    address.set({ [name]: target.value });
+    chooseModels();
+  });
+}
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   key.set(byId("key").value.trim());

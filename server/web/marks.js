@@ -17,10 +17,10 @@ export function useModel(info) {
   refresh();
 }
 
-// Shows a picture with its marks; puck: where it is, target: where it should go, path: where it
-// is to come along, keypoints: if they are known without asking.
-export async function showMarked(view, base64, label, { puck, target, path, keypoints = null } = {}) {
-  views.set(view, { base64, keypoints, pucks: { puck, target, path } });
+// Shows a picture with its marks; puck: where it is, target: where it should go, paths: where it is to come
+// or came along, keypoints: if they are known without asking.
+export async function showMarked(view, base64, label, { puck, target, paths, keypoints = null } = {}) {
+  views.set(view, { base64, keypoints, pucks: { puck, target, paths } });
   await view.show(base64, label);
   if (views.get(view)?.base64 === base64) paint(view);
 }
@@ -42,7 +42,12 @@ export function expect(pictures) {
 
 function refresh() {
   byId("marks-status").textContent = "";
-  views.forEach((_, view) => paint(view));
+  repaint();
+}
+
+// Pictures that are no longer part of the page are forgotten.
+function repaint() {
+  views.forEach((_, view) => (view.node.isConnected ? paint(view) : views.delete(view)));
 }
 
 function paint(view) {
@@ -76,7 +81,7 @@ async function ask() {
         found.set(`${asked.name} ${base64}`, data.keypoints[index]);
         waiting.delete(base64);
       });
-      views.forEach((_, view) => paint(view));
+      repaint();
     }
     byId("marks-status").textContent = "";
   } catch (error) {

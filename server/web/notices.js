@@ -2,6 +2,11 @@
 
 import { element } from "./dom.js";
 
+const PICTURES =
+  "Take the table from above as in the examples: a brown table, one whole magenta puck, a blue wall and the white arm, " +
+  "nothing else. JPEG blurs thin walls away; send PNG.";
+// What to try, by the last part of the problem's type.
+const ADVICE = { "no-object": PICTURES, "unreadable-scene": PICTURES };
 // Too many requests, of one caller or of all.
 const BUSY = new Set([429, 503]);
 
@@ -32,10 +37,16 @@ export class Notice {
         unplaced.length > 1
           ? element("ul", {}, ...unplaced.map(({ field, message }) => element("li", {}, `${field}: ${message}`)))
           : null,
+        this.#advice(error),
         BUSY.has(error.status) ? this.#again(error.retryAfter ?? 1) : null,
         requestId ? element("p", { class: "hint" }, `Request ${requestId}`) : null,
       ),
     );
+  }
+
+  #advice({ type = "" }) {
+    const text = ADVICE[type.split(":").at(-1)];
+    return text ? element("p", {}, text) : null;
   }
 
   #place(field, message) {

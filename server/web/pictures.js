@@ -3,6 +3,8 @@
 import { element, svg } from "./dom.js";
 
 const decoded = new Map();
+// Pixels: a puck that is nearer has reached its subgoal.
+export const SUBGOAL_RADIUS = 4;
 
 // A PNG or JPEG in base64 as a bitmap; the same text is decoded once.
 export function bitmapOf(base64) {
@@ -79,13 +81,13 @@ export class PictureView {
     this.mark({});
   }
 
-  // puck, target: {x, y} or null; path: [{x, y} or null, ...]; keypoints: [{x, y, scale}].
-  mark({ puck = null, target = null, path = [], keypoints = [] }) {
-    const along = path.filter(Boolean).map(({ x, y }) => `${x},${y}`).join(" ");
+  // puck, target: {x, y} or null; paths: [{points: [{x, y}, ...], kind}], kind is a class of the style
+  // sheet; keypoints: [{x, y, scale}].
+  mark({ puck = null, target = null, paths = [], keypoints = [] }) {
     this.marks.replaceChildren(
-      ...(along ? [svg("polyline", { points: along, class: "path" })] : []),
+      ...paths.filter(({ points }) => points.length).map(pathMark),
       ...keypoints.map((point, index) => keypointMark(point, index)),
-      ...(target ? [svg("circle", { cx: target.x, cy: target.y, r: 4.2, class: "target" })] : []),
+      ...(target ? [svg("circle", { cx: target.x, cy: target.y, r: SUBGOAL_RADIUS, class: "target" })] : []),
       ...(puck ? puckMarks(puck) : []),
     );
   }
@@ -95,6 +97,10 @@ export class PictureView {
     Object.assign(this.canvas, { width: size, height: size });
     this.marks.setAttribute("viewBox", `-0.5 -0.5 ${size} ${size}`);
   }
+}
+
+function pathMark({ points, kind }) {
+  return svg("polyline", { points: points.map(({ x, y }) => `${x},${y}`).join(" "), class: kind });
 }
 
 function puckMarks({ x, y }) {

@@ -1,18 +1,21 @@
 // Planning: settings and what they cost, the search as it runs, the strip of subgoals.
 
-import { stream } from "./api.js";
+import { address } from "./address.js";
+import { post, stream } from "./api.js";
 import { Chart } from "./chart.js";
-import { byId, element, saveText, seconds, short } from "./dom.js";
+import { Comparison } from "./compare.js";
+import { byId, element, facts, saveText, seconds, short } from "./dom.js";
 import { expect, showMarked, unmark } from "./marks.js";
 import { numbers } from "./notices.js";
-import { PictureView } from "./pictures.js";
+import { PictureView, SUBGOAL_RADIUS } from "./pictures.js";
 import { copyButtons } from "./snippet.js";
 import { Work } from "./work.js";
 
 const LIMITED = ["samples", "iterations", "deadline_ms"];
+const ALTERNATIVES = 3;
 
 export class PlanPanel {
-  // planned(plan or null) is told what can be executed now.
+  // planned(plan or null, at once) is told what can be executed now, and whether it is to be.
   constructor(scenes, planned) {
     Object.assign(this, { scenes, planned });
     this.work = new Work("plan", () => this.run(), scenes.views);
@@ -20,7 +23,10 @@ export class PlanPanel {
     this.spread = new Chart(byId("spread-chart"), {
       name: "Spread of the search", x: "iteration", y: "spread of the elite, σ of the latents", height: 140,
     });
+    this.comparison = new Comparison((plan) => this.#follow(plan));
     this.work.form.addEventListener("input", () => this.#estimate());
+    byId("plan-again").addEventListener("click", () => this.another());
+    byId("plan-others").addEventListener("click", () => this.work.run((signal) => this.#askForOthers(signal)));
     byId("plan-json").addEventListener("click", () => saveText(this.text, `plan-${this.plan.digest.slice(0, 12)}.json`));
     copyButtons(byId("plan-result"), () => ({ path: "/v1/plans", body: this.request }));
   }
@@ -33,17 +39,37 @@ export class PlanPanel {
       Object.assign(field, { min: info.limits[name].min, max: info.limits[name].max });
       field.value = info.defaults[name];
     }
+    this.work.restore();
     this.#estimate();
     this.forget();
   }
 
+  // Start or goal are others now.
+  begin() {
+    this.forget();
+    this.comparison.clear();
+  }
+
+  // The pictures show nothing to plan for.
+  refuse() {
+    this.work.say("Not planned: a picture was refused. Upload another one, or choose a scene.", "bad");
+  }
+
   // Start, goal or model are others now.
   forget() {
+    address.show("plan", false);
     this.work.cancel();
     this.work.say("");
     this.plan = null;
     byId("plan-result").hidden = true;
     this.planned(null);
+  }
+
+  // The same search with other random numbers, to be compared.
+  async another() {
+    const { seed } = this.work.form.elements;
+    this.work.enter("seed", (seed.valueAsNumber || 0) + 1);
+    await this.run();
   }
 
   async run() {
@@ -57,10 +83,12 @@ export class PlanPanel {
     if (!settings) return;
     this.request = { model: this.model.name, start: start.base64, goal: goal.base64, ...settings };
     this.#begin(start, goal);
-    await this.work.run((signal) => this.#follow(signal));
+    await this.work.run((signal) => this.#search(signal));
+    // What has nothing to show does not stay.
+    if (!this.history.length && !this.plan) byId("plan-result").hidden = true;
   }
 
-  async #follow(signal) {
+  async #search(signal) {
     this.work.say("Sent.");
     for await (const { event, data, text } of stream("/v1/plans", this.request, signal)) {
       if (event === "queued") this.#queued(data);
@@ -71,14 +99,13 @@ export class PlanPanel {
   }
 
   #begin(start, goal) {
-    this.before = this.plan ? this.history : [];
     this.plan = null;
     this.planned(null);
     this.history = [];
     this.chart.draw([]);
     this.spread.draw([]);
-    this.#facts([]);
-    byId("plan-json").disabled = true;
+    facts(byId("plan-facts"), []);
+    byId("plan-json").disabled = byId("plan-others").disabled = true;
     const names = Array.from({ length: this.model.keyframes }, (_, index) => `Subgoal ${index}`);
     this.subgoals = names.map((name) => new PictureView(name, this.model.image_size));
     const [first, last] = [new PictureView("Start"), new PictureView("Goal")];
@@ -99,20 +126,22 @@ export class PlanPanel {
     this.history.push(step);
     if (step.iteration === 1) this.work.say(`Searching, ${step.iterations} iterations …`);
     this.#draw(step.iterations);
-    this.#facts([
+    facts(byId("plan-facts"), [
       ["iteration", `${step.iteration} of ${step.iterations}`],
-      ["best cost", `${short(step.best_cost)} px`],
+      ["cheapest candidate", `${short(step.best_cost)} px`],
       ["elapsed", seconds(step.elapsed_ms)],
     ]);
   }
 
   #draw(iterations) {
-    const along = (name, history = this.history) => history.map((step) => [step.iteration, step[name]]);
+    const along = (name) => this.history.map((step) => [step.iteration, step[name]]);
     const curves = [
-      { name: "mean", kind: "second", points: along("mean_cost") },
-      { name: "best", kind: "first", points: along("best_cost") },
+      { name: "mean of all", kind: "second", points: along("mean_cost") },
+      { name: "cheapest candidate", kind: "first", points: along("best_cost") },
     ];
-    if (this.before.length) curves.push({ name: "best, plan before", kind: "before", points: along("best_cost", this.before) });
+    if (this.plan) {
+      curves.push({ name: "chosen plan", kind: "chosen", points: [[this.plan.iterations_run, this.plan.cost]] });
+    }
     this.chart.draw(curves, { xs: [1, iterations] });
     this.spread.draw([{ name: "σ", kind: "first", points: along("elite_std") }], { xs: [1, iterations] });
   }
@@ -123,7 +152,7 @@ export class PlanPanel {
     showMarked(view, image, `Subgoal ${index} after iteration ${iteration}`);
   }
 
-  #result(plan, text) {
+  #result(plan, text, execute = false) {
     Object.assign(this, { plan, text });
     plan.subgoals.forEach(({ image, step, index, object_position: puck, whole }) => {
       const view = this.subgoals[index];
@@ -134,9 +163,11 @@ export class PlanPanel {
     showMarked(this.ends[0], start.base64, "Start", { puck: plan.start.object_position });
     showMarked(this.ends[1], goal.base64, "Goal", { puck: plan.goal.object_position });
     this.scenes.seen(plan);
+    this.#draw(plan.iterations);
     expect([start.base64, goal.base64, ...plan.subgoals.map(({ image }) => image)]);
-    this.#facts([
-      ["cost", `${short(plan.cost)} px`],
+    facts(byId("plan-facts"), [
+      ["chosen plan", `${short(plan.cost)} px`],
+      ["cheapest candidate", `${short(plan.cost_history.at(-1))} px`],
       ["iterations", `${plan.iterations_run} of ${plan.iterations}${stopped(plan.stop_reason)}`],
       ["waiting, planning", `${seconds(plan.timings.queue_ms)}, ${seconds(plan.timings.plan_ms)}`],
       ["seed", plan.seed],
@@ -144,15 +175,41 @@ export class PlanPanel {
       ["digest", plan.digest.slice(0, 12)],
       ["request", plan.request_id],
     ]);
-    byId("plan-json").disabled = false;
-    this.work.say(`Planned in ${seconds(plan.timings.total_ms)}: the last subgoal is ${short(plan.cost)} pixels from the goal.`);
-    this.planned({ ...plan, scene: this.scenes.scene, request: this.request });
+    byId("plan-json").disabled = byId("plan-others").disabled = false;
+    const made = { ...plan, text, scene: this.scenes.scene, request: this.request, history: this.history };
+    if (made.scene.seed !== null) address.show("plan"); // uploads cannot be made again
+    this.work.say(...verdict(plan));
+    this.made = made;
+    this.comparison.add(made);
+    this.planned(made, execute);
   }
 
-  #facts(pairs) {
-    byId("plan-facts").replaceChildren(
-      ...pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))),
-    );
+  // The same request brings the same plan, and other plans of its search beside it.
+  async #askForOthers(signal) {
+    const { made } = this;
+    const request = { ...made.request, alternatives: ALTERNATIVES };
+    const { data, text } = await post("/v1/plans", request, signal);
+    const others = data.alternatives.map(({ id, subgoals, cost }, index) => ({
+      ...made, text, request, id, digest: id, subgoals, cost, named: `plan.response.alternatives[${index}].id`,
+    }));
+    if (others.length) return this.comparison.add({ ...made, request }, ...others);
+    this.work.say("The search has no other plan that is as plausible: try more samples, or another seed.");
+  }
+
+  // A plan of the comparison takes the place of the last one, and is executed.
+  #follow(made) {
+    this.work.cancel();
+    const planner = byId("planner");
+    if (planner.value !== made.model.name) {
+      planner.value = made.model.name;
+      planner.dispatchEvent(new Event("change"));
+    }
+    for (const name of [...LIMITED, "seed"]) this.work.enter(name, made.request[name]);
+    this.#estimate();
+    this.request = made.request;
+    this.#begin(made.scene.start, made.scene.goal);
+    this.history = made.history;
+    this.#result(made, made.text, true);
   }
 
   #estimate() {
@@ -165,6 +222,14 @@ export class PlanPanel {
     byId("plan-work").classList.toggle("over", work > limit);
     Object.assign(byId("plan-meter"), { max: 1, high: 0.8, value: Math.min(1, work / limit) });
   }
+}
+
+function verdict({ cost, subgoals, timings }) {
+  const done = `Planned in ${seconds(timings.total_ms)}:`;
+  const more = "Try more samples or iterations, or another seed.";
+  if (cost === null) return [`${done} no candidate shows where the puck would end. ${more}`, "bad"];
+  const end = `${subgoals.length} subgoals, the last one ${short(cost)} pixels from the goal.`;
+  return cost > SUBGOAL_RADIUS ? [`${done} ${end} That is too far to count as reached. ${more}`, "bad"] : [`${done} ${end}`, "good"];
 }
 
 function stopped(reason) {

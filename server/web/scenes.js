@@ -1,6 +1,8 @@
 // Start and goal of a pushing task: uploaded, rendered by seed, or from the gallery.
 
+import { address } from "./address.js";
 import { post } from "./api.js";
+import { way } from "./compare.js";
 import { byId, element } from "./dom.js";
 import { showMarked, unmark } from "./marks.js";
 import { Notice } from "./notices.js";
@@ -10,8 +12,9 @@ const NAMES = { start: "Start", goal: "Goal" };
 
 export class Scenes {
   // changed(scene) is told of every new pair; scene: {start, goal, seed}, seed null unless both are of it.
-  constructor(changed) {
-    this.changed = changed;
+  // refused() is told if a pair shows nothing to plan for.
+  constructor(changed, refused) {
+    Object.assign(this, { changed, refused });
     this.scene = { start: null, goal: null, seed: null };
     this.views = {};
     byId("wells").replaceChildren(...Object.keys(NAMES).map((name) => this.#well(name)));
@@ -35,22 +38,24 @@ export class Scenes {
     await this.#fillGallery();
   }
 
-  // What was asked for last is shown, whatever comes last.
+  // What was asked for last is shown, whatever comes last: whether this was.
   async render(seed) {
     this.#leave();
     const { signal } = this.asking;
     try {
       const { data } = await post("/v1/scenes", { environment: this.environment.name, seed }, signal);
       this.#take(data);
+      return true;
     } catch (error) {
       this.#fail(error, () => this.render(seed));
+      return false;
     }
   }
 
   // Where a plan saw the puck in the two pictures, and the way it is to take.
-  seen({ start, goal, subgoals }) {
-    this.pucks = { start: start.object_position, goal: goal.object_position };
-    this.path = [start, ...subgoals, goal].map(({ object_position: puck }) => puck);
+  seen(plan) {
+    this.pucks = { start: plan.start.object_position, goal: plan.goal.object_position };
+    this.paths = [{ points: way(plan), kind: "path" }];
     this.#draw();
   }
 
@@ -58,15 +63,22 @@ export class Scenes {
     this.asking?.abort();
     this.asking = new AbortController();
     this.notice.clear();
+    this.#say("");
+  }
+
+  #say(text) {
+    byId("scene-status").textContent = text;
   }
 
   #fail(error, again) {
     this.again = again;
+    this.#say("");
     this.notice.show(error);
   }
 
   #take({ start, goal, seed }) {
     byId("scene-seed").value = seed;
+    address.set({ scene: seed });
     const note = `rendered, seed ${seed}`;
     this.#set({ start: { base64: start, note }, goal: { base64: goal, note }, seed });
   }
@@ -74,7 +86,7 @@ export class Scenes {
   #set(scene) {
     this.scene = scene;
     this.pucks = {};
-    this.path = [];
+    this.paths = [];
     this.#draw();
     this.changed(scene);
   }
@@ -83,7 +95,7 @@ export class Scenes {
     for (const [name, view] of Object.entries(this.views)) {
       const picture = this.scene[name];
       const label = `${NAMES[name]} picture`;
-      if (picture) showMarked(view, picture.base64, `${label}, ${picture.note}`, { puck: this.pucks[name], path: this.path });
+      if (picture) showMarked(view, picture.base64, `${label}, ${picture.note}`, { puck: this.pucks[name], paths: this.paths });
       else unmark(view, `${label}: none yet`);
       this.notes[name].textContent = picture?.note ?? "none yet";
     }
@@ -122,8 +134,27 @@ export class Scenes {
       const picture = await readFile(file, this.size);
       // The other picture may have come meanwhile.
       this.#set({ ...this.scene, [name]: picture, seed: null });
+      address.set({ scene: null });
     } catch (error) {
       this.notice.show(error);
+      return;
+    }
+    if (this.scene.start && this.scene.goal) await this.#check();
+  }
+
+  // Pictures that somebody brings may show anything: what they lack is said before anything is planned.
+  async #check() {
+    this.#leave();
+    const { start, goal } = this.scene;
+    this.#say("Looking at the pictures …");
+    const body = { environment: this.environment.name, start: start.base64, goal: goal.base64 };
+    try {
+      const { data } = await post("/v1/scenes", body, this.asking.signal);
+      const { length: walls } = data.layout.walls;
+      this.#say(`The pictures show the puck, the arm and ${walls === 1 ? "a wall" : `${walls} walls`}.`);
+    } catch (error) {
+      this.#fail(error, () => this.#check());
+      if (error.status === 422) this.refused();
     }
   }
 

@@ -4,7 +4,7 @@ import { key } from "./api.js";
 import { byId } from "./dom.js";
 
 const KEY_VARIABLE = "WAYMARK_KEY";
-const PLANNED = Symbol("the plan made before");
+const PLANNED = Symbol("how the plan made before is named in Python");
 
 // Where the page is, and so the server, which may be under a path.
 const SERVER = new URL(".", location).href.slice(0, -1);
@@ -25,13 +25,13 @@ const READERS = {
   actions: (sequences) => `np.array(${JSON.stringify(sequences)})`,
 };
 
-// Connects the copy buttons inside a node; request() -> {path, body, plan?}.
+// Connects the copy buttons inside a node; request() -> {path, body, plan?, named?}.
 export function copyButtons(node, request) {
   for (const button of node.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", () => {
-      const { path, body, plan } = request();
+      const { path, body, plan, named } = request();
       if (!body) return say("There is nothing to copy yet.");
-      copy(button.dataset.copy === "curl" ? curl(path, body) : python(path, body, plan), button.dataset.copy);
+      copy(button.dataset.copy === "curl" ? curl(path, body) : python(path, body, plan, named), button.dataset.copy);
     });
   }
 }
@@ -63,8 +63,9 @@ export function curl(path, body) {
   );
 }
 
-// plan: the body of the plan that an episode follows, so that the copy also runs where that is forgotten.
-export function python(path, body, plan = null) {
+// plan: the body of the plan that an episode follows, so that the copy also runs where that is forgotten; named:
+// what it follows of the reply.
+export function python(path, body, plan = null, named = "plan.response.id") {
   const { method, positional, shown } = CALLS[path];
   const data = { ...plan, ...body };
   const variables = Object.keys(READERS).filter((name) => name in data);
@@ -73,7 +74,7 @@ export function python(path, body, plan = null) {
     ...Object.keys(fields).filter((name) => !order.includes(name)).map((name) => `${name}=${valueOf(name, fields)}`),
   ].join(", ");
   const steps = plan ? [`    plan = client.plan(${given(plan, CALLS["/v1/plans"].positional)})`] : [];
-  const fields = plan ? { ...body, plan: PLANNED } : body;
+  const fields = plan ? { ...body, plan: { [PLANNED]: named } } : body;
   return [
     ...(variables.includes("frames") ? ["import numpy as np", ""] : []),
     "from server.client import Client",
@@ -90,6 +91,6 @@ export function python(path, body, plan = null) {
 }
 
 function valueOf(name, fields) {
-  if (fields[name] === PLANNED) return "plan.response.id";
+  if (fields[name]?.[PLANNED]) return fields[name][PLANNED];
   return name in READERS ? name : JSON.stringify(fields[name]);
 }

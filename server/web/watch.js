@@ -38,15 +38,20 @@ export class Watch {
     this.json.disabled = true;
   }
 
+  // An empty result does not stay.
+  end() {
+    this.result.hidden = !this.steps.length;
+  }
+
   add(...steps) {
     this.steps.push(...steps);
     this.player.extend(this.steps.length);
   }
 
-  // xs: [least, most] on the axis.
-  plot(curves, xs) {
+  // more: what else Chart.draw takes.
+  plot(curves, more) {
     this.curves = curves;
-    this.chart.draw(curves, { xs, at: this.steps[this.player.index]?.x ?? null });
+    this.chart.draw(curves, { ...more, at: this.steps[this.player.index]?.x ?? null });
   }
 
   // Everything is there: it can be saved. title names the files; text is the JSON as it came.

@@ -1,11 +1,13 @@
 // One piece of work at a time: its button, its cancel button, its words.
 
-import { Notice } from "./notices.js";
+import { address } from "./address.js";
 import { byId } from "./dom.js";
+import { Notice } from "./notices.js";
 
 export class Work {
   // name: the beginning of the ids of form, button, cancel button, notice and status; start() is called by the form.
   constructor(name, start, wells = {}) {
+    this.name = name;
     this.form = byId(`${name}-form`);
     this.button = byId(name);
     this.cancelButton = byId(`${name}-cancel`);
@@ -15,7 +17,24 @@ export class Work {
       event.preventDefault();
       if (!this.controller) start();
     });
+    this.form.addEventListener("input", ({ target }) => this.#remember(target));
     this.cancelButton.addEventListener("click", () => this.cancel());
+  }
+
+  // Fills the form with what the address says.
+  restore() {
+    for (const field of this.#fields()) {
+      const [before, said] = [field.value, address.get(this.#address(field))];
+      if (said !== null) field.value = said;
+      if (field.value === "") field.value = before;
+    }
+  }
+
+  // Fills a field as a person would.
+  enter(name, value) {
+    const field = this.form.elements[name];
+    field.value = value;
+    this.#remember(field);
   }
 
   // job(signal) does the work.
@@ -44,8 +63,22 @@ export class Work {
     this.#rest();
   }
 
-  say(text) {
+  // kind: "good" or "bad" for how it ended.
+  say(text, kind = "") {
     this.status.textContent = text;
+    this.status.className = `status ${kind}`;
+  }
+
+  #fields() {
+    return [...this.form.elements].filter((field) => field.name);
+  }
+
+  #address(field) {
+    return `${this.name}.${field.name}`;
+  }
+
+  #remember(field) {
+    address.set({ [this.#address(field)]: field.value });
   }
 
   #rest() {

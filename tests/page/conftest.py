@@ -12,17 +12,14 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from service_stand_in import (
     ENVIRONMENTS,
-    ITERATIONS,
-    PLAN,
     PLANNER,
-    QUEUED,
     WORLD,
     StandIn,
     clip,
     computed,
     episode,
-    events,
     keypoints,
+    plan,
     predictions,
     rewards,
     scene,
@@ -114,7 +111,7 @@ def stand_in() -> StandIn:
         "/v1/models": {"models": [PLANNER, WORLD]},
         "/v1/environments": {"environments": ENVIRONMENTS},
         "/v1/scenes": computed(scene),
-        "/v1/plans": events(("queued", QUEUED), *ITERATIONS, ("result", PLAN)),
+        "/v1/plans": plan,
         "/v1/episodes": episode,
         "/v1/keypoints": computed(keypoints),
         "/v1/clips": computed(clip),
@@ -126,13 +123,15 @@ def stand_in() -> StandIn:
 
 @pytest.fixture
 def opened(new_page: Callable[..., Page], files_url: str, stand_in: StandIn) -> Callable[..., Page]:
-    """``opened(width=1440, **context)``: the page before the stand-in."""
+    """``opened(width=1440, address=..., **context)``: the page before the stand-in, by default without the
+    example of a first visit.
+    """
 
-    def make(width: int = 1440, **options: Any) -> Page:
+    def make(width: int = 1440, address: str = "?environment=push", **options: Any) -> Page:
         page = new_page(width, **options)
         for path in ("v1/**", "readyz"):
             page.route(files_url + path, stand_in.answer)
-        page.goto(files_url)
+        page.goto(files_url + address)
         return page
 
     return make

@@ -68,7 +68,7 @@ WORLD = _REF | {
     "keypoints": 2,
     "actions": 1,
     "stochastic": True,
-    "tasks": [],
+    "tasks": [{"name": "cartpole-balance", "horizon": 3}],
     "control": [],
     "defaults": {"deadline_ms": 10_000},
     "limits": _LIMITS | {"frames": _range(1, 20), "steps": _range(1, 50)},
@@ -78,6 +78,8 @@ ENVIRONMENTS = [
         "name": "push",
         "kind": "push",
         "steps": 100,
+        "action_repeat": 1,
+        "returns": None,
         "image_size": 64,
         "actions": 2,
         "gallery": [0, 1],
@@ -88,6 +90,8 @@ ENVIRONMENTS = [
         "name": "cartpole-balance",
         "kind": "dmc",
         "steps": 250,
+        "action_repeat": 4,
+        "returns": {"random": 25.0, "simulator": 250.0, "manifest": "dmc-20"},
         "image_size": 64,
         "actions": 1,
         "gallery": [0],
@@ -136,7 +140,7 @@ PLAN = {
         }
         for k in (0, 1)
     ],
-    "cost": 1.5,
+    "cost": 2.5,
     "cost_history": [None, 1.5],
     "digest": "9f" * 32,
     "id": "9f" * 32,
@@ -145,21 +149,40 @@ PLAN = {
 }
 
 
+def plan(route: Route, request: Request) -> None:
+    """The plan, another one for every seed: its digest is the last two digits of the seed again and again."""
+    seed = request.post_data_json["seed"]
+    digest = PLAN["digest"] if seed == PLAN["seed"] else f"{seed % 100:02d}" * 32
+    made = PLAN | {"seed": seed, "digest": digest, "id": digest}
+    if count := request.post_data_json.get("alternatives"):
+        others = [{"id": f"a{k}" * 32, "subgoals": PLAN["subgoals"], "cost": 3.5 + k} for k in range(count)]
+        return route.fulfill(json=made | {"alternatives": others})
+    events(("queued", QUEUED), *ITERATIONS, ("result", made))(route, request)
+
+
+_SCENE = {"start": (90, 60, 30), "goal": (30, 60, 90)}
+
+
 def scene(body: dict[str, Any]) -> dict[str, Any]:
-    """A start and a goal of one colour each."""
-    pictures = {"start": picture(90, 60, 30), "goal": picture(30, 60, 90)}
-    return {"environment": "push", "seed": body["seed"]} | pictures
+    """A start and a goal of one colour each, or what was sent; there is one wall."""
+    pictures = {name: body.get(name) or picture(*colour) for name, colour in _SCENE.items()}
+    return {"environment": "push", "seed": body.get("seed"), "layout": {"walls": [{}]}} | pictures
 
 
 def episode(route: Route, request: Request) -> None:
-    """Five steps; those of the pushing task pursue two subgoals, the others earn something."""
+    """Five steps; those of the pushing task pursue two subgoals, the others earn something.
+
+    With the seed 13 the puck stays where it was.
+    """
+    fails = request.post_data_json.get("episode_seed") == 13
     push = request.post_data_json["environment"] == "push"
     frames = [
         {
             "step": step,
             "image": picture(10 * step, 100, 0),
             "subgoal": min(1, step // 3) if push else None,
-            "distance": 0.5 / (1 + step) if push else None,
+            "distance": (0.5 if fails else 0.5 / (1 + step)) if push else None,
+            "object_position": {"x": 12.0 + 5 * step, "y": 50.0 - 8 * step} if push else None,
             "reward": None if push else 0.1 * step,
             "action": [0.0, 0.0],
         }
@@ -170,14 +193,16 @@ def episode(route: Route, request: Request) -> None:
         "seed": 3,
         "frames": [frame["image"] for frame in frames],
         "actions": [[0.0, 0.0]] * 5,
-        "pursued": [0, 0, 0, 1, 1],
-        "success": True if push else None,
+        "subgoals": [picture(0, 200, 0)] * 2 if push else [],
+        "servo": request.post_data_json.get("servo", "learned"),
+        "pursued": [0] * 5 if fails else [0, 0, 0, 1, 1],
+        "success": not fails if push else None,
         "strict_success": False if push else None,
-        "distance": 0.08 if push else None,
+        "distance": (0.5 if fails else 0.08) if push else None,
         "initial_distance": 0.5 if push else None,
         "steps": 5,
         "rewards": None if push else [0.1, 0.2, 0.3, 0.4, 0.5],
-        "stop_reason": "success",
+        "stop_reason": "steps" if fails else "goal",
         "digest": "8e" * 32,
         "request_id": "r",
     }

@@ -18,12 +18,21 @@ def test_plan_shows_costs_and_subgoals(opened, stand_in):
     assert best.count("M") == 1 and "L" not in best
     assert page.locator("#plan-chart .line.second").get_attribute("d").count("L") == 1
     expect(page.locator("#spread-chart .legend")).to_have_text("σ 2")
+    # The plan is not the cheapest candidate: both have names, and one number wherever they stand.
+    expect(page.locator("#plan-chart .legend li")).to_have_text(
+        ["mean of all 4.5", "cheapest candidate 1.5", "chosen plan 2.5"]
+    )
+    expect(page.locator("#plan-status")).to_have_text(
+        "Planned in 202 ms: 2 subgoals, the last one 2.5 pixels from the goal."
+    )
+    expect(page.locator("#plan-facts div").nth(0)).to_have_text("chosen plan2.5 px")
+    expect(page.locator("#plan-facts div").nth(1)).to_have_text("cheapest candidate1.5 px")
     captions = page.locator("#strip figcaption").all_inner_texts()
     assert captions == ["Start", "step 5", "step 10 · blurred", "Goal"]
     expect_pixel(page, "#strip li:nth-child(3) canvas", [0, 200, 90])
     # Pucks of start, goal and the one subgoal that shows one.
     expect(page.locator("#strip circle.puck")).to_have_count(3)
-    page.get_by_label("puck", exact=True).uncheck()
+    page.get_by_label("puck and paths").uncheck()
     expect(page.locator("circle.puck, polyline.path")).to_have_count(0)
 
 
@@ -127,17 +136,31 @@ def test_control_by_reward(opened, stand_in):
     page = opened()
     page.get_by_label("Environment").select_option("cartpole-balance")
     button(page, "Execute").click()
-    expect(page.locator("#loop-status")).to_have_text("Return 1.5 in 5 steps, 0.3 per step.")
+    expect(page.locator("#loop-status")).to_have_text(
+        "Return 1.5 in 5 steps, 0.3 per step, 3 times what random actions earn."
+    )
     (body,) = stand_in.sent("/v1/episodes")
     assert (body["environment"], body["model"], body["steps"]) == ("cartpole-balance", "world", 100)
+    assert (body["seed"], body["episode_seed"]) == (3, 0)  # nothing is drawn anew after a reload
 
 
-def test_next_plan_is_compared_with_the_one_before(opened):
-    page = opened()
-    render_and_plan(page)
-    expect(page.locator("#plan-chart .legend li")).to_have_text(["mean 4.5", "best 1.5"])
-    button(page, "Plan").click()
-    expect(page.locator("#plan-chart .legend")).to_contain_text("best, plan before 1.5")
+def test_true_and_predicted_reward_stand_beside_what_random_and_simulator_earn(opened, stand_in):
+    page = opened(address="?environment=cartpole-balance")
+    expect(page.locator("#loop-hint")).to_contain_text("An action is held for 4 control steps")
+    expect(page.locator("#loop-hint")).to_contain_text("250 steps are an episode of 1000 control steps")
+    button(page, "Execute").click()
+    expect(page.locator("#loop-status")).to_contain_text("Return 1.5")
+    # Three steps are looked ahead from the start, then the two that are left from where the robot was.
+    asked = stand_in.sent("/v1/rewards")
+    assert [(len(body["frames"]), len(body["actions"][0])) for body in asked] == [(1, 3), (4, 2)]
+    expect(page.locator("#loop-chart .legend li")).to_have_text(
+        ["true 0.5", "predicted, 3 steps at a time 1"]
+    )
+    assert page.locator("#loop-chart .level").count() == 2
+    expect(page.locator("#loop-chart svg")).to_have_accessible_name(
+        "Reward, true and predicted; last values: true 0.5, predicted, 3 steps at a time 1; "
+        "line: random, mean: 0.1; line: simulator, mean: 1"
+    )
 
 
 def test_text_to_copy_is_shown_where_there_is_no_clipboard(opened):

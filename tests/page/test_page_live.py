@@ -203,10 +203,22 @@ def test_goal_without_a_puck_is_refused_in_words(visit, service_url, provoked):
     Image.new("RGB", (64, 64), table).save(empty, "PNG")
     upload(page, "start", pictures["start"])
     upload(page, "goal", empty.getvalue())
+    scene_notice, plan_notice = page.locator("#scene-notice"), page.locator("#plan-notice")
+    expect(scene_notice).to_contain_text("The goal picture shows no puck", timeout=LONG)
     page.locator("#plan").click()
-    expect(page.get_by_role("alert")).to_contain_text(
-        "The picture of where to go shows no puck", timeout=LONG
-    )
+    expect(plan_notice).to_contain_text("No puck was found in the goal picture", timeout=LONG)
+
+
+def test_jpeg_whose_wall_is_lost_is_refused_at_once(visit, service_url, provoked):
+    provoked.add("status of 422")
+    page = visit()
+    pictures = scene(service_url, 3)
+    blurred = io.BytesIO()
+    Image.open(io.BytesIO(pictures["start"])).save(blurred, "JPEG", quality=75)
+    upload(page, "goal", pictures["goal"])
+    file = {"name": "start.jpg", "mimeType": "image/jpeg", "buffer": blurred.getvalue()}
+    page.get_by_label("Upload start").set_input_files(file)
+    expect(page.get_by_role("alert")).to_contain_text("The start picture shows no wall.", timeout=LONG)
 
 
 def test_cancelled_search_stops_on_the_server(visit, service_url):

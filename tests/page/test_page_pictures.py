@@ -85,6 +85,39 @@ def test_file_that_is_no_picture_is_refused_in_words(ready):
     )
 
 
+@pytest.mark.parametrize("name", ["start", "goal"])
+def test_picture_that_shows_no_scene_is_refused_before_anything_is_planned(opened, stand_in, provoked, name):
+    provoked.add("status of 422")
+    scenes = stand_in.replies["/v1/scenes"]
+    words = f"The {name} picture shows no wall."
+    problem = {
+        "type": "urn:waymark:problem:unreadable-scene",
+        "title": "The pictures show no scene that can be set up",
+        "status": 422,
+        "detail": words,
+        "errors": [{"field": name, "message": words}],
+    }
+    stand_in.replies["/v1/scenes"] = lambda route, request: (
+        route.fulfill(status=422, content_type="application/problem+json", json=problem)
+        if "start" in request.post_data_json
+        else scenes(route, request)
+    )
+    page = opened(address="")
+    expect(page.locator("#plan-status")).to_contain_text("Planned")
+    photo = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": png(size=(300, 200), format="JPEG")}
+    page.get_by_label(f"Upload {name}").set_input_files(photo)
+    expect(page.get_by_role("alert")).to_contain_text(words)
+    expect(page.get_by_role("alert")).to_contain_text("JPEG blurs thin walls away; send PNG.")
+    expect(page.locator("figure.refused figcaption")).to_have_text(name.capitalize())
+    expect(page.locator("#plan-result")).to_be_hidden()
+    expect(page.locator("#plan-status")).to_contain_text("Not planned: a picture was refused.")
+    assert len(stand_in.sent("/v1/plans")) == 1
+    button(page, "Render").click()
+    expect(page.locator("#start-note")).to_have_text("rendered, seed 3")
+    expect(page.locator("figure.refused")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_gallery_and_another_scene(opened):
     page = opened()
     button(page, "Scene with seed 1").click()

@@ -129,7 +129,7 @@ def test_a_goal_without_the_object_is_refused(
     toy_picture: Callable[..., Tensor], toy_segmenter: ColorSegmenter
 ) -> None:
     cost = ObjectDistance(toy_segmenter, lambda features: features)
-    with pytest.raises(ValueError, match=r"no object of colour .* 0 matching pixels, at least 16 needed"):
+    with pytest.raises(ValueError, match=r"no object of colour .* 0 matching pixels, at least 12 needed"):
         cost.target(toy_picture((20.0, 31.0), (-50.0, -50.0)))
 
 

@@ -31,6 +31,13 @@ def test_plan_comes_with_pictures(url: str, toy_bytes: Callable[..., Any]) -> No
     assert (first.response.samples, first.response.iterations_run) == (60, 2)
 
 
+def test_alternatives_come_with_pictures(url: str, toy_bytes: Callable[..., Any]) -> None:
+    with Client(url) as client:
+        reply = client.plan(toy_bytes(*START), toy_bytes(*GOAL), seed=7, alternatives=2)
+    assert [other.shape for other in reply.alternatives] == [reply.images.shape] * 2
+    assert not np.array_equal(reply.alternatives[0], reply.images)
+
+
 def test_problems_become_exceptions(url: str, toy_bytes: Callable[..., Any]) -> None:
     with Client(url) as client, pytest.raises(ServerProblem, match="available: toy") as caught:
         client.plan(toy_bytes(*START), toy_bytes(*GOAL), model="none")

@@ -22,6 +22,8 @@ def test_worlds_come_as_arrays(calls: Client) -> None:
     assert "push" in [environment.name for environment in calls.environments()]
     scene = calls.scene(seed=3)
     assert scene.start.shape == scene.goal.shape == (64, 64, 3) and scene.response.seed == 3
+    read = calls.scene(start=scene.start, goal=scene.goal)
+    assert read.response.seed is None and len(read.response.layout.walls) == len(scene.response.layout.walls)
     clip = calls.clip("cheetah-run", 3, seed=2)
     assert (clip.frames.shape, clip.actions.shape, clip.rewards.shape) == ((4, 64, 64, 3), (3, 6), (3,))
 

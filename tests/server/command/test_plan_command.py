@@ -104,13 +104,14 @@ def test_one_clear_sentence(call, tmp_path, arguments, sentence):
     assert not [*tmp_path.iterdir()]
 
 
-def test_says_what_a_goal_lacks_and_leaves_the_old_picture(call, tmp_path):
+def test_says_what_a_picture_lacks_and_leaves_the_old_picture(call, tmp_path):
     empty = np.zeros((64, 64, 3), np.uint8)
     Image.fromarray(empty).save(tmp_path / "empty.png")
     (tmp_path / "plan.png").write_bytes(b"old")
-    out, ended = call(START, "empty.png")
-    assert ended == "No puck was found in the goal picture: 0 pixels have its colour, at least 10 are needed."
-    assert (tmp_path / "plan.png").read_bytes() == b"old"
-    out, ended = call("empty.png", GOAL)
-    assert ended is None
-    assert "start: no puck is seen" in out
+    for pictures, name in (((START, "empty.png"), "goal"), (("empty.png", GOAL), "start")):
+        out, ended = call(*pictures)
+        assert not out
+        assert ended == (
+            f"No puck was found in the {name} picture: 0 pixels have its colour, at least 10 are needed."
+        )
+        assert (tmp_path / "plan.png").read_bytes() == b"old"

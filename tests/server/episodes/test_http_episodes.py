@@ -151,6 +151,11 @@ def test_every_step_can_be_watched(world_http: TestClient, order: dict[str, Any]
     assert [frame["image"] for frame in frames] == plain["frames"]
     assert [frame["action"] for frame in frames] == [None, *plain["actions"]]
     assert [frame["subgoal"] for frame in frames[1:]] == plain["pursued"]
+    found = [frame["object_position"] for frame in frames]
+    seen = PUCK_GOAL.segmenter.blob(
+        to_tensor(np.stack([from_base64(picture) for picture in plain["frames"]]))
+    )
+    assert np.allclose([(place["x"], place["y"]) for place in found], seen.centre.numpy())
     assert frames[0]["subgoal"] == plain["pursued"][0] and frames[-1]["distance"] == plain["distance"]
     assert told[-1]["digest"] == plain["digest"]
 

@@ -110,11 +110,6 @@ def test_bad_pictures(
     assert http.post("/v1/plans", json=body).status_code == 200
 
 
-def test_goal_without_a_puck(http: TestClient, body: dict[str, Any], empty_table: str) -> None:
-    reply = http.post("/v1/plans", json=body | {"goal": empty_table})
-    assert_problem(reply, 422, "no-object", "No puck was found in the goal picture")
-
-
 def test_work_budget(http: TestClient, body: dict[str, Any]) -> None:
     reply = http.post("/v1/plans", json=body | {"samples": 2000, "iterations": 11})
     assert_problem(

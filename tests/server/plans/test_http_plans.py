@@ -14,8 +14,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from server.app import create_app
+from server.http.pictures import Picture, from_base64, to_base64
 from server.models.service import ModelService
 from server.plans.schemas import PlanContent
+from server.schemas import digest
 
 GOAL = (47.0, 16.0)
 
@@ -100,18 +102,46 @@ def test_jpeg_is_taken(http: TestClient, body: dict[str, Any], picture_file: Cal
     assert position == pytest.approx({"x": GOAL[0], "y": GOAL[1]}, abs=1)
 
 
-def test_start_without_a_puck_is_reported_not_refused(
-    http: TestClient, body: dict[str, Any], empty_table: str
+@pytest.mark.parametrize("name", ["start", "goal"])
+def test_pictures_without_exactly_one_puck(
+    http: TestClient, body: dict[str, Any], empty_table: str, toy_bytes: Callable[..., Picture], name: str
 ) -> None:
-    plan = content(http.post("/v1/plans", json=body | {"start": empty_table}))
-    assert plan["start"]["object_position"] is None
-    # In the toy world a puck that is nowhere goes nowhere.
-    assert plan["cost"] is None and plan["cost_history"] == [None] * 3
+    two = np.maximum(toy_bytes(12, 12), toy_bytes(50, 50))
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for picture, sentence in (
+        (empty_table, f"No puck was found in the {name} picture: 0 pixels have its colour, at least 12"),
+        (to_base64(two), f"Not exactly one puck was found in the {name} picture"),
+        (to_base64(photo), "12 to 52 are needed, in one place."),
+    ):
+        reply = http.post("/v1/plans", json=body | {name: picture})
+        problem = reply.json()
+        assert (reply.status_code, problem["type"]) == (422, "urn:waymark:problem:no-object")
+        assert sentence in problem["detail"]
+        assert [error["field"] for error in problem["errors"]] == [name]
 
 
 def test_samples_and_iterations_are_those_asked_for(http: TestClient, body: dict[str, Any]) -> None:
     plan = content(http.post("/v1/plans", json=body | {"samples": 2, "iterations": 5}))
     assert (plan["samples"], plan["iterations"], plan["iterations_run"]) == (2, 5, 5)
+
+
+def test_alternatives_are_other_plans_that_can_be_named(http: TestClient, body: dict[str, Any]) -> None:
+    alone = http.post("/v1/plans", json=body).json()
+    beside = http.post("/v1/plans", json=body | {"alternatives": 2}).json()
+    assert "alternatives" not in alone and len(beside["alternatives"]) == 2
+    assert beside["digest"] == alone["digest"]
+    proper = {name: beside[name] for name in PlanContent.model_fields}
+    plans = http.app.state.plans.of("anonymous")  # type: ignore[attr-defined]
+    for other in beside["alternatives"]:
+        assert other["subgoals"] != beside["subgoals"] and all(
+            subgoal["whole"] for subgoal in other["subgoals"]
+        )
+        content = PlanContent.model_validate(proper | {name: other[name] for name in ("subgoals", "cost")})
+        assert other["id"] == digest(content)
+        assert np.array_equal(
+            plans.subgoals(other["id"]), [from_base64(subgoal["image"]) for subgoal in other["subgoals"]]
+        )
+    assert http.post("/v1/plans", json=body | {"alternatives": 6}).status_code == 422
 
 
 def test_deadline_ends_the_search_with_the_best_so_far(

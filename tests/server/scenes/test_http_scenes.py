@@ -13,7 +13,7 @@ from envs.push.env import PushEnv
 from planner.search.rollout import Interrupted
 from server.environments import Pool
 from server.errors import UnreadableScene
-from server.http.pictures import from_base64
+from server.http.pictures import from_base64, to_base64
 
 
 def post(http: TestClient, path: str, **body: Any) -> dict[str, Any]:
@@ -33,6 +33,10 @@ def test_environments_name_the_models_that_know_them(world_http: TestClient) -> 
     assert [found[name]["actions"] for name in ("push", "cheetah-run")] == [2, 6]
     assert [found[name]["steps"] for name in ("push", "push-tight", "walker-walk")] == [60, 36, 500]
     assert {row["kind"] for row in listed} == {"push", "dmc"} and all(row["gallery"] for row in listed)
+    assert [found[name]["action_repeat"] for name in ("push", "cheetah-run", "walker-walk")] == [1, 4, 2]
+    assert found["push"]["returns"] is None
+    assert found["reacher-easy"]["returns"] == {"random": 38.2, "simulator": 983.9, "manifest": "dmc-20"}
+    assert found["walker-walk"]["returns"]["simulator"] is None
 
 
 def test_a_scene_is_that_of_its_seed(world_http: TestClient) -> None:
@@ -53,6 +57,39 @@ def test_a_scene_is_that_of_its_seed(world_http: TestClient) -> None:
     assert again["digest"] == drawn["digest"] != other["digest"]
     chance = post(world_http, "/v1/scenes", environment="push")
     assert post(world_http, "/v1/scenes", environment="push", seed=chance["seed"])["start"] == chance["start"]
+
+
+def test_a_scene_is_read_off_its_pictures(world_http: TestClient) -> None:
+    drawn = post(world_http, "/v1/scenes", environment="push-two-walls", seed=11)
+    pictures = {name: drawn[name] for name in ("start", "goal")}
+    read = post(world_http, "/v1/scenes", environment="push-two-walls", **pictures)
+    assert read["seed"] is None and len(read["layout"]["walls"]) == len(drawn["layout"]["walls"])
+    for thing in ("puck", "goal"):
+        assert read["layout"][thing] == pytest.approx(drawn["layout"][thing], abs=0.01)
+    for name, picture in pictures.items():
+        assert np.abs(from_base64(read[name]).astype(int) - from_base64(picture)).mean() < 1
+
+
+def test_pictures_that_show_no_scene_are_refused_with_what_they_lack(world_http: TestClient) -> None:
+    drawn = post(world_http, "/v1/scenes", environment="push", seed=3)
+    good = {name: drawn[name] for name in ("start", "goal")}
+    table = from_base64(good["start"])[0, 0]
+    start = from_base64(good["start"])
+    wall = (start[..., 2] > start[..., 0] + 40) & (start[..., 0] < 120)
+    assert wall.sum() > 20
+    lost = np.where(wall[..., None], np.median(start.reshape(-1, 3), axis=0), start).astype(np.uint8)
+    photo = np.random.default_rng(0).integers(0, 256, start.shape, np.uint8)
+    for name, picture, words in (
+        ("start", np.broadcast_to(table, start.shape), "The start picture shows no puck."),
+        ("goal", np.broadcast_to(table, start.shape), "The goal picture shows no puck."),
+        ("start", lost, "The start picture shows no wall."),
+        ("start", photo, "The start picture"),
+    ):
+        body = {"environment": "push", **good, name: to_base64(np.ascontiguousarray(picture))}
+        reply = world_http.post("/v1/scenes", json=body)
+        assert reply.status_code == 422 and reply.json()["type"].endswith("unreadable-scene"), reply.text
+        assert words in reply.json()["detail"]
+        assert [error["field"] for error in reply.json()["errors"]] == [name]
 
 
 def test_a_clip_is_what_its_actions_do(world_http: TestClient) -> None:
@@ -88,6 +125,9 @@ def test_a_clip_of_pushing_pays_nearness(world_http: TestClient) -> None:
         ("/v1/clips", {"environment": "push", "steps": 201}, 422, "steps"),
         ("/v1/clips", {"environment": "push", "steps": 0}, 422, "steps"),
         ("/v1/scenes", {"environment": "push", "seed": -1}, 422, "seed"),
+        ("/v1/scenes", {"environment": "push", "start": "AAAA"}, 422, "both start and goal"),
+        ("/v1/scenes", {"environment": "push", "seed": 1, "start": "AAAA", "goal": "AAAA"}, 422, "either"),
+        ("/v1/scenes", {"environment": "push", "start": "AAAA", "goal": "AAAA"}, 422, "start is not a PNG"),
         ("/v1/scenes", {"environment": "push", "deadline_ms": 10**7}, 422, "deadline_ms"),
         ("/v1/scenes", {"environment": "push", "model": "keyin-push"}, 422, "model"),
     ],
@@ -137,7 +177,7 @@ def test_worlds_are_lent_once_at_a_time_and_some_kept_for_the_next(pool: Pool[An
         (ZeroDivisionError(), False),
         (KeyboardInterrupt(), False),
         (Interrupted("deadline"), True),
-        (UnreadableScene("No puck."), True),
+        (UnreadableScene("start", "No puck."), True),
         (GeneratorExit(), True),
     ],
 )
