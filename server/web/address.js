@@ -5,7 +5,6 @@ const SHOWN = "show";
 const chosen = () => new URLSearchParams(location.search);
 
 export const address = {
-  empty: () => chosen().size === 0,
   get: (name) => chosen().get(name),
 
   // Null takes a name out.

@@ -66,6 +66,8 @@ export class Comparison {
       name, kind: SIDES[index], points: plan.cost_history.map((cost, i) => [i + 1, cost]),
     }));
     this.chart.draw(curves);
+    // Plans of one search share its curve.
+    byId("compare-chart").hidden = entries[0].plan.cost_history === entries[1].plan.cost_history;
   }
 }
 

@@ -138,7 +138,7 @@ export class ExecutePanel {
       element(
         "ul", {},
         act("Another plan", "the same search with another seed, to be compared with this plan.", () => this.another()),
-        servo === "learned" ? act("True physics", "the same plan with a servo that knows the world: is it the plan or the model?", physics) : null,
+        servo === "learned" ? act("True physics", "a servo that knows the world: is it the plan, or the model?", physics) : null,
       ),
     );
     this.advice.hidden = false;
@@ -163,5 +163,8 @@ function verdict({ success, strict_success: strict, distance, initial_distance: 
   const grade = success ? (strict ? "Success, also by the strict measure" : "Success") : "No success";
   const cut = END[reason] ?? "";
   const needed = success ? "" : `, and ${SUCCESS.toFixed(2)} would do`;
-  return `${grade}: the puck is ${short(distance)} from its goal after ${steps} steps, ${short(before)} at the start${needed}.${cut}`;
+  return (
+    `${grade}: the puck is ${short(distance)} from its goal after ${steps} steps, ` +
+    `${short(before)} at the start${needed}.${cut}`
+  );
 }

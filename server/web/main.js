@@ -6,7 +6,7 @@ import { byId, fill } from "./dom.js";
 import { ExecutePanel } from "./execute.js";
 import { ForeseePanel } from "./foresee.js";
 import { LoopPanel } from "./loop.js";
-import { useModel, watchToggles } from "./marks.js";
+import { rememberToggles, useModel, watchToggles } from "./marks.js";
 import { Notice } from "./notices.js";
 import { PlanPanel } from "./plan.js";
 import { Scenes } from "./scenes.js";
@@ -36,7 +36,7 @@ async function start() {
     models = new Map(listed.models.map((model) => [model.name, model]));
     environments = known.environments;
     byId("key-panel").hidden = true;
-    const wanted = { first: address.empty(), shown: address.shown(), scene: address.get("scene") };
+    const wanted = { first: !["environment", "scene"].some(address.get), shown: address.shown(), scene: address.get("scene") };
     fill(byId("environment"), environments.map(({ name }) => [name, name]), address.get("environment"));
     choose();
     await ready();
@@ -120,6 +120,7 @@ function light(state, words) {
 byId("environment").addEventListener("change", () => {
   notice.clear();
   address.clear();
+  rememberToggles();
   for (const form of document.forms) form.reset();
   choose();
   address.set({ environment: chosen().name });

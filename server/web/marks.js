@@ -1,5 +1,6 @@
 // What is drawn over pictures: pucks that a plan names, and the keypoints that a world model finds.
 
+import { address } from "./address.js";
 import { post } from "./api.js";
 import { byId } from "./dom.js";
 import { bitmapOf } from "./pictures.js";
@@ -7,6 +8,8 @@ import { bitmapOf } from "./pictures.js";
 const views = new Map();
 const found = new Map();
 const waiting = new Set();
+const MARKS = ["puck", "keypoints"];
+const toggle = (name) => byId(`show-${name}`);
 let model = null;
 let asking = false;
 
@@ -30,14 +33,26 @@ export function unmark(view, label) {
   view.clear(label);
 }
 
+// The address remembers which marks are shown, unless they are those of the first visit.
 export function watchToggles() {
-  byId("show-puck").addEventListener("change", refresh);
-  byId("show-keypoints").addEventListener("change", refresh);
+  const said = address.get("marks")?.split(".");
+  for (const name of MARKS) {
+    if (said) toggle(name).checked = said.includes(name);
+    toggle(name).addEventListener("change", () => {
+      rememberToggles();
+      refresh();
+    });
+  }
+}
+
+export function rememberToggles() {
+  const shown = MARKS.filter((name) => toggle(name).checked).join(".");
+  address.set({ marks: shown === MARKS[0] ? null : shown });
 }
 
 // Finds keypoints of pictures that will be looked at soon.
 export function expect(pictures) {
-  if (byId("show-keypoints").checked) pictures.forEach(want);
+  if (toggle("keypoints").checked) pictures.forEach(want);
 }
 
 function refresh() {
@@ -52,8 +67,8 @@ function repaint() {
 
 function paint(view) {
   const { base64, pucks, keypoints } = views.get(view);
-  const points = byId("show-keypoints").checked ? (keypoints ?? known(base64)) : [];
-  view.mark({ ...(byId("show-puck").checked ? pucks : {}), keypoints: points });
+  const points = toggle("keypoints").checked ? (keypoints ?? known(base64)) : [];
+  view.mark({ ...(toggle("puck").checked ? pucks : {}), keypoints: points });
 }
 
 function known(base64) {

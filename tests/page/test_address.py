@@ -63,6 +63,18 @@ def test_another_environment_forgets_what_was_chosen_in_this_one(opened):
     expect(page.get_by_label("Seed", exact=True).first).to_have_value("7")
 
 
+def test_marks_in_pictures_are_kept(opened):
+    page = opened(address="?marks=keypoints")
+    expect(page.locator("#plan-status")).to_contain_text("Planned")
+    expect(page.get_by_label("puck and paths")).not_to_be_checked()
+    expect(page.locator("#strip circle.keypoint")).to_have_count(8)
+    page.get_by_label("puck and paths").check()
+    page.get_by_label("Environment").select_option("cartpole-balance")
+    assert chosen(page) == {"environment": "cartpole-balance", "marks": "puck.keypoints"}
+    page.get_by_label("keypoints").uncheck()
+    assert chosen(page) == {"environment": "cartpole-balance"}
+
+
 def test_address_of_nonsense_does_no_harm(opened, stand_in):
     page = opened(
         address="?environment=chess&planner=x&model=&scene=1&plan.samples=many&plan.iterations=999&show=plan.x.&a=b"

@@ -70,6 +70,7 @@ def test_alternatives_of_one_search_stand_beside_the_plan(opened, stand_in):
     )
     expect(second.locator("option:checked")).to_contain_text("alternative 1")
     expect(second.locator("dd").first).to_have_text("3.5 px from the goal")
+    expect(page.locator("#compare-chart")).to_be_hidden()  # both have the same search
     second.get_by_role("button", name="Execute this plan").click()
     expect(page.locator("#execute-status")).to_contain_text("Success")
     assert stand_in.sent("/v1/episodes")[-1]["plan"] == "a0" * 32

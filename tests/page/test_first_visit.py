@@ -10,8 +10,8 @@ def test_first_visit_finds_words_a_picture_and_a_finished_plan(opened, stand_in)
     expect(page.locator(".intro .lead")).to_contain_text("Give a picture of the table as it is")
     expect(page.get_by_role("img", name="A table with puck, wall and arm")).to_be_visible()
     expect(page.get_by_role("list", name="Marks in the pictures").get_by_role("listitem")).to_have_text(
-        ["puck, as it was found", "wall, not to be crossed", "robot arm", "planned path", "executed path",
-         "subgoal: reached within this radius"]
+        ["puck, as found", "wall, in the way", "robot arm", "planned path", "executed path",
+         "subgoal, reached inside"]
     )  # fmt: skip
     expect(page.locator("#plan-status")).to_contain_text("Planned")
     expect(page.locator("#strip canvas")).to_have_count(4)
