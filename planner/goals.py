@@ -70,4 +70,8 @@ def action_cost(wanted: ObjectGoal | None) -> Cost:
     """
     if wanted is None:
         return Return()
-    return Approach(ObjectDistance(wanted.segmenter, lambda features: features[:, :2]), APPROACH_WEIGHT)
+    return Approach(ObjectDistance(wanted.segmenter, _object_place), APPROACH_WEIGHT)
+
+
+def _object_place(features: Float[Tensor, "B F"]) -> Float[Tensor, "B 2"]:
+    return features[:, :2]

@@ -56,7 +56,10 @@ class Dynamics(Protocol[StateIn]):
     batch do not influence each other.
     """
 
-    decision_dim: int
+    @property
+    def decision_dim(self) -> int:
+        """Numbers per decision."""
+        ...
 
     def imagine(self, state: StateIn, decisions: Float[Tensor, "B L D"]) -> Future:
         """Follow ``decisions`` from ``state``; decision ``l`` influences steps ``l..L-1`` only."""

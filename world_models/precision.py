@@ -9,7 +9,12 @@ import torch
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
     """bfloat16 matrix products where the device is fast at them (GPUs, CPUs with AVX512-BF16)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or _cpu_has_bf16())
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_reduced(device))
+
+
+def is_reduced(device: torch.device) -> bool:
+    """Whether products are made in bfloat16 there."""
+    return device.type != "cpu" or _cpu_has_bf16()
 
 
 @cache

@@ -1,6 +1,5 @@
 """Struct-VRNNs as dynamics to search in: where keypoints or bodies get, and what rewards they bring."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,21 +7,31 @@ from jaxtyping import Float
 from torch import Tensor
 
 from world_models.interface import Context, Future
-from world_models.precision import autocast
+from world_models.precision import autocast, is_reduced
 from world_models.struct_vrnn.dynamics import Belief
 from world_models.struct_vrnn.fast_roll_out import foresee, foresee_rewards, foresee_states
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import RewardHead
 
 
+def has_exact_rows(world: StructVRNN) -> bool:
+    """Whether rows may be tried in company. Products in bfloat16 round by place and company in about one of a
+    hundred batches, which a few trials do not find.
+    """
+    return not is_reduced(next(world.parameters()).device)
+
+
+@dataclass(frozen=True)
 class KeypointModel:
     """A Struct-VRNN that knows how many actuators its task has; features are keypoints, then bodies."""
 
-    exact_rows = False
-    """Products in bfloat16 round by place and company."""
+    world: StructVRNN
+    decision_dim: int
 
-    def __init__(self, world: StructVRNN, actions: int) -> None:
-        self.world, self.decision_dim = world, actions
+    @property
+    def exact_rows(self) -> bool:
+        """See :func:`has_exact_rows`."""
+        return has_exact_rows(self.world)
 
     @torch.inference_mode()
     def encode(self, context: Context) -> Belief:
@@ -42,24 +51,35 @@ def imagined_times(decisions: Float[Tensor, "B L A"]) -> Float[Tensor, "B L"]:
     return torch.arange(1.0, decisions.shape[1] + 1, device=decisions.device).expand(decisions.shape[:2])
 
 
+@dataclass(frozen=True)
 class PlaceModel:
     """A Struct-VRNN that knows bodies; features are the pixels ``[x, y, ...]`` of those named.
 
     Costs are stated in these, in true dynamics (:meth:`envs.world.World.simulator`) as in learned ones.
     """
 
-    exact_rows = False
-    """Products in bfloat16 round by place and company."""
+    world: StructVRNN
+    bodies: tuple[str, ...]
 
-    def __init__(self, world: StructVRNN, bodies: Sequence[str]) -> None:
-        """Raises ValueError if the model does not know one of the ``bodies``."""
-        known = world.config.bodies
-        if unknown := [name for name in bodies if name not in known]:
+    def __post_init__(self) -> None:
+        """Raises ValueError if the model does not know one of the bodies."""
+        known = self.world.config.bodies
+        if unknown := [name for name in self.bodies if name not in known]:
             raise ValueError(f"the model knows {', '.join(known) or 'no bodies'}, not {', '.join(unknown)}")
-        self.world = world
-        self.decision_dim = world.decision_dim
-        self._keypoints = KeypointModel(world, world.decision_dim)
-        self._bodies = [known.index(name) for name in bodies]
+
+    @property
+    def decision_dim(self) -> int:
+        """Numbers per action."""
+        return self.world.decision_dim
+
+    @property
+    def exact_rows(self) -> bool:
+        """See :func:`has_exact_rows`."""
+        return has_exact_rows(self.world)
+
+    @property
+    def _keypoints(self) -> KeypointModel:
+        return KeypointModel(self.world, self.decision_dim)
 
     def encode(self, context: Context) -> Belief:
         """See the frames."""
@@ -75,7 +95,8 @@ class PlaceModel:
         return self._places(self.world.embed(frames))
 
     def _places(self, features: Float[Tensor, "*rows F"]) -> Float[Tensor, "*rows P"]:
-        return self.world.places(features)[..., self._bodies, :].flatten(-2)
+        known = self.world.config.bodies
+        return self.world.places(features)[..., [known.index(name) for name in self.bodies], :].flatten(-2)
 
 
 @dataclass(frozen=True)
@@ -87,17 +108,24 @@ class RewardState:
     memory: Float[Tensor, "B 2 W"]
 
 
+@dataclass(frozen=True)
 class RewardModel:
     """A Struct-VRNN and a reward head as one model. Decisions are the task's actions, features ``[reward]``:
     what is predicted to be received on arriving at each step.
     """
 
-    exact_rows = False
-    """Products in bfloat16 round by place and company."""
+    world: StructVRNN
+    head: RewardHead
 
-    def __init__(self, world: StructVRNN, head: RewardHead) -> None:
-        self.world, self.head = world, head
-        self.decision_dim = head.config.actions
+    @property
+    def decision_dim(self) -> int:
+        """Actuators of the task."""
+        return self.head.config.actions
+
+    @property
+    def exact_rows(self) -> bool:
+        """See :func:`has_exact_rows`."""
+        return has_exact_rows(self.world)
 
     @torch.inference_mode()
     def encode(self, context: Context) -> RewardState:

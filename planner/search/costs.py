@@ -5,6 +5,7 @@ object's centre in the imagined last frame and in the goal image, found by colou
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -30,19 +31,15 @@ class Cost(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class ObjectDistance:
     """Pixels between the object in the last imagined step and in the goal image (KeyIn, section 10)."""
 
-    def __init__(
-        self,
-        segmenter: ColorSegmenter,
-        locate: Callable[[Float[Tensor, "B F"]], Float[Tensor, "B 2"]],
-    ) -> None:
-        """``locate`` turns features into the object's centre in pixels: decode and segment for a
-        learned model; NaN where there is no object.
-        """
-        self.segmenter = segmenter
-        self.locate = locate
+    segmenter: ColorSegmenter
+
+    locate: Callable[[Float[Tensor, "B F"]], Float[Tensor, "B 2"]]
+    """Turns features into the object's centre in pixels: decode and segment for a learned model; NaN where
+    there is no object."""
 
     def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2"]:
         """Centre of the object in the goal images, in pixels.
@@ -68,6 +65,7 @@ class ObjectDistance:
         return torch.where(distance.isnan(), torch.inf, distance)
 
 
+@dataclass(frozen=True)
 class Approach:
     """A cost plus a small pull of the effector toward the object.
 
@@ -76,10 +74,10 @@ class Approach:
     ``[object_x, object_y, effector_x, effector_y]``.
     """
 
-    def __init__(self, cost: Cost, weight: float) -> None:
-        """``weight`` is in units of ``cost`` per pixel."""
-        self.cost = cost
-        self.weight = weight
+    cost: Cost
+
+    weight: float
+    """In units of ``cost`` per pixel."""
 
     def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
         """The target of the wrapped cost."""
@@ -95,6 +93,7 @@ class Approach:
         return self.cost(future, decisions, target) + self.weight * reach
 
 
+@dataclass(frozen=True)
 class Return:
     """Minus the sum of the rewards on the way; the first feature is the reward on arriving at a step.
 
