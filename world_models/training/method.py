@@ -22,8 +22,8 @@ class Evaluation:
     measure: Callable[[Any, str], str]
     """Given the settings and the command that started it, writes its results and answers what to print.
     It raises ValueError or RuntimeError where something is wrong."""
-    outputs: Callable[[Any], Sequence[Path]] = lambda job: [job.out]
-    """The files that settings ask for, but for those of folders."""
+    outputs: Callable[[Any], Sequence[Path]] = lambda job: [job.out] if hasattr(job, "out") else []
+    """The files that settings ask for, but for those in folders."""
 
 
 @dataclass(frozen=True)

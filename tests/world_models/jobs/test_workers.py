@@ -12,7 +12,7 @@ import pytest
 from world_models.jobs.workers import cores, run_jobs
 
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from world_models.jobs.command import command
 from world_models.jobs.workers import run_jobs
@@ -23,6 +23,7 @@ def work(folder, number):
 
 @command(resumes=True)
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in the background ignores it
     run_jobs(work, [(sys.argv[1], n) for n in range(2)], print, workers=2)
 
 if __name__ == "__main__":
