@@ -15,7 +15,7 @@ PROBLEM = {
 }
 
 
-@pytest.fixture(params=[(360, "light"), (360, "dark"), (1440, "light"), (1440, "dark")], ids=str)
+@pytest.fixture(params=[(360, "light"), (1440, "dark")], ids=str)
 def visit(request, opened):
     """``visit(address)``: the page; the checks come as a script of their own, which its policy refuses."""
     width, scheme = request.param

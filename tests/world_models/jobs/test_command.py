@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from world_models.jobs.command import Failure, command, sentence
 
-VERBS = ["envs.collect", "server.keys", "server"]
+VERBS = ["envs.collect", "server.keys"]
 
 
 class Sizes(BaseModel):
