@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from envs.dmc.tasks import TASKS
 from envs.push.ids import PUSH_IDS
 
@@ -30,8 +32,9 @@ def test_triton_is_loaded_before_a_renderer_can_be(tmp_path):
     assert done.stdout == "loaded\n", done.stderr
 
 
-def test_environments_left_open_end_quietly():
-    ids = ["Push-v0", "ReacherEasy-v0", "Push-v0"]  # dm_control comes between two of MuJoCo's
+@pytest.mark.parametrize("ids", [["Push-v0"], ["Push-v0", "ReacherEasy-v0", "Push-v0"]])
+def test_environments_left_open_end_quietly(ids):
+    """Of MuJoCo alone, and with dm_control between."""
     code = (
         "import gymnasium, sys, envs; made = [gymnasium.make(f'waymark/{id}') for id in sys.argv[1:]]; "
         "[env.reset(seed=0) for env in made]"
