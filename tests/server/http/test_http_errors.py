@@ -239,13 +239,13 @@ def test_deadline_that_passes_in_the_queue(
     def post(name: str, deadline_ms: int) -> None:
         replies[name] = http.post("/v1/plans", json=body | {"deadline_ms": deadline_ms})
 
-    first = threading.Thread(target=post, args=("first", 10_000))
+    first = threading.Thread(target=post, args=("first", 60_000))
     first.start()
     eventually(lambda: gated.plans == 1)
-    second = threading.Thread(target=post, args=("second", 500))
+    second = threading.Thread(target=post, args=("second", 20_000))
     second.start()
     eventually(lambda: http.app.state.service.engine.unfinished == 2)
-    clock.sleep(0.6)
+    clock.sleep(21)
     gated.gate.set()
     first.join(20)
     second.join(20)
