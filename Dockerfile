@@ -20,14 +20,14 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 WORKDIR /build
 
-# Dependencies first: these layers stay while only code or weights change. torch comes by itself: cpu is its small
-# build; for NVIDIA GPUs build with TORCH_BUILD=cu130 or another one that TORCH_SITE has.
+# Dependencies first: these layers stay while only code or weights change. uv knows where torch's builds are: cpu is
+# the small one; for NVIDIA GPUs build with TORCH_BUILD=cu130 or another one that uv knows.
 ARG TORCH_BUILD=cpu
-ARG TORCH_SITE=pytorch.org
 COPY pyproject.toml constraints.txt ./
-RUN pip install --no-deps --index-url "https://download.${TORCH_SITE}/whl/${TORCH_BUILD}" "$(grep '^torch==' constraints.txt)"
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
-    && pip install -c constraints.txt -r requirements.txt
+    && pip install uv==0.13.9 \
+    && uv pip install --system --no-cache --torch-backend "${TORCH_BUILD}" -c constraints.txt -r requirements.txt \
+    && pip uninstall --yes uv
 
 COPY . src
 RUN pip install --no-deps ./src && rm -rf /build/*

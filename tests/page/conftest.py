@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -25,8 +26,12 @@ from service_stand_in import (
     scene,
 )
 
+from server.app import create_app
 from server.http import page as page_files
+from server.http.connection import configure
 from server.http.middleware import SafeHeaders
+from server.models.service import ModelService
+from server.settings import Settings
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _ARGUMENTS = [
@@ -135,3 +140,30 @@ def opened(new_page: Callable[..., Page], files_url: str, stand_in: StandIn) -> 
         return page
 
     return make
+
+
+@pytest.fixture
+def served_under() -> Callable[..., Any]:
+    """``served_under(path, **settings)``: a context with a server without models; gives its URL."""
+
+    def load(name: str, device: str) -> None:
+        raise AssertionError("no model is needed")
+
+    @contextmanager
+    def serve(path: str, **settings: Any) -> Iterator[str]:
+        chosen = Settings(models=("none",), root_path=path, port=0, **settings)
+        service = ModelService(chosen, load)  # type: ignore[arg-type]
+        service.load_all = dict  # type: ignore[method-assign, assignment]
+        server = uvicorn.Server(configure(create_app(chosen, service), chosen, log_level="warning"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the server has ended"
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}{path}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+
+    return serve

@@ -66,7 +66,7 @@ def test_the_base_is_one_image_and_torch_is_the_small_build() -> None:
     assert re.fullmatch(r"python:3\.1[12]\.\d+-slim-\w+@sha256:[0-9a-f]{64}", arguments["BASE"])
     assert rest_of("FROM") == ["${BASE}"] and arguments["TORCH_BUILD"] == "cpu"
     installs = [line for line in rest_of("RUN") if "pip install" in line]
-    assert "/whl/${TORCH_BUILD}" in installs[0] and "constraints.txt" in installs[0]
+    assert '--torch-backend "${TORCH_BUILD}"' in installs[0] and "constraints.txt" in installs[0]
     assert all("-c constraints.txt" in line or "--no-deps" in line for line in installs)
 
 
@@ -146,8 +146,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 else:
                     shutil.copy(source, build / "src" / name)
         elif verb == "RUN" and "pip install" in rest:
-            # Where torch comes from is the builder's affair: here from where this machine has its packages.
-            step = re.sub(r'--index-url "\S+" ', "", rest).replace("/build/*", f"{build}/*")
+            # Which build of torch it is is uv's affair: here pip takes the one that this machine has.
+            step = re.sub(r'uv pip install --system --no-cache --torch-backend "\S+"', "pip install", rest)
+            step = step.replace("/build/*", f"{build}/*")
             (build / "src").mkdir(exist_ok=True)
             subprocess.run(["sh", "-ec", step], cwd=build, env=env, check=True, timeout=1500)
     return folder / "venv" / "bin"

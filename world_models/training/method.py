@@ -21,7 +21,7 @@ class Evaluation:
     """Its class is its own: it tells evaluations apart."""
     measure: Callable[[Any, str], str]
     """Given the settings and the command that started it, writes its results and answers what to print.
-    It raises ValueError or RuntimeError where something is wrong."""
+    It raises ValueError or Failure where something is wrong."""
     outputs: Callable[[Any], Sequence[Path]] = lambda job: [job.out] if hasattr(job, "out") else []
     """The files that settings ask for, but for those in folders."""
 
@@ -38,7 +38,7 @@ class Method:
     """Every named run, ``python -m world_models.train NAME``: what it is, and its settings."""
     train: Callable[[Any, str], Path]
     """Given one of these settings and the command that started it, trains and answers the model's folder.
-    It raises ValueError or RuntimeError where something is wrong."""
+    It raises ValueError or Failure where something is wrong."""
     evaluations: Mapping[str, Evaluation]
 
     @property
