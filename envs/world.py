@@ -68,6 +68,16 @@ def mean_column(title: str, key: str, field: str, form: str = ".3f") -> Column:
     )
 
 
+@dataclass(frozen=True)
+class Demonstrated:
+    """A demonstration: its pictures, evenly spaced in time, and which of them are true keyframes, the last
+    one at the goal.
+    """
+
+    pictures: Sequence[Picture]
+    keyframes: Sequence[int]
+
+
 class World(ABC, Generic[S]):
     """A place one can act in. Subclasses are made with the defaults of what they are, by one process each."""
 
@@ -133,11 +143,9 @@ class World(ABC, Generic[S]):
         """
         return None
 
-    def demonstrate(self, start: S) -> Sequence[Picture]:
-        """Pictures of the true keyframes of a demonstration from there, the last of them at the goal; none
-        where nobody can demonstrate.
-        """
-        return []
+    def demonstrate(self, start: S) -> Demonstrated | None:
+        """A demonstration from there; None where nobody can demonstrate."""
+        return None
 
     def record(
         self, start: S, measures: Sequence[Measures], plans: Sequence[Sequence[tuple[float, ...]]]

@@ -108,7 +108,8 @@ def episode(
     if actor.config.replan == "surprised" and not actor.low_level.can_be_surprised:
         raise ValueError("only a learned servo is surprised; replan never, missed or always")
     outcome = Outcome(frames=[picture], measures=[world.measure()])
-    pilot = Pilot(actor, np.zeros_like(picture) if goal is None else goal, outcome, randomness)
+    shown = np.zeros_like(picture) if goal is None else goal
+    pilot = Pilot(actor, shown, steps, outcome, randomness)
     if not pilot.sees_the_goal:
         outcome.stop = "unseen"
         return outcome

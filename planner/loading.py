@@ -156,7 +156,13 @@ def load_planner(
     return ReadyPlanner(
         **_identity(folder, stored),
         image_size=model.config.image_size,
-        planner=Planner(model, cost, config, plausible=wanted.segmenter.whole),
+        planner=Planner(
+            model,
+            cost,
+            config,
+            plausible=wanted.segmenter.whole,
+            fewest=1 if model.config.countdown else None,
+        ),
         goal=wanted,
     )
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,9 @@ Randomness = Callable[[int, Purpose], torch.Generator]
 """(control steps done, what for) -> randomness of a search."""
 Status = Literal["continue", "switched", "missed", "done"]
 
+PATIENCE = 1.25
+"""A subgoal may take so many times its share of the steps that are left."""
+
 
 class EpisodeConfig(BaseModel):
     """Rules of the closed loop; step counts are those of KeyIn, Table 3, distances those of the goal:
@@ -31,8 +35,10 @@ class EpisodeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_steps_per_subgoal: int = Field(default=10, ge=1)
-    """Give up on a subgoal after so many steps; the goal itself is never given up."""
+    max_steps_per_subgoal: int | None = Field(default=None, ge=1)
+    """Give up on a subgoal after so many steps; the goal itself is never given up. None leaves a subgoal its
+    share of the steps that are left and a quarter more, so that fewer subgoals get more time each; the paper
+    gives 10, which cuts long legs short."""
     subgoal_radius: float = Field(default=4.0, gt=0)
     """The paper gives none, the authors' code 5. With 2.5 the servo at times hovers beside a near subgoal."""
     goal_radius: float = Field(default=1.0, gt=0)
@@ -83,23 +89,31 @@ class SubgoalQueue:
         picture: Float[Tensor, "1 C H W"],
         subgoal_radius: float,
         goal_radius: float,
-        most_steps: int,
+        most_steps: int | None,
     ) -> None:
         """Pictures count as reached within a radius, in the goal's distance; a subgoal is given up after
-        ``most_steps``.
+        ``most_steps``, by default after its share of the steps that are left and a quarter more.
         """
         self._goal, self._picture, self._most_steps = goal, picture, most_steps
         self._subgoal_radius, self._goal_radius = subgoal_radius, goal_radius
-        self.follow(picture[:0])
+        self.follow(picture[:0], steps_left=0)
 
-    def follow(self, subgoals: Float[Tensor, "K C H W"]) -> None:
-        """Take these subgoals, less those that show nothing of what is wanted, and the goal."""
+    def follow(self, subgoals: Float[Tensor, "K C H W"], steps_left: int) -> None:
+        """Take these subgoals, less those that show nothing of what is wanted, and the goal, for so many
+        steps.
+        """
+        self._steps_left = steps_left
         frames = torch.cat([subgoals, self._picture])
         targets = self._goal.target(frames)
         seen = ~targets.isnan().any(dim=-1)
         seen[-1] = True
         self._frames, self._targets, self._places = frames[seen], targets[seen], seen.nonzero()[:, 0]
-        self._next, self._steps = 0, 0
+        self._head_for(0)
+
+    def _head_for(self, place: int) -> None:
+        self._next, self._steps = place, 0
+        legs = len(self._frames) - place
+        self._patience = self._most_steps or ceil(PATIENCE * self._steps_left / legs)
 
     @property
     def subgoal(self) -> Float[Tensor, "1 C H W"]:
@@ -121,13 +135,14 @@ class SubgoalQueue:
         status: Status = "continue"
         while not self.at_goal:
             reached = self._distance(found) < self._subgoal_radius
-            if not reached and self._steps < self._most_steps:
+            if not reached and self._steps < self._patience:
                 break
             status = "switched" if reached else "missed"
-            self._next, self._steps = self._next + 1, 0
+            self._head_for(self._next + 1)
         if self.at_goal and self._distance(found) < self._goal_radius:
             return "done"
         self._steps += 1
+        self._steps_left -= 1
         return status
 
     def _distance(self, found: Float[Tensor, "1 G"]) -> float:
@@ -147,9 +162,12 @@ _REASONS: dict[str, tuple[Status | Literal["surprised"], ...]] = {
 class Pilot:
     """Decides what to do next, from what is seen; notes plans."""
 
-    def __init__(self, actor: Actor, goal: Picture, notes: Pursuit, randomness: Randomness) -> None:
+    def __init__(
+        self, actor: Actor, goal: Picture, steps: int, notes: Pursuit, randomness: Randomness
+    ) -> None:
+        """``steps`` is the length of the episode."""
         self._actor, self._notes, self._randomness = actor, notes, randomness
-        self._goal_picture = goal
+        self._goal_picture, self._steps = goal, steps
         self._goal = to_tensor(goal, actor.device)[None]
         self._queue: SubgoalQueue | None = None
         if actor.goal is not None:
@@ -211,7 +229,7 @@ class Pilot:
         frames = self._actor.subgoals(seen.frames[:, -1], self._goal, randomness)
         frames = to_tensor(to_bytes(frames), self._goal.device)
         notes.plan_seconds.append(time.perf_counter() - begun)
-        queue.follow(frames)
+        queue.follow(frames, self._steps - seen.actions.shape[1])
         notes.plans.append([tuple(map(float, target)) for target in goal.target(frames)])
         notes.whole.append(goal.plausible(frames).tolist())
         notes.strips.append([*to_bytes(frames), self._goal_picture])

@@ -1,7 +1,7 @@
 """Planners by name, all with the same low level: where the subgoals come from is the only difference."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,9 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from envs.world import Start, World
-from planner.search.hierarchy import Planner, Plausible
-from world_models.frames import to_tensor
+from planner.goals import make_goal
+from planner.search.hierarchy import Count, Planner, Plausible
+from world_models.frames import Picture, to_tensor
 from world_models.interface import Context
+from world_models.keyin.discovery.chords import chord_distances, fill_gaps
+from world_models.keyin.discovery.segmentation import follow, onward_offsets
 from world_models.keyin.model import KeyIn
 from world_models.tap.model import Tap
 
@@ -24,11 +27,16 @@ PLANNERS = {
     "keyin": "subgoals from a search over KeyIn's latents",
     "jumpy": "the same with keyframes a constant time apart",
     "surprise": "the same with keyframes where a sequential model is surprised",
+    "random-times": "the same with keyframes at random times",
     "tap": "bottlenecks between start and goal, predicted whenever they come",
     "flat": "no subgoals: straight to the goal",
     "flat-deep": "no subgoals, and four times the search: twice the horizon, twice the candidates",
     "random": "random actions",
     "oracle": "the true keyframes of a demonstration of the same task",
+    "oracle-bends": "frames of that demonstration between which the object moves straightest",
+    "oracle-even": "... at equal shares of its time",
+    "oracle-constant": "... a constant time apart",
+    "oracle-random": "... at random times",
 }
 
 
@@ -36,14 +44,24 @@ TAP_DRAWS = 20
 """Plans among which TAP looks for a plausible one: as many as the shortlist of the other planners."""
 
 
-def keyin_subgoals(planner: Planner) -> Subgoals:
+Timing = Literal["bends", "even", "constant", "random"]
+TIMED: Mapping[str, Timing] = {
+    "oracle-bends": "bends",
+    "oracle-even": "even",
+    "oracle-constant": "constant",
+    "oracle-random": "random",
+}
+"""Oracles by when their subgoals are."""
+
+
+def keyin_subgoals(planner: Planner, keyframes: Count | None = None) -> Subgoals:
     """The keyframes of the best plan, the last one left out: the goal picture stands in its place."""
 
     def subgoals(
         now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
     ) -> Float[Tensor, "K C H W"]:
         context = Context(now[:, None], now.new_zeros(1, 0, 0))
-        return planner.plan(context, goal, [generator]).subgoals[0, :-1]
+        return planner.plan(context, goal, [generator], keyframes=keyframes).subgoals[0, :-1]
 
     return subgoals
 
@@ -86,7 +104,40 @@ def oracle_subgoals(world: World[Any], start: Start) -> Subgoals:
 
     A task that is never solved by the demonstrator has none.
     """
-    pictures = world.demonstrate(start)[:-1]
+    found = world.demonstrate(start)
+    return _shown([] if found is None else [found.pictures[time] for time in found.keyframes[:-1]])
+
+
+def timed_oracle(world: World[Any], start: Start, count: int, timing: Timing, constant: int) -> Subgoals:
+    """Pictures of a demonstration from ``start`` at ``count`` times, of which the last is the goal's.
+
+    The times are those between which the object moves straightest (``bends``), equal shares of the time
+    (``even``), ``constant`` frames apart, or drawn at random with the scene as seed.
+    """
+    found = world.demonstrate(start)
+    if found is None:
+        return _shown([])
+    last = len(found.pictures) - 1
+    if timing == "bends":
+        goal = make_goal(world.goal)
+        assert goal is not None
+        places = fill_gaps(goal.target(to_tensor(np.stack(found.pictures)))[None])
+        squares, _ = chord_distances(places, last)
+        begin = torch.zeros(1, dtype=torch.long)
+        ways = onward_offsets(squares, count)
+        times = follow(ways, begin, torch.tensor([count])).cumsum(-1)[0, :-1].tolist()
+    elif timing == "random":
+        rng = np.random.default_rng(list(bytes.fromhex(start.digest)[:16]))
+        times = sorted(rng.choice(np.arange(1, last), count - 1, replace=False).tolist())
+    elif timing == "constant":
+        times = [time for time in range(constant, constant * count, constant) if time < last]
+    else:
+        times = [round(last * part / count) for part in range(1, count)]
+    return _shown([found.pictures[time] for time in times])
+
+
+def _shown(pictures: Sequence[Picture]) -> Subgoals:
+    """These pictures, whatever is seen."""
 
     def subgoals(
         now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator

@@ -75,8 +75,8 @@ class RemotePush(Push):
         search, service = self.settings.hierarchy.cem, client_of(self.url)
         keyframes = find_model(service, models[planner], "planner").keyframes
         subgoals = remote_subgoals(service, models[planner], search)
-        imagined = search.candidates * search.iterations * keyframes
-        return Proposer(lambda world, start: subgoals, keyframes, imagined)
+        candidates = search.candidates * search.iterations
+        return Proposer(lambda world, start: subgoals, keyframes, lambda planned: candidates * (planned + 1))
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from envs.data_set import DataSet, Part, Shards
 from envs.push.ids import PUSH_ID
@@ -18,6 +20,8 @@ class Push(Shards):
 
     out: Path = Path("data/push")
     sequences: int = 50_000
+    rhythm: Literal["regular", "irregular", "pauses"] = "regular"
+    """Pushes of nearly equal length, of very different length, or with rests between them."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,15 @@ class PushPlay(Shards):
     sequences: int = 20_000
 
 
-def _draw_push(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, Scalar]]:
+def _draw_push(seed: int, first: int, count: int, *, rhythm: str) -> tuple[Sequences, dict[str, Scalar]]:
     # A simulator is imported by the process that needs one.
     from envs.push.demonstrations import draw_demonstration, render_sequences
     from envs.push.env import PushEnv
+    from envs.push.rhythms import find_rhythm
 
-    env = PushEnv()
+    env, timed = PushEnv(), find_rhythm(rhythm)
     try:
-        demonstrations = [draw_demonstration(env, seed, first + k) for k in range(count)]
+        demonstrations = [draw_demonstration(env, seed, first + k, timed) for k in range(count)]
         return render_sequences(env, demonstrations), {}
     finally:
         env.close()
@@ -54,7 +59,10 @@ def _draw_play(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, 
 
 
 def _push(settings: Push) -> Sequence[Part]:
-    return [Part(settings.out, {"environment": PUSH_ID, "version": PUSH_VERSION}, _draw_push)]
+    origin: dict[str, Scalar] = {"environment": PUSH_ID, "version": PUSH_VERSION}
+    if settings.rhythm != "regular":  # what was recorded before there were others says nothing of it
+        origin["rhythm"] = settings.rhythm
+    return [Part(settings.out, origin, partial(_draw_push, rhythm=settings.rhythm))]
 
 
 def _play(settings: PushPlay) -> Sequence[Part]:

@@ -6,20 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.push.demonstrator import PUSHES, Pusher, plan_pushes
+from envs.push.demonstrator import REGULAR, Pusher, plan_pushes
 from envs.push.env import PushEnv
-from envs.push.ids import PUSH_STEPS
+from envs.push.rhythms import FRAMES, PUSHES, Rhythm
 from envs.push.scene import MOST_WALLS, Scene, path_length
 from envs.push.tasks import draw_sampler
 from world_models.data import Sequences
 
-STEPS = PUSH_STEPS
-STRIDE = 2
-FRAMES = STEPS // STRIDE + 1
-"""Every second state is saved, and the first: 31 frames for 60 steps."""
-FIRST_PUSH_FRAMES = (4, 8)
-"""The finger first has to come from the middle of the table, hence the longer bound."""
-PUSH_FRAMES = (4, 6)
 KEPT_DISTANCE = 0.1
 """A demonstration that leaves the puck farther than this from the goal (table units) is dropped."""
 PLAN_DRAWS = 100
@@ -37,15 +30,19 @@ class Demonstration:
     keyframes: Array
 
 
-def demonstrate(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Demonstration | None:
+def demonstrate(
+    env: PushEnv, scene: Scene, rng: np.random.Generator, rhythm: Rhythm = REGULAR
+) -> Demonstration | None:
     """One attempt at ``scene``; ``None`` without a plan, or if six pushes were not finished in time."""
-    plan = next((plan for _ in range(PLAN_DRAWS) if (plan := plan_pushes(scene, rng, STEPS))), None)
+    steps, stride = rhythm.steps, rhythm.stride
+    drawn = (plan_pushes(scene, rng, steps, rhythm) for _ in range(PLAN_DRAWS))
+    plan = next((plan for plan in drawn if plan is not None), None)
     if plan is None:
         return None
     env.start(scene)
     pusher = Pusher(plan, np.array(scene.puck))
     states, actions, ends = [env.get_state()], [], []
-    for step in range(STEPS):
+    for step in range(steps):
         positions = env.positions()
         action, reached = pusher.act(positions["puck"], positions["finger"])
         if reached:
@@ -56,28 +53,28 @@ def demonstrate(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Demonst
     if pusher.finished < PUSHES or path_length(scene, env.positions()["puck"]) > KEPT_DISTANCE:
         return None
     keyframes = np.zeros(FRAMES, dtype=bool)
-    keyframes[np.minimum(-(-np.array(ends) // STRIDE), FRAMES - 1)] = True
+    keyframes[np.minimum(-(-np.array(ends) // stride), FRAMES - 1)] = True
     return Demonstration(
         scene=scene,
-        states=np.stack(states[::STRIDE]),
-        actions=np.stack(actions).reshape(FRAMES - 1, STRIDE, 2).mean(axis=1),
+        states=np.stack(states[::stride]),
+        actions=np.stack(actions).reshape(FRAMES - 1, stride, 2).mean(axis=1),
         keyframes=keyframes,
     )
 
 
-def has_regular_pushes(demonstration: Demonstration) -> bool:
-    """Whether every push lasts as many frames as the data set allows (:data:`PUSH_FRAMES`)."""
+def keeps_rhythm(demonstration: Demonstration, rhythm: Rhythm) -> bool:
+    """Whether every push lasts as many frames as the rhythm allows."""
     lengths = np.diff(np.flatnonzero(demonstration.keyframes), prepend=0)
-    first, rest = lengths[0], lengths[1:]
+    first, later = lengths[0], lengths[1:]
     return bool(
         len(lengths) == PUSHES
-        and FIRST_PUSH_FRAMES[0] <= first <= FIRST_PUSH_FRAMES[1]
-        and PUSH_FRAMES[0] <= rest.min()
-        and rest.max() <= PUSH_FRAMES[1]
+        and rhythm.first[0] <= first <= rhythm.first[1]
+        and rhythm.later[0] <= later.min()
+        and later.max() <= rhythm.later[1]
     )
 
 
-def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
+def draw_demonstration(env: PushEnv, seed: int, index: int, rhythm: Rhythm = REGULAR) -> Demonstration:
     """Sequence ``index`` of the data set with this seed: the first attempt that qualifies.
 
     Depends on nothing but its arguments, so any process may make any sequence.
@@ -85,8 +82,8 @@ def draw_demonstration(env: PushEnv, seed: int, index: int) -> Demonstration:
     rng = np.random.default_rng([seed, index])
     sample = draw_sampler(rng)
     while True:
-        demonstration = demonstrate(env, sample(rng), rng)
-        if demonstration is not None and has_regular_pushes(demonstration):
+        demonstration = demonstrate(env, sample(rng), rng, rhythm)
+        if demonstration is not None and keeps_rhythm(demonstration, rhythm):
             return demonstration
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.push import arm
+from envs.push.rhythms import PUSHES, RHYTHMS, Rhythm
 from envs.push.scene import PUCK_RADIUS, TABLE, Scene, Wall, blocked
 
 Array = NDArray[np.float64]
 
-PUSHES = 6
+REGULAR = RHYTHMS["regular"]
 CONTACT = PUCK_RADIUS + 0.05
 """Distance of finger and puck centre when they touch."""
 STANDOFF = CONTACT + 0.03
@@ -24,17 +25,21 @@ STANDOFF = CONTACT + 0.03
 
 @dataclass(frozen=True)
 class PushPlan:
-    """The intention: puck subgoals ``[6, 2]`` in table units and the env steps ``[6]`` of each push."""
+    """The intention: puck subgoals ``[6, 2]`` in table units, the env steps ``[6]`` of each push, and of the
+    rest before it.
+    """
 
     subgoals: Array
     durations: NDArray[np.int64]
+    rests: NDArray[np.int64]
 
 
-def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan | None:
+def plan_pushes(
+    scene: Scene, rng: np.random.Generator, steps: int, rhythm: Rhythm = REGULAR
+) -> PushPlan | None:
     """Draw six pushes round a random end of each wall, or ``None`` where this draw does not fit.
 
-    A push takes 8 to 11 steps; the first may take up to 16, since the finger has to come from the middle of
-    the table. All six fit into ``steps``, with two to spare.
+    Pushes and rests have the rhythm's tempo and fit into ``steps``, with two to spare.
     """
     start, goal = np.array(scene.puck), np.array(scene.goal)
     gates = [_gate(wall, rng) for wall in scene.walls]
@@ -42,12 +47,10 @@ def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan 
     if np.abs(path).max() > TABLE - PUCK_RADIUS - 0.1:
         return None
     approach = int(np.ceil(_approach_length(np.array(scene.finger), start, path[1]) / arm.STEP))
-    first = max(8, approach + 3)
-    if first > 16:
+    tempo = rhythm.draw(rng, approach, steps)
+    if tempo is None:
         return None
-    durations = np.array([rng.integers(first, max(first, 11) + 1), *rng.integers(8, 12, size=PUSHES - 1)])
-    if durations.sum() > steps - 2:
-        return None
+    durations = tempo.durations
     lengths = rng.uniform(0.7, 1.3, size=PUSHES)
     lengths[0] *= np.clip((durations[0] - approach) / 8, 0.4, 1.0)
     shares = np.cumsum(lengths) / lengths.sum()
@@ -56,7 +59,7 @@ def plan_pushes(scene: Scene, rng: np.random.Generator, steps: int) -> PushPlan 
     corners = np.vstack([start, subgoals])
     if any(blocked(scene, a, b) for a, b in pairwise(corners)):
         return None
-    return PushPlan(subgoals, durations)
+    return PushPlan(subgoals, durations, tempo.rests)
 
 
 def _gate(wall: Wall, rng: np.random.Generator) -> Array:
@@ -94,15 +97,16 @@ def _approach_length(finger: Array, puck: Array, target: Array) -> float:
 class Pusher:
     """Carries out a :class:`PushPlan`, one action per call.
 
-    Each push: circle the puck until behind it, then push along the line to the subgoal at the pace that the
-    planned duration leaves. ``finished`` counts completed pushes.
+    Each push: rest if so planned, circle the puck until behind it, then push along the line to the subgoal at
+    the pace that the planned duration leaves. ``finished`` counts completed pushes.
     """
 
     def __init__(self, plan: PushPlan, start: Array) -> None:
         self._plan = plan
-        self._ends = np.cumsum(plan.durations)
+        self._ends = np.cumsum(plan.durations + plan.rests)
         self._origin = start
         self._time = 0
+        self._resting = int(plan.rests[0])
         self.finished = 0
 
     def act(self, puck: Array, finger: Array) -> tuple[Array, bool]:
@@ -110,6 +114,9 @@ class Pusher:
         reached = self._advance(puck)
         self._time += 1
         if self.finished == PUSHES:
+            return np.zeros(2), reached
+        if self._resting:
+            self._resting -= 1
             return np.zeros(2), reached
         target = self._plan.subgoals[self.finished]
         heading = _unit(target - puck, fallback=_unit(target - self._origin, np.array([1.0, 0.0])))
@@ -128,6 +135,8 @@ class Pusher:
             return False
         self._origin = puck.copy()
         self.finished += 1
+        if self.finished < PUSHES:
+            self._resting = int(self._plan.rests[self.finished])
         return True
 
     def _push(self, puck: Array, finger: Array, target: Array, heading: Array) -> Array:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from envs.push.demonstrations import Demonstration, demonstrate
+from envs.push.demonstrator import REGULAR
 from envs.push.env import PushEnv
 from envs.push.ids import PUSH_IDS
+from envs.push.rhythms import Rhythm
 from envs.push.scene import Scene
 from envs.push.tasks import find_task
 from envs.world import Episodes, canonical
@@ -75,8 +77,8 @@ def manifest_json(episodes: Scenes) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def find_demonstration(env: PushEnv, scene: Scene) -> Demonstration | None:
+def find_demonstration(env: PushEnv, scene: Scene, rhythm: Rhythm = REGULAR) -> Demonstration | None:
     """The demonstrator's first success at ``scene``, the same on every call; ``None`` if it has none."""
     rng = np.random.default_rng(list(bytes.fromhex(scene.digest)[:16]))
-    attempts = (demonstrate(env, scene, rng) for _ in range(DEMONSTRATION_DRAWS))
+    attempts = (demonstrate(env, scene, rng, rhythm) for _ in range(DEMONSTRATION_DRAWS))
     return next((attempt for attempt in attempts if attempt is not None), None)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from envs.push.env import CAMERA, STRICT_SUCCESS, SUCCESS, PushEnv
 from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
 from envs.push.ids import MANIFESTS
+from envs.push.rhythms import find_rhythm
 from envs.push.scene import Scene, Variation, path_length
 from envs.push.simulator import PushSimulator
 from envs.rendering import Projection
-from envs.world import Column, Measures, Picture, Record, World
+from envs.world import Column, Demonstrated, Measures, Picture, Record, World
 from world_models.segmenter import PUCK_GOAL
 from world_models.statistics import wilson_interval
 
@@ -82,8 +83,12 @@ class PushWorld(World[Scene]):
         "step_seconds",
     )
 
-    def __init__(self, task: str = "push", variation: Variation | None = None) -> None:
+    def __init__(
+        self, task: str = "push", variation: Variation | None = None, rhythm: str = "regular"
+    ) -> None:
+        """``rhythm`` is that of its demonstrations. Raises ValueError if there is no such task or rhythm."""
         self.id = task
+        self._rhythm = find_rhythm(rhythm)
         self.env: PushEnv = PushEnv(variation, task=task)
         self.steps = self.env.task.steps
         self._project = Projection(self.env.model, CAMERA, self.image_size)
@@ -114,17 +119,17 @@ class PushWorld(World[Scene]):
         """Pixels of puck and finger, from the physics."""
         return PushSimulator(self.env, pool, threads)
 
-    def demonstrate(self, start: Scene) -> Sequence[Picture]:
-        """Pictures of the keyframes of the demonstrator's first success; none if it has none."""
-        demonstration = find_demonstration(self.env, start)
+    def demonstrate(self, start: Scene) -> Demonstrated | None:
+        """The demonstrator's first success; None if it has none."""
+        demonstration = find_demonstration(self.env, start, self._rhythm)
         if demonstration is None:
-            return []
+            return None
         pictures = []
         self.env.start(start)
-        for frame in np.flatnonzero(demonstration.keyframes):
-            self.env.set_state(demonstration.states[frame])
+        for state in demonstration.states:
+            self.env.set_state(state)
             pictures.append(self.env.render())
-        return pictures
+        return Demonstrated(pictures, np.flatnonzero(demonstration.keyframes).tolist())
 
     def record(
         self, start: Scene, measures: Sequence[Measures], plans: Sequence[Sequence[tuple[float, ...]]]

@@ -15,6 +15,7 @@ from planner.episode import Outcome
 from planner.evaluation.journal import journal_path
 from planner.low_levels.low_level import LowLevel
 from planner.pursuit import EpisodeConfig, Randomness
+from planner.search.hierarchy import Count
 from planner.subgoals import Subgoals, no_subgoals
 from world_models.frames import Picture
 
@@ -29,10 +30,10 @@ class Proposer:
     """Where subgoals come from."""
 
     subgoals: Callable[[World[Any], Start], Subgoals] = lambda world, start: no_subgoals
-    keyframes: int | None = None
-    """Size of its plans, the goal included, where that is known."""
-    imagined: int = 0
-    """Keyframes that a learned model imagines for a plan."""
+    keyframes: Count | None = None
+    """Size of its plans, the goal included; None where that says nothing."""
+    imagined: Callable[[int], int] = lambda subgoals: 0
+    """Keyframes that a learned model imagines for a plan of so many subgoals."""
 
 
 @dataclass(frozen=True)

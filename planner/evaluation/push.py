@@ -19,8 +19,18 @@ from planner.loading import load_keyin, load_planner, load_tap, load_world_model
 from planner.low_levels.learned import control_by_place
 from planner.low_levels.low_level import LowLevel, RandomActions, clipped_normal, true_servo
 from planner.pursuit import Randomness, own_seeds
+from planner.search.hierarchy import Count
 from planner.search.servo import ServoConfig
-from planner.subgoals import PLANNERS, TAP_DRAWS, keyin_subgoals, oracle_subgoals, tap_subgoals
+from planner.subgoals import (
+    PLANNERS,
+    TAP_DRAWS,
+    TIMED,
+    Timing,
+    keyin_subgoals,
+    oracle_subgoals,
+    tap_subgoals,
+    timed_oracle,
+)
 from world_models.jobs.outputs import check_device
 from world_models.jobs.workers import cores
 from world_models.keyin.model import KeyIn
@@ -42,9 +52,18 @@ class Push(Evaluation):
     start_label: ClassVar[str] = "scene"
 
     planners: str = "keyin,flat,random,oracle"
-    """Comma-separated: keyin, jumpy, surprise, tap, flat, flat-deep, random, oracle."""
+    """Comma-separated: keyin, jumpy, surprise, random-times, tap, flat, flat-deep, random, oracle,
+    oracle-bends, oracle-even, oracle-constant, oracle-random."""
     task: str = "push"
     """push, or harder: push-long, push-two-walls, push-tight."""
+    rhythm: Literal["regular", "irregular", "pauses"] | None = None
+    """Rhythm of the demonstrations that models learned from, and that oracles show: models of that rhythm
+    that plan up to six keyframes, unless others are named."""
+    keyframes: int | Literal["auto"] | None = None
+    """Keyframes of a plan, the goal among them; auto: as many as the model finds necessary. Their number is
+    the model's own unless this, or a rhythm, is given."""
+    constant: int = 5
+    """Frames between the keyframes of oracle-constant."""
     servo: Literal["simulator", "learned"] = "simulator"
     """Low level: a search in the true dynamics, or in a learned model from pictures alone."""
     compare: bool = True
@@ -58,11 +77,13 @@ class Push(Evaluation):
     workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
-    model: str = "keyin-push"
-    """Shipped model or model folder of the keyin planner; tap works on its pictures."""
-    jumpy: str = "jumpy-push"
+    model: str | None = None
+    """Shipped model or model folder of the keyin planner; tap works on its pictures. keyin-push, or that of
+    the rhythm."""
+    jumpy: str | None = None
     """The same for the jumpy planner, ..."""
-    surprise: str = "surprise-push"
+    surprise: str | None = None
+    random_times: str | None = None
     tap: str = "tap-push"
     learned: str = "struct-vrnn-push"
     """The same for the learned servo."""
@@ -92,7 +113,7 @@ class Push(Evaluation):
 
     def place(self, trial: Trial) -> tuple[str, dict[str, Any]]:
         """The task, varied as asked."""
-        return self.task, {"variation": self.variation}
+        return self.task, {"variation": self.variation} | ({"rhythm": self.rhythm} if self.rhythm else {})
 
     def starts(self, trial: Trial) -> Scenes:
         """The frozen scenes, or new ones."""
@@ -110,12 +131,22 @@ class Push(Evaluation):
 
     def weights(self) -> dict[str, str]:
         """Model names by learned planner, of those asked for, and under ``learned`` that of the servo."""
-        models = {"keyin": self.model, "jumpy": self.jumpy, "surprise": self.surprise, "tap": self.tap}
+        given = {
+            "keyin": self.model,
+            "jumpy": self.jumpy,
+            "surprise": self.surprise,
+            "random-times": self.random_times,
+        }
+        models = {name: model or self._shipped(name) for name, model in given.items()} | {"tap": self.tap}
         wanted = set(self.names())
         if "tap" in wanted:
             wanted.add("keyin")
         found = {name: models[name] for name in models if name in wanted}
         return found | ({LEARNED: self.learned} if self.servo == LEARNED else {})
+
+    def _shipped(self, planner: str) -> str:
+        timed = self.rhythm is not None or self.keyframes is not None
+        return f"{planner}-push-{self.rhythm or 'regular'}" if timed else f"{planner}-push"
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the weights by learned planner."""
@@ -134,6 +165,12 @@ class Push(Evaluation):
         settings["variation"] = self.variation.model_dump(mode="json", exclude_defaults=True)
         if planner in digests:
             settings["weights_sha256"] = digests[planner]
+        if self.keyframes is not None:
+            settings["keyframes"] = self.keyframes
+        if self.rhythm is not None:
+            settings["rhythm"] = self.rhythm
+        if planner == "oracle-constant":
+            settings["constant"] = self.constant
         if planner == "tap":
             settings["pictures_sha256"] = digests["keyin"]
         if servo == LEARNED:
@@ -159,14 +196,26 @@ class Push(Evaluation):
         weights = self.weights()
         if planner == "oracle":
             return Proposer(oracle_subgoals)
+        if planner in TIMED:
+            return self._timed_oracle(TIMED[planner])
         if planner == "tap":
-            return _tap_proposer(load_tap(self.tap, self.device), load_keyin(self.model, self.device))
+            pictures = load_keyin(weights["keyin"], self.device)
+            return _tap_proposer(load_tap(self.tap, self.device), pictures, self.keyframes)
         if planner not in weights:
             return Proposer()
         found = load_planner(weights[planner], self.device, self.settings.hierarchy).planner
-        search, subgoals = found.config, keyin_subgoals(found)
-        imagined = search.cem.candidates * search.cem.iterations * search.keyframes
-        return Proposer(lambda world, start: subgoals, search.keyframes, imagined)
+        if self.keyframes is not None:
+            found.check_keyframes(self.keyframes)
+        cem, subgoals = found.config.cem, keyin_subgoals(found, self.keyframes)
+        count = found.config.keyframes if self.keyframes is None else self.keyframes
+        candidates = cem.candidates * cem.iterations
+        return Proposer(lambda world, start: subgoals, count, lambda planned: candidates * (planned + 1))
+
+    def _timed_oracle(self, timing: Timing) -> Proposer:
+        count = 6 if self.keyframes is None else self.keyframes
+        if count == "auto":
+            raise ValueError("oracles do not choose the number of keyframes; give --keyframes a number")
+        return Proposer(lambda world, start: timed_oracle(world, start, count, timing, self.constant), count)
 
     def randomness(self, index: int) -> Randomness:
         """A seed for every search."""
@@ -198,14 +247,16 @@ class Push(Evaluation):
         return None if self.video is None else self.video / f"{'-'.join(trial)}-{index:03d}.mp4"
 
 
-def _tap_proposer(tap: Tap, pictures: KeyIn) -> Proposer:
+def _tap_proposer(tap: Tap, pictures: KeyIn, keyframes: Count | None) -> Proposer:
     """TAP on the pictures of the model that it was trained with."""
     goal = make_goal(pictures.config.goal)
     if goal is None:
         raise ValueError("tap works on the pictures of a model that has a goal in its configuration")
-    count = pictures.config.keyframes - 1
+    if keyframes == "auto":
+        raise ValueError("tap does not choose the number of keyframes; give --keyframes a number")
+    count = (keyframes or pictures.config.keyframes) - 1
     subgoals = tap_subgoals(tap, pictures, count, goal.plausible)
-    return Proposer(lambda world, start: subgoals, count + 1, TAP_DRAWS * count)
+    return Proposer(lambda world, start: subgoals, count + 1, lambda planned: TAP_DRAWS * planned)
 
 
 def evaluate_push(run: Push) -> dict[str, Any]:

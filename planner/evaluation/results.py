@@ -28,8 +28,9 @@ def _whole(records: Records, _: ByArm) -> Record:
     """How many of the planned pictures are plausible; None for planners that plan nothing."""
     planned = sum(record["planned"] for record in records)
     whole = sum(record["planned_whole"] for record in records)
+    sizes = [record["keyframes"] for record in records if record["keyframes"] is not None]
     return {
-        "keyframes": records[0]["keyframes"],
+        "keyframes": None if not sizes else sizes[0] if len({*sizes}) == 1 else float(np.mean(sizes)),
         "planned_whole_rate": whole / planned if planned else None,
     }
 

@@ -8,7 +8,7 @@ from envs.world import Episodes, Record, World
 from envs.worlds import make_world
 from planner.episode import Outcome, run_episode
 from planner.evaluation import films
-from planner.evaluation.evaluation import Evaluation, Team, Trial
+from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial
 from planner.goals import make_goal
 from planner.pursuit import Actor
 
@@ -26,7 +26,7 @@ class Worker:
     def episode(self, trial: Trial, index: int, identity: str = "") -> Record:
         """Run one episode and answer its JSON record; ``identity`` is kept in its film, if there is one.
 
-        ``keyframes`` is the size of the planner's plans, the goal included; ``model_steps`` counts what
+        ``keyframes`` is the size of the first plan, the goal included; ``model_steps`` counts what
         learned models imagine, keyframes and control steps, ``simulator_steps`` control steps imagined in the
         true dynamics.
         """
@@ -46,14 +46,14 @@ class Worker:
         # To be surprised, a low level has to imagine one more step than to act.
         watched = int(team.config.replan == "surprised")
         imagined = (team.low_level.imagined_steps + watched) * len(outcome.decision_seconds)
-        planned = team.proposer.imagined * len(outcome.plans)
+        planned = sum(team.proposer.imagined(len(plan)) for plan in outcome.plans)
         true_dynamics = team.low_level.true_dynamics
         return {
             **dict(zip(run.labels, trial, strict=True)),
             "episode": index,
             **record,
             "steps": outcome.steps,
-            "keyframes": team.proposer.keyframes,
+            "keyframes": _keyframes(team.proposer, outcome),
             "planned": sum(len(whole) for whole in outcome.whole),
             "planned_whole": sum(sum(whole) for whole in outcome.whole),
             "model_steps": planned + (0 if true_dynamics else imagined),
@@ -107,6 +107,12 @@ class Worker:
         if trial not in self._teams:
             self._teams[trial] = self._run.team(trial, self._world(trial))
         return self._teams[trial]
+
+
+def _keyframes(proposer: Proposer, outcome: Outcome) -> int | None:
+    if proposer.keyframes != "auto":
+        return proposer.keyframes
+    return len(outcome.plans[0]) + 1 if outcome.plans else None
 
 
 def _rounded(seconds: list[float]) -> list[float]:

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from planner.search.cem import CemConfig, CemStep, Search, cheapest
 from planner.search.costs import Cost
+from planner.search.plan import Choice, Plan, StopReason, apart, as_plan, condensed
 from planner.search.rollout import (
     Interrupted,
     Interruption,
@@ -24,7 +25,6 @@ from planner.search.rollout import (
 )
 from world_models.interface import Context, Future, WorldModel
 
-StopReason = Literal["iterations", "deadline", "cancelled"]
 Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, " B"]]
 
 # Most candidates imagined at once: bounds memory when a request asks for thousands.
@@ -39,7 +39,9 @@ class HierarchyConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keyframes: int = Field(default=6, ge=1)
-    """Subgoals per plan."""
+    """Subgoals per plan, the last one at the goal; the most, where their number can be chosen."""
+    confidence: float = Field(default=0.9, gt=0, lt=1)
+    """Where the model is to say how many subgoals are needed: how likely they are to be enough."""
     cem: CemConfig = CemConfig()
     shortlist: int = Field(default=20, ge=1)
     """How many of the cheapest candidates of the search are looked through for a plausible plan."""
@@ -49,26 +51,6 @@ class HierarchyConfig(BaseModel):
     The goal picture takes the place of the last keyframe, so that a pixel of cost says nothing about the way
     there; plans that cut through a wall are unlikely ones.
     """
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Subgoals on the way to a goal.
-
-    ``times`` counts environment frames from the last context frame; ``cost`` is that of the chosen
-    candidate; ``history`` the lowest cost seen up to each iteration; ``whole`` says which subgoals
-    passed the plausibility check (all, if the planner has none).
-    """
-
-    subgoals: Float[Tensor, "B L C H W"]
-    times: Float[Tensor, "B L"]
-    cost: Float[Tensor, " B"]
-    history: Float[Tensor, "B I"]
-    decisions: Float[Tensor, "B L Z"]
-    whole: Bool[Tensor, "B L"]
-    stop_reason: StopReason
-    alternatives: tuple["Plan", ...] = ()
-    """Other plans of the same search that were asked for, the most different one first."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +68,17 @@ the search is to end now. In place of costs :class:`~planner.search.rollout.Inte
 ends with what it has, or raises that if there is nothing yet."""
 
 
-class _Choice(NamedTuple):
-    """One row of a plan."""
+Count = int | Literal["auto"]
+"""How many subgoals a plan is to have; ``auto``: as many as the model finds necessary."""
 
-    subgoals: Float[Tensor, "L C H W"]
-    times: Float[Tensor, " L"]
-    cost: Float[Tensor, ""]
-    decisions: Float[Tensor, "L Z"]
-    whole: Bool[Tensor, " L"]
+
+@runtime_checkable
+class Counting(Protocol):
+    """A model that says how many subgoals it takes to get from a state to what a goal picture shows."""
+
+    def needed(self, state: Any, target: Float[Tensor, "B G"], confidence: float) -> Int[Tensor, " B"]:
+        """The fewest that are enough with this probability."""
+        ...
 
 
 def never() -> Interruption | None:
@@ -115,12 +100,16 @@ class Planner:
         cost: Cost,
         config: HierarchyConfig,
         plausible: Plausible | None,
+        fewest: int | None = None,
     ) -> None:
-        """``plausible`` tells which frames look like real ones; None takes the cheapest candidate."""
+        """``plausible`` tells which frames look like real ones; None takes the cheapest candidate. Plans can
+        be asked to have from ``fewest`` to ``config.keyframes`` subgoals; None: always that many.
+        """
         self.model = model
         self.cost = cost
         self.config = config
         self.plausible = plausible
+        self.fewest = config.keyframes if fewest is None else fewest
 
     @torch.inference_mode()
     def plan(
@@ -131,12 +120,14 @@ class Planner:
         *,
         candidates: int | None = None,
         iterations: int | None = None,
+        keyframes: Count | None = None,
         stop: Callable[[], Interruption | None] = never,
         on_iteration: Callable[[CemStep], None] | None = None,
     ) -> Plan:
         """Search from the prior N(0, I) and return the chosen subgoals of each row.
 
-        ``candidates`` and ``iterations`` override the configuration. ``stop`` is asked between
+        ``candidates``, ``iterations`` and ``keyframes`` override the configuration; with ``auto`` all rows
+        get as many subgoals as the row that needs the most. ``stop`` is asked between
         iterations, never before the first has run: its answer ends the search with what there is.
         ``on_iteration`` sees every iteration as it ends. Each row has its own CPU generator and gets
         the same bits alone or in any batch.
@@ -151,7 +142,9 @@ class Planner:
                 on_iteration(progress.step)
             return None if progress.last else stop()
 
-        work = self.planning(context, goal, generators, candidates=candidates, iterations=iterations)
+        work = self.planning(
+            context, goal, generators, candidates=candidates, iterations=iterations, keyframes=keyframes
+        )
         return drive(work, heed)
 
     @torch.inference_mode()
@@ -163,6 +156,7 @@ class Planner:
         *,
         candidates: int | None = None,
         iterations: int | None = None,
+        keyframes: Count | None = None,
         alternatives: int = 0,
     ) -> Planning:
         """:meth:`plan` for somebody who computes the roll-outs of many searches.
@@ -177,7 +171,8 @@ class Planner:
         state = encode_rows(self.model, context)
         target = target_rows(self.cost, goal)
         pricing = Pricing(self.model, state, self.cost, target, _even_chunk(settings.candidates))
-        mean = torch.zeros(batch, self.config.keyframes, self.model.decision_dim, device=target.device)
+        count = self._count(keyframes, state, target)
+        mean = torch.zeros(batch, count, self.model.decision_dim, device=target.device)
         search = Search(mean, torch.ones_like(mean), settings, generators)
         steps: list[CemStep] = []
         history: list[Tensor] = []
@@ -194,7 +189,7 @@ class Planner:
             steps.append(step)
             history.append(step.best_cost)
             if len(steps) > _KEPT_STEPS:
-                steps = [_condensed(steps, self.config.shortlist, settings)]
+                steps = [condensed(steps, self.config.shortlist, settings)]
             last = iteration == settings.iterations
             reason = yield Progress(step, last, state)
             if reason is not None and not last:
@@ -203,7 +198,7 @@ class Planner:
         chosen = [self._choose(state, steps, settings, b, alternatives) for b in range(batch)]
         # Rows that have fewer alternatives decide how many there are.
         ranks = zip(*chosen, strict=False)
-        first, *others = (_plan(rows, torch.stack(history, 1), stop_reason) for rows in ranks)
+        first, *others = (as_plan(rows, torch.stack(history, 1), stop_reason) for rows in ranks)
         return replace(first, alternatives=tuple(others))
 
     @torch.inference_mode()
@@ -214,6 +209,29 @@ class Planner:
         future = self.model.imagine(repeat_row(state, 0, 1), decisions)
         return self.model.decode(future.features[0]), future.times[0]
 
+    def check_keyframes(self, wanted: Count) -> None:
+        """Make sure that plans of so many subgoals can be made.
+
+        Raises:
+            ValueError: they cannot.
+        """
+        most = self.config.keyframes
+        if wanted == "auto":
+            if self.fewest == most or not isinstance(self.model, Counting):
+                raise ValueError(f"this model does not choose the number of keyframes: it plans {most}")
+        elif not self.fewest <= wanted <= most:
+            valid = f"{most}" if self.fewest == most else f"{self.fewest} to {most}, or auto"
+            raise ValueError(f"this model plans {valid} keyframes, not {wanted}")
+
+    def _count(self, wanted: Count | None, state: Any, target: Float[Tensor, "B G"]) -> int:
+        if wanted is None:
+            return self.config.keyframes
+        self.check_keyframes(wanted)
+        if wanted != "auto":
+            return wanted
+        assert isinstance(self.model, Counting)
+        return int(self.model.needed(state, target, self.config.confidence).max())
+
     def _settings(self, candidates: int | None, iterations: int | None) -> CemConfig:
         given = {"candidates": candidates, "iterations": iterations}
         overrides = {name: value for name, value in given.items() if value is not None}
@@ -221,7 +239,7 @@ class Planner:
 
     def _choose(
         self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int, alternatives: int
-    ) -> list[_Choice]:
+    ) -> list[Choice]:
         """The first choice among the candidates of the shortlist with the most plausible keyframes, and
         alternatives to it.
         """
@@ -244,46 +262,18 @@ class Planner:
             return [chosen]
         plausible = int(chosen.whole.sum())
         every = (self._decoded(future, costs, decisions, k) for k in order)
-        return _apart(chosen, [one for one in every if int(one.whole.sum()) == plausible], alternatives)
+        return apart(chosen, [one for one in every if int(one.whole.sum()) == plausible], alternatives)
 
     def _decoded(
         self, future: Future, costs: Float[Tensor, " N"], decisions: Float[Tensor, "N L Z"], k: int
-    ) -> _Choice:
+    ) -> Choice:
         subgoals = self.model.decode(future.features[k])
-        return _Choice(subgoals, future.times[k], costs[k], decisions[k], self._whole(subgoals))
+        return Choice(subgoals, future.times[k], costs[k], decisions[k], self._whole(subgoals))
 
     def _whole(self, frames: Float[Tensor, "L C H W"]) -> Bool[Tensor, " L"]:
         if self.plausible is None:
             return torch.ones(len(frames), dtype=torch.bool, device=frames.device)
         return self.plausible(frames)
-
-
-def _plan(rows: Sequence[_Choice], history: Float[Tensor, "B I"], stop_reason: StopReason) -> Plan:
-    subgoals, times, cost, decisions, whole = (torch.stack(column) for column in zip(*rows, strict=True))
-    return Plan(subgoals, times, cost, history, decisions, whole, stop_reason)
-
-
-def _apart(chosen: _Choice, others: Sequence[_Choice], count: int) -> list[_Choice]:
-    """The chosen one and up to ``count`` others, each as far as can be from those before it."""
-    picked, left = [chosen], list(others)
-    while len(picked) <= count:
-        distances = [
-            min(float((one.decisions - two.decisions).square().sum()) for two in picked) for one in left
-        ]
-        # The chosen one is among the others, and may have twins.
-        if max(distances, default=0.0) == 0.0:
-            break
-        picked.append(left.pop(distances.index(max(distances))))
-    return picked
-
-
-def _condensed(steps: Sequence[CemStep], count: int, settings: CemConfig) -> CemStep:
-    """One step in the place of many, with the candidates that :func:`~planner.search.cem.cheapest` finds in
-    them.
-    """
-    rows = [cheapest(steps, row, count, settings) for row in range(len(steps[-1].costs))]
-    candidates, costs = (torch.stack(column) for column in zip(*rows, strict=True))
-    return replace(steps[-1], candidates=candidates, costs=costs)
 
 
 def _even_chunk(candidates: int) -> int:

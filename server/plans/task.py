@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from planner.loaded import ReadyPlanner
-from planner.search.hierarchy import Plan, Progress, StopReason
+from planner.search.hierarchy import Progress
+from planner.search.plan import Plan, StopReason
 from server.engine.task import Work, drawn
 from server.errors import NoObject, TooMuchWork
 from server.http.pictures import Picture

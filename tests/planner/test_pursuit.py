@@ -45,7 +45,7 @@ def test_the_goal_alone_is_ahead_at_first(queue):
 
 
 def test_subgoals_come_before_the_goal_in_their_order(queue):
-    queue.follow(picture(3.0, 6.0))
+    queue.follow(picture(3.0, 6.0), steps_left=20)
     seen = []
     for place in (0.0, 2.0, 5.0, 9.0):
         status = queue.advance(found(place))
@@ -59,26 +59,59 @@ def test_subgoals_come_before_the_goal_in_their_order(queue):
 
 
 def test_a_subgoal_is_given_up_after_its_steps_but_the_goal_is_not(queue):
-    queue.follow(picture(3.0))
+    queue.follow(picture(3.0), steps_left=20)
     assert [queue.advance(found(0.0)) for _ in range(4)] == ["continue"] * 3 + ["missed"]
     assert queue.at_goal
     assert {queue.advance(found(0.0)) for _ in range(20)} == {"continue"}
 
 
 def test_every_subgoal_has_all_its_steps(queue):
-    queue.follow(picture(3.0, 6.0))
+    queue.follow(picture(3.0, 6.0), steps_left=20)
     statuses = [queue.advance(found(0.0)) for _ in range(7)]
     assert statuses == ["continue"] * 3 + ["missed"] + ["continue"] * 2 + ["missed"]
 
 
+@pytest.fixture
+def patient() -> SubgoalQueue:
+    """Leaves every subgoal its share of the steps and a quarter more."""
+    return SubgoalQueue(Line(), picture(9.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=None)
+
+
+def steps_until_given_up(queue: SubgoalQueue, place: float = 0.0) -> int:
+    return next(step for step in range(99) if queue.advance(found(place)) == "missed")
+
+
+@pytest.mark.parametrize(
+    ("subgoals", "steps", "patience"), [((3.0, 6.0), 60, 25), ((3.0,), 60, 38), ((2.5, 3.0, 4.0), 30, 10)]
+)
+def test_the_fewer_subgoals_the_longer_each_may_take(patient, subgoals, steps, patience):
+    patient.follow(picture(*subgoals), steps_left=steps)
+    assert steps_until_given_up(patient) == patience
+
+
+def test_time_that_one_leg_saved_is_left_to_the_next(patient):
+    patient.follow(picture(3.0, 7.0), steps_left=60)
+    assert [patient.advance(found(0.0)) for _ in range(4)] == ["continue"] * 4
+    assert patient.advance(found(3.0)) == "switched"
+    # 56 steps are left for two legs, and one of them is taken.
+    assert steps_until_given_up(patient, 4.0) == 35 - 1
+
+
+def test_a_new_plan_shares_the_steps_that_are_left(patient):
+    patient.follow(picture(3.0), steps_left=60)
+    patient.advance(found(0.0))
+    patient.follow(picture(3.0), steps_left=8)
+    assert steps_until_given_up(patient) == 5
+
+
 def test_what_is_reached_already_is_skipped_at_once(queue):
-    queue.follow(picture(3.0, 3.5, 7.0))
+    queue.follow(picture(3.0, 3.5, 7.0), steps_left=20)
     assert queue.advance(found(3.0)) == "switched"
     assert pursued(queue) == 7 and queue.place == 2
 
 
 def test_the_radius_itself_is_not_within(queue):
-    queue.follow(picture(3.0))
+    queue.follow(picture(3.0), steps_left=20)
     assert queue.advance(found(1.0)) == "continue"
     assert queue.advance(found(1.25)) == "switched"
     assert queue.advance(found(8.0)) == "continue"
@@ -86,30 +119,30 @@ def test_the_radius_itself_is_not_within(queue):
 
 
 def test_pictures_that_show_nothing_are_left_out_and_still_count(queue):
-    queue.follow(picture(-1.0, 3.0, -1.0))
+    queue.follow(picture(-1.0, 3.0, -1.0), steps_left=20)
     assert pursued(queue) == 3 and queue.place == 1
     assert queue.advance(found(3.0)) == "switched"
     assert pursued(queue) == 9 and queue.place == 3
 
 
 def test_while_nothing_is_seen_time_goes_on(queue):
-    queue.follow(picture(3.0))
+    queue.follow(picture(3.0), steps_left=20)
     statuses = [queue.advance(found(torch.nan)) for _ in range(5)]
     assert statuses == ["continue"] * 3 + ["missed", "continue"]
 
 
 def test_a_new_plan_starts_afresh(queue):
-    queue.follow(picture(3.0, 6.0))
+    queue.follow(picture(3.0, 6.0), steps_left=20)
     queue.advance(found(3.0))
     queue.advance(found(0.0))
-    queue.follow(picture(1.0, 8.0))
+    queue.follow(picture(1.0, 8.0), steps_left=20)
     assert (pursued(queue), queue.place, queue.at_goal) == (1.0, 0, False)
     assert [queue.advance(found(5.0)) for _ in range(4)] == ["continue"] * 3 + ["missed"]
 
 
 def test_the_goal_is_kept_even_if_it_shows_nothing():
     queue = SubgoalQueue(Line(), picture(-1.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=3)
-    queue.follow(picture(3.0))
+    queue.follow(picture(3.0), steps_left=20)
     assert queue.advance(found(3.0)) == "switched"
     assert queue.at_goal and queue.place == 1
     assert queue.advance(found(3.0)) == "continue"

@@ -55,7 +55,7 @@ def test_oracle_shows_the_puck_on_its_way_round_the_wall(push: PushWorld) -> Non
 def test_a_task_that_nobody_can_demonstrate_has_no_subgoals(
     push: PushWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("envs.push.world.find_demonstration", lambda env, scene: None)
+    monkeypatch.setattr("envs.push.world.find_demonstration", lambda env, scene, rhythm: None)
     scene = Scene((Wall((0.0, 0.1), 0.0),), puck=(0.0, -0.3), goal=(0.1, 0.5), finger=(0.0, 0.0))
     goal = torch.zeros(1, 3, 64, 64)
     assert oracle_subgoals(push, scene)(goal, goal, torch.Generator()).shape == (0, 3, 64, 64)

@@ -16,6 +16,14 @@ class Segmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    interpolation: NonNegativeFloat = 1.0
+    """Weight of the error of interpolating a segment."""
+    object: NonNegativeFloat = 0.0
+    """Weight of the object's squared distances, in pixels, from the straight line between its places at the
+    segment's two ends, whenever it is where along it."""
+    straight: NonNegativeFloat = 2.0
+    """A segment is straight if the object keeps within so many pixels of that line; how many keyframes are
+    needed follows from it."""
     floor: NonNegativeFloat = 0.0
     """An interpolation error e costs log(1 + e / floor), so that small errors count where large ones say no
     more; 0 keeps errors as they are."""
@@ -58,6 +66,9 @@ class KeyInConfig(BaseModel):
     """Soft shapes from which the decoder paints."""
     embedding: PositiveInt = 96
     """Size F of a frame's embedding."""
+    countdown: bool = False
+    """Tell every keyframe how many are left: one model for any number of keyframes up to M, from any moment
+    of a sequence on."""
     latent: PositiveInt = 4
     """Size Z of one decision."""
     hidden: PositiveInt = 192
@@ -83,6 +94,36 @@ class KeyInConfig(BaseModel):
             raise ValueError(
                 f"longest_segment {self.longest_segment} must be at least max_offset {self.max_offset}"
             )
+        if self.countdown and self.max_offset < self.frames:
+            raise ValueError(
+                f"with countdown a single keyframe may be the last frame: max_offset must be {self.frames}"
+            )
+        settings = self.segmentation
+        if settings is not None and not settings.interpolation + settings.coding + settings.object:
+            raise ValueError("segmentation needs a weight of interpolation, coding or object above 0")
+        if settings is not None and settings.object and self.goal is None:
+            raise ValueError("segmentation.object needs a goal, which says how the object is found")
+        if (
+            settings is not None
+            and self.countdown
+            and (settings.timing or settings.floor or not settings.exact)
+        ):
+            raise ValueError("with countdown, segmentation is exact, and has no timing and no floor")
         if self.image_size % 2 ** len(self.widths):
             raise ValueError(f"image_size {self.image_size} cannot be halved {len(self.widths)} times")
         return self
+
+    @property
+    def knows_timing(self) -> bool:
+        """Whether the lengths of segments have a distribution that segmentations are priced by."""
+        return self.segmentation is not None and not self.countdown
+
+    @property
+    def has_coder(self) -> bool:
+        """Whether segmentations are priced by what it takes to predict a keyframe."""
+        return self.segmentation is not None and (self.segmentation.coding > 0 or not self.countdown)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the model says how many keyframes a task needs."""
+        return self.countdown and self.goal is not None

@@ -11,8 +11,15 @@ from torch.nn import functional
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.keyin.config import KeyInConfig
+from world_models.keyin.discovery.chords import chord_distances, fill_gaps
 from world_models.keyin.discovery.coding import KeyframeCoder, coding_costs
-from world_models.keyin.discovery.segmentation import best_offsets, holding_costs, segment_costs
+from world_models.keyin.discovery.segmentation import (
+    best_offsets,
+    follow,
+    holding_costs,
+    onward_offsets,
+    segment_costs,
+)
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
 from world_models.precision import autocast
@@ -45,8 +52,9 @@ class KeyIn(nn.Module):
         self.autoencoder = Autoencoder(config)
         self.interpolator = Interpolator(config)
         self.predictor = KeyframePredictor(config)
-        if config.segmentation is not None:
+        if config.has_coder:
             self.coder = KeyframeCoder(config)
+        if config.knows_timing:
             self.register_buffer("timing", torch.zeros(config.frames, config.max_offset))
             self.timing: Float[Tensor, "N S"]
 
@@ -74,18 +82,43 @@ class KeyIn(nn.Module):
         return KeyInState(embeddings[:, -1], hidden.transpose(0, 1), cell.transpose(0, 1))
 
     def imagine(self, state: KeyInState, decisions: Float[Tensor, "B L Z"]) -> Future:
-        """The keyframes that ``decisions`` (~ N(0, I)) lead to, and their most likely times in frames."""
+        """The keyframes that ``decisions`` (~ N(0, I)) lead to, and their most likely times in frames.
+
+        With ``countdown`` the number of decisions is the number of keyframes that the plan is to have.
+
+        Raises:
+            ValueError: ... and it is more than M.
+        """
+        if self.config.countdown and decisions.shape[1] > self.config.keyframes:
+            raise ValueError(
+                f"this model plans up to {self.config.keyframes} keyframes, not {decisions.shape[1]}"
+            )
         lstm = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
         with autocast(decisions.device):
             embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
 
+    def places(self, embeddings: Float[Tensor, "B frames F"]) -> Float[Tensor, "B frames 2"]:
+        """Where sequences show the object of the model's goal, in pixels, as decoded pictures have it.
+
+        Frames that do not show it are filled in from those before and after.
+
+        Raises:
+            ValueError: the model has no goal.
+        """
+        if self.config.goal is None:
+            raise ValueError("this model has no goal, so that there is no object to find")
+        segmenter = self.config.goal.segmenter
+        centres = [segmenter.blob(self.decode(sequence)).centre for sequence in embeddings]
+        return fill_gaps(torch.stack(centres))
+
     def keyframe_costs(
-        self, frames: Float[Tensor, "B frames F"]
+        self, frames: Float[Tensor, "B frames F"], places: Float[Tensor, "B frames 2"] | None = None
     ) -> tuple[Float[Tensor, "B N S"], Float[Tensor, "B N+1"]]:
         """What every segment of known sequences costs, and every place for the last keyframe to be.
 
-        All of :class:`~world_models.keyin.config.Segmentation` but the segments' lengths.
+        All of :class:`~world_models.keyin.config.Segmentation` but the segments' lengths. ``places`` of the
+        object are found if they are needed and not given.
 
         Raises:
             ValueError: the model's keyframes are not inferred from costs.
@@ -94,11 +127,19 @@ class KeyIn(nn.Module):
         if settings is None:
             raise ValueError("this model's keyframes do not follow from what they cost")
         known = frames[:, self.config.context - 1 :]
+        costs = known.new_zeros(len(known), known.shape[1] - 1, size)
         with autocast(frames.device):
-            costs = segment_costs(self.interpolator, known, size)
-            if settings.floor:
-                costs = torch.log1p(costs / settings.floor)
-            costs += settings.coding * coding_costs(self.coder, known, size, settings.coding_beta)
+            if settings.interpolation:
+                errors = segment_costs(self.interpolator, known, size)
+                if settings.floor:
+                    errors = torch.log1p(errors / settings.floor)
+                costs += settings.interpolation * errors
+            if settings.coding:
+                costs += settings.coding * coding_costs(self.coder, known, size, settings.coding_beta)
+        if settings.object:
+            found = self.places(frames) if places is None else places
+            squares, _ = chord_distances(found[:, self.config.context - 1 :], size)
+            costs += settings.object * squares
         time = torch.arange(known.shape[1] - 1, device=frames.device)[:, None]
         later = time + torch.arange(1, size + 1, device=frames.device)
         return costs + settings.price + settings.delay * later, holding_costs(known)
@@ -110,10 +151,29 @@ class KeyIn(nn.Module):
             ValueError: the model's keyframes are not inferred from costs.
         """
         costs, ending = self.keyframe_costs(frames)
-        settings = self.config.segmentation
+        settings, count = self.config.segmentation, self.config.keyframes
         assert settings is not None
+        if self.config.countdown:
+            start = torch.zeros(len(frames), dtype=torch.long, device=frames.device)
+            return follow(onward_offsets(costs, count), start, torch.full_like(start, count))
         costs = costs + settings.timing * self.timing
-        return best_offsets(costs, self.config.keyframes, ending, settings.exact)
+        return best_offsets(costs, count, ending, settings.exact)
+
+    def needed(self, state: KeyInState, place: Float[Tensor, "B 2"], confidence: float) -> Int[Tensor, " B"]:
+        """How many keyframes bring the object from what was seen to ``place`` (pixels) in straight lines: the
+        fewest that are enough with this probability.
+
+        Raises:
+            ValueError: the model was not trained to say.
+        """
+        if not self.config.counts:
+            raise ValueError("this model does not say how many keyframes are needed")
+        share = torch.softmax(self.predictor.needs(self.asked(state.embedding, place)).float(), dim=-1)
+        return ((share.cumsum(-1) < confidence).sum(-1) + 1).clamp(max=self.config.keyframes)
+
+    def asked(self, embedding: Float[Tensor, "B F"], place: Float[Tensor, "B 2"]) -> Float[Tensor, "B I"]:
+        """What the number of keyframes needed is read from: the present, and where the object is to be."""
+        return torch.cat([embedding, 2.0 * place / (self.config.image_size - 1) - 1.0], dim=-1)
 
     def compose(
         self, first: Float[Tensor, "B F"], keyframes: Float[Tensor, "B M F"], offsets: Int[Tensor, "B M"]

@@ -31,6 +31,28 @@ JUMPY_PUSH = KEYIN_PUSH.model_copy(
 )
 SURPRISE_PUSH = KEYIN_PUSH.model_copy(update={"model": _TAUGHT, "teacher": TeacherStage(method="surprise")})
 
+_ANY_NUMBER = KEYIN_PUSH.model.model_copy(
+    update={"max_offset": 30, "longest_segment": 30, "countdown": True}
+)  # a single keyframe may be the last frame of a sequence
+KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
+    update={
+        "model": _ANY_NUMBER.model_copy(
+            update={"segmentation": Segmentation(interpolation=0.0, object=1.0, coding=0.0, timing=0.0)}
+        ),
+        "interpolator": FitConfig(steps=1500, batch=256),
+        "predictor": PredictorStage(steps=4000, batch=128, offset_weight=1.0, cut=0.5),
+    }
+)
+"""Keyframes for planning: between them the puck moves in straight lines, whenever that is."""
+_ANY_NUMBER_TAUGHT = KEYIN_PUSH_PLANNING.model_copy(
+    update={"model": _ANY_NUMBER.model_copy(update={"segmentation": None})}
+)
+
+
+def _planning(teacher: TeacherStage) -> KeyInRecipe:
+    return _ANY_NUMBER_TAUGHT.model_copy(update={"teacher": teacher})
+
+
 KEYIN_BROWNIAN = KeyInRecipe(
     model=KeyInConfig(
         context=5,
@@ -90,6 +112,22 @@ KEYIN_DEBUG = KeyInRecipe(
 
 PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
     "keyin-push": ("KeyIn on the pushing demonstrations", KEYIN_PUSH),
+    "keyin-push-planning": (
+        "KeyIn for planning: up to six keyframes, where the puck's path bends",
+        KEYIN_PUSH_PLANNING,
+    ),
+    "jumpy-push-planning": (
+        "keyframes at equal shares of the time, otherwise as keyin-push-planning",
+        _planning(TeacherStage(method="even")),
+    ),
+    "surprise-push-planning": (
+        "keyframes where SVG is surprised, otherwise as keyin-push-planning",
+        _planning(TeacherStage(method="surprise")),
+    ),
+    "random-push-planning": (
+        "keyframes at random times, otherwise as keyin-push-planning",
+        _planning(TeacherStage(method="random")),
+    ),
     "keyin-brownian": ("KeyIn on Structured Brownian motion", KEYIN_BROWNIAN),
     "surprise-brownian": ("keyframes where SVG is surprised, otherwise as keyin-brownian", SURPRISE_BROWNIAN),
     "jumpy-push": ("keyframes a constant time apart, otherwise as keyin-push", JUMPY_PUSH),

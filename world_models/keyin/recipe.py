@@ -33,10 +33,11 @@ class TeacherStage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["segmentation", "constant", "surprise"] = "segmentation"
+    method: Literal["segmentation", "constant", "even", "random", "surprise"] = "segmentation"
     """``segmentation`` is KeyIn: the cheapest segmentation (see the model's ``segmentation``). ``constant``
-    keeps keyframes ``constant`` frames apart (Jumpy). ``surprise`` puts them where a sequential model is
-    surprised (section 9, Algorithm 3)."""
+    keeps keyframes ``constant`` frames apart (Jumpy), with countdown the last one at the end of the sequence;
+    ``even`` has them at equal shares of what is left of it. ``random`` draws their times. ``surprise`` puts
+    them where a sequential model is surprised (section 9, Algorithm 3)."""
     rounds: PositiveInt = 5
     """How often the distribution of segment lengths is estimated and used in turn."""
     constant: PositiveInt = 5
@@ -50,6 +51,9 @@ class PredictorStage(FitConfig):
     """Weight of the KL in nats against the squared embedding error, after a fifth of the steps."""
     offset_weight: NonNegativeFloat = 0.3
     """Weight of the offsets' cross-entropy in nats."""
+    cut: Share = 0.0
+    """Share of the sequences that begin at a random frame instead of the first, for models with countdown:
+    plans are also made in the middle of an episode."""
 
 
 class SoftStage(FitConfig):
@@ -94,6 +98,10 @@ class KeyInRecipe(BaseModel):
             raise ValueError(
                 "model.segmentation goes with teacher.method 'segmentation', and is None otherwise"
             )
+        if self.model.countdown and self.soft.steps:
+            raise ValueError("soft.steps is 0 for a model with countdown")
+        if not self.model.countdown and (self.predictor.cut or self.teacher.method in ("even", "random")):
+            raise ValueError("predictor.cut, and teacher.method 'even' and 'random', need model.countdown")
         return self
 
 
@@ -106,5 +114,8 @@ class KeyInRun(TrainingRun):
     base: Path | None = None
     """A finished run on the same data whose autoencoder, embeddings and interpolator are used instead of
     training new ones: how models that are compared get the same pictures."""
+    autoencoder: str | None = None
+    """A shipped model or model folder whose autoencoder is used instead of training one: how models of other
+    data get the same pictures."""
     recipe: KeyInRecipe
     """The preset's settings, each of which can be changed."""

@@ -10,10 +10,12 @@ import torch
 from world_models.data import SequenceDataset
 from world_models.keyin import training
 from world_models.keyin.card import card_text
+from world_models.keyin.config import KeyInConfig
 from world_models.keyin.discovery.teaching import teach
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.recipe import KeyInRun
+from world_models.shipped import weights_digest
 from world_models.training.run import (
     claim,
     differences_to_base,
@@ -28,6 +30,7 @@ RESULTS = {
     "interpolator": ("interpolator.safetensors",),
     "coder": ("coder.safetensors",),
     "surprise": ("svg.safetensors",),
+    "goal": ("places.npy",),
     "teacher": ("teacher.npy",),
     "predictor": ("predictor.safetensors",),
     "soft": ("soft.safetensors",),
@@ -37,10 +40,10 @@ _FIRST_USED_BY = {
     "longest_segment": "interpolator",
     "hidden": "interpolator",
     "goal": "goal",
-} | dict.fromkeys(("keyframes", "max_offset", "latent", "prior", "segmentation"), "coder")
+} | dict.fromkeys(("keyframes", "max_offset", "countdown", "latent", "prior", "segmentation"), "coder")
 """Sizes of the model that earlier stages than these do not depend on."""
-SHARED = ("autoencoder.safetensors", "interpolator.safetensors")
-"""What a run takes over from its base, beside the embeddings; the interpolator only if it fits."""
+SHARED = ("autoencoder.safetensors", "interpolator.safetensors", "places.npy")
+"""What a run takes over from its base, beside the embeddings; the later ones only if they fit."""
 
 MEASURED = 300
 """Held-out sequences that the card's figures are measured on, at most."""
@@ -60,19 +63,23 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
     data = SequenceDataset(run.data)
     _check_data(run, data)
     origin = origin_of(data)
+    if run.autoencoder is not None:
+        origin["autoencoder"] = weights_digest(run.autoencoder)
     shared = _shared(run.base, run, origin) if run.base is not None else []
-    session = claim(run, origin, shared, _made_with)
+    session = claim(run, origin, shared, partial(_made_with, run.recipe.model))
     take_over(shared, session)
     with session.initial_weights():
         model = KeyIn(run.recipe.model).to(session.device)
+    if run.autoencoder is not None:
+        training.adopt_autoencoder(model, run.autoencoder, run.recipe, session)
     training.train_autoencoder(model, data, run.recipe, session)
     embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
     known = embeddings[: data.known(run.recipe.held_out)]
     training.train_interpolator(model, known, run.recipe, session)
-    teacher = teach(model, known, run.recipe, session)
-    training.train_predictor(model, known, teacher, run.recipe, session)
+    taught = teach(model, known, run.recipe, session)
+    training.train_predictor(model, taught, run.recipe, session)
     if run.recipe.soft.steps:
-        training.train_soft(model, known, teacher, run.recipe, session)
+        training.train_soft(model, taught, run.recipe, session)
 
     def figures(stored: KeyIn) -> Figures:
         measured = (len(data) - min(run.recipe.held_out, MEASURED), len(data))
@@ -97,18 +104,23 @@ def _check_data(run: KeyInRun, data: SequenceDataset) -> None:
 
 def _shared(base: Path, run: KeyInRun, origin: Mapping[str, Any]) -> list[Path]:
     """The base's finished stages that this run can go on from."""
-    changed = differences_to_base(base, run, origin, (*SHARED, "embeddings"))
-    refuse_base(base, [name for name in changed if SHARED[0] in _made_with([name])])
-    return [base / name for name in SHARED if name not in _made_with(changed)]
+    changed = differences_to_base(base, run, origin, (*SHARED[:2], "embeddings"))
+    refuse_base(base, [name for name in changed if SHARED[0] in _made_with(run.recipe.model, [name])])
+    fitting = [base / name for name in SHARED if name not in _made_with(run.recipe.model, changed)]
+    return [path for path in fitting if path.exists()]
 
 
-def _made_with(changed: Iterable[str]) -> list[str]:
+def _made_with(config: KeyInConfig, changed: Iterable[str]) -> list[str]:
     """Results that depend on any of the given settings: those of the first stage concerned and all later."""
-    first = len(RESULTS)
+    first, settings = len(RESULTS), config.segmentation
+    unused = {"object"}  # only figures depend on it
+    if not config.countdown and (settings is None or not settings.object):
+        unused.add("goal")  # only plans depend on it
     for key in changed:
         part = key.removeprefix("recipe.").removeprefix("base.").split(".")
-        if part[0] == "model":
-            part[0] = _FIRST_USED_BY.get(part[1], part[0])
-        if part[0] not in ("object", "goal"):  # only figures and plans depend on them
-            first = min(first, list(RESULTS).index(part[0]) if part[0] in RESULTS else 0)
+        stage = _FIRST_USED_BY.get(part[1], "model") if part[0] == "model" else part[0]
+        if stage == "places":
+            stage = "goal"
+        if stage not in unused:
+            first = min(first, list(RESULTS).index(stage) if stage in RESULTS else 0)
     return [name for names in list(RESULTS.values())[first:] for name in names]

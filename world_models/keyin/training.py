@@ -15,17 +15,21 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from world_models.checkpoint import save_training
 from world_models.data import SequenceDataset
 from world_models.files import save_array
 from world_models.frames import to_tensor
+from world_models.jobs.identity import differences
 from world_models.keyin.discovery.coding import random_pairs
+from world_models.keyin.discovery.segmentation import follow
 from world_models.keyin.discovery.soft_loss import soft_loss
+from world_models.keyin.discovery.teaching import Taught
 from world_models.keyin.model import KeyIn
 from world_models.keyin.networks import Autoencoder, Interpolator
-from world_models.keyin.predictor import KeyframePredictor
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
 from world_models.losses import Loss, color_index, color_rarity, picture_loss
 from world_models.precision import autocast
+from world_models.shipped import find_folder
 from world_models.training.fit import fit
 from world_models.training.run import Session
 
@@ -160,30 +164,54 @@ def interpolator_loss(
     return Loss(total, {"segment": total})
 
 
-def train_predictor(
-    model: KeyIn,
-    embeddings: Float[Tensor, "n T F"],
-    teacher: Int[Tensor, "n M"],
-    recipe: KeyInRecipe,
-    session: Session,
-) -> None:
-    """Learn to predict the teacher's keyframes, and when they come."""
-    loss = partial(predictor_loss, model.predictor, embeddings, teacher, recipe.predictor, session.device)
+def adopt_autoencoder(model: KeyIn, name: str, recipe: KeyInRecipe, session: Session) -> None:
+    """Take the autoencoder of a finished model, as the finished stage of this run.
+
+    Raises:
+        CheckpointError: the model folder is damaged, or no KeyIn.
+        ValueError: there is no such model, or its autoencoder has other sizes.
+    """
+    path = session.folder / "autoencoder.safetensors"
+    if path.exists():
+        return
+    other = KeyIn.load(find_folder(name))
+    fields = ("image_size", "widths", "keypoints", "blobs", "embedding", "dense")
+    mine, theirs = (config.model_dump(include=set(fields)) for config in (model.config, other.config))
+    if changed := differences(mine, theirs):
+        raise ValueError(f"the autoencoder of {name} has other {', '.join(changed)}; choose another one")
+    model.autoencoder.load_state_dict(other.autoencoder.state_dict())
+    optimizer = torch.optim.Adam(model.autoencoder.parameters())
+    save_training(path, recipe.autoencoder.steps, model.autoencoder, optimizer, torch.Generator())
+
+
+def train_predictor(model: KeyIn, taught: Taught, recipe: KeyInRecipe, session: Session) -> None:
+    """Learn to predict the teacher's keyframes, when they come, and how many are needed."""
+    loss = partial(predictor_loss, model, taught, recipe.predictor, session.device)
     fit("predictor", model.predictor, loss, recipe.predictor, session)
 
 
 def predictor_loss(
-    predictor: KeyframePredictor,
-    embeddings: Float[Tensor, "n frames F"],
-    teacher: Int[Tensor, "n M"],
+    model: KeyIn,
+    taught: Taught,
     stage: PredictorStage,
     device: torch.device,
     step: int,
     generator: torch.Generator,
 ) -> Loss:
-    """Squared error to the teacher's keyframes + beta KL + cross-entropy of the offsets."""
-    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
-    frames, offsets = embeddings[rows].float().to(device), teacher[rows].to(device)
+    """Squared error to the teacher's keyframes + beta KL + cross-entropy of the offsets, and of the number of
+    keyframes needed.
+    """
+    predictor, config = model.predictor, model.config
+    rows = torch.randint(len(taught.embeddings), (stage.batch,), generator=generator)
+    start, offsets = torch.zeros_like(rows), taught.offsets[rows]
+    if config.countdown:
+        start = _starts(stage, config.frames, generator)
+        most = (config.frames - start).clamp(max=config.keyframes)
+        count = 1 + (torch.rand(stage.batch, generator=generator) * most).long()
+        offsets = follow(offsets, start, count)
+    times = start[:, None] + torch.arange(taught.embeddings.shape[1])
+    times = times.clamp(max=taught.embeddings.shape[1] - 1)
+    frames, offsets = taught.embeddings[rows[:, None], times].float().to(device), offsets.to(device)
     noise = torch.randn(*offsets.shape, predictor.latent, generator=generator).to(device)
     used = offsets > 0
     found = predictor.infer(frames, offsets, noise)
@@ -193,37 +221,49 @@ def predictor_loss(
     kl = found.kl[used].mean()
     timing = functional.cross_entropy(found.offset_logits[used], offsets[used] - 1)
     beta = stage.beta * min(1.0, step / (0.2 * stage.steps))
-    return Loss(key + beta * kl + stage.offset_weight * timing, {"key": key, "kl": kl, "timing": timing})
+    total = key + beta * kl + stage.offset_weight * timing
+    logs = {"key": key, "kl": kl, "timing": timing}
+    if taught.places is not None and taught.needed is not None:
+        asked = model.asked(frames[:, predictor.context - 1], taught.places[rows, -1].to(device))
+        wanted = taught.needed[rows, start].to(device) - 1
+        needs = functional.cross_entropy(predictor.needs(asked).float(), wanted)
+        total, logs = total + needs, logs | {"needs": needs}
+    return Loss(total, logs)
+
+
+def _starts(stage: PredictorStage, frames: int, generator: torch.Generator) -> Int[Tensor, " B"]:
+    """The frames that sequences begin at, of 0..N-1."""
+    cut = torch.rand(stage.batch, generator=generator) < stage.cut
+    start = torch.randint(frames, (stage.batch,), generator=generator)
+    return torch.where(cut, start, 0)
 
 
 def train_soft(
     model: KeyIn,
-    embeddings: Float[Tensor, "n frames F"],
-    teacher: Int[Tensor, "n M"],
+    taught: Taught,
     recipe: KeyInRecipe,
     session: Session,
 ) -> None:
     """Go on with the model's own offsets as targets, through Algorithm 2 and the frozen interpolator."""
     model.interpolator.requires_grad_(False)
-    loss = partial(algorithm_2, model, embeddings, teacher, recipe.soft, session.device)
+    loss = partial(algorithm_2, model, taught, recipe.soft, session.device)
     fit("soft", model.predictor, loss, recipe.soft, session)
 
 
 def algorithm_2(
     model: KeyIn,
-    embeddings: Float[Tensor, "n frames F"],
-    teacher: Int[Tensor, "n M"],
+    taught: Taught,
     stage: SoftStage,
     device: torch.device,
     _step: int,
     generator: torch.Generator,
 ) -> Loss:
     """The full loss of eq. 5 on embeddings."""
-    rows = torch.randint(len(embeddings), (stage.batch,), generator=generator)
-    frames = embeddings[rows].float().to(device)
+    rows = torch.randint(len(taught.embeddings), (stage.batch,), generator=generator)
+    frames = taught.embeddings[rows].float().to(device)
     count = model.config.keyframes
     noise = torch.randn(stage.batch, count, model.config.latent, generator=generator).to(device)
-    found = model.predictor.infer(frames, teacher[rows].to(device), noise)
+    found = model.predictor.infer(frames, taught.offsets[rows].to(device), noise)
     offsets = torch.softmax(found.offset_logits, dim=-1)
     first, later = frames[:, model.config.context - 1], frames[:, model.config.context :]
     starts = torch.cat([first[:, None], found.embeddings[:, :-1]], dim=1)

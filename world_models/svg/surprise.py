@@ -1,7 +1,7 @@
 """Keyframes where SVG is surprised: KeyIn's baseline (Pertsch et al. 2019, section 9, Algorithm 3)."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 LAG = 1
@@ -28,9 +28,14 @@ def surprise_keyframes(surprise: Float[Tensor, "B N"], count: int) -> Int[Tensor
         raise ValueError(
             f"{count} keyframes were asked for, but {surprise.shape[1]} frames have 1 to {possible}"
         )
-    outside = surprise.new_full((len(surprise), 1), -torch.inf)
-    padded = torch.cat([outside, surprise, outside], dim=1)
-    peak = (surprise > padded[:, :-2]) & (surprise > padded[:, 2:])
+    peak = peaks(surprise)
     by_surprise = surprise[:, LAG:].argsort(dim=1, descending=True, stable=True)
     peaks_first = peak[:, LAG:].gather(1, by_surprise).int().argsort(dim=1, descending=True, stable=True)
     return by_surprise.gather(1, peaks_first)[:, :count].sort(dim=1).values + 1
+
+
+def peaks(surprise: Float[Tensor, "B N"]) -> Bool[Tensor, "B N"]:
+    """Which surprises are larger than both their neighbours."""
+    outside = surprise.new_full((len(surprise), 1), -torch.inf)
+    padded = torch.cat([outside, surprise, outside], dim=1)
+    return (surprise > padded[:, :-2]) & (surprise > padded[:, 2:])

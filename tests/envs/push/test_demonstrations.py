@@ -6,14 +6,14 @@ import pytest
 from envs import collect, data_set
 from envs.push.data_sets import PUSH, Push
 from envs.push.demonstrations import (
-    FRAMES,
     KEPT_DISTANCE,
     draw_demonstration,
-    has_regular_pushes,
+    keeps_rhythm,
     render_sequences,
 )
-from envs.push.demonstrator import PUSHES
+from envs.push.demonstrator import REGULAR
 from envs.push.episodes import draw_episodes, find_demonstration, load_manifest
+from envs.push.rhythms import FRAMES, PUSHES
 from envs.push.scene import blocked, path_length
 from envs.push.tasks import sample_scene
 from world_models.data import SequenceDataset, read_attributes
@@ -23,7 +23,7 @@ def test_demonstrations_push_six_times_round_the_wall_to_the_goal(push):
     demonstration = draw_demonstration(push, seed=0, index=3)
     scene = demonstration.scene
     assert demonstration.keyframes.sum() == PUSHES
-    assert has_regular_pushes(demonstration)
+    assert keeps_rhythm(demonstration, REGULAR)
     push.start(scene)
     push.set_state(demonstration.states[-1])
     assert path_length(scene, push.positions()["puck"]) < KEPT_DISTANCE

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.search.hierarchy import Plan, Planner
+from planner.search.hierarchy import Planner
+from planner.search.plan import Plan
 from planner.search.rollout import drive
 
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from planner.search.cem import CemConfig, CemStep, cheapest
-from planner.search.hierarchy import HierarchyConfig, Plan, Planner
+from planner.search.hierarchy import HierarchyConfig, Planner
+from planner.search.plan import Plan
 from world_models.interface import Context, Future
 from world_models.segmenter import ColorSegmenter
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from planner.search.hierarchy import Plan, Planner
+from planner.search.hierarchy import Planner
+from planner.search.plan import Plan
 
 
 def test_what_is_forgotten_of_a_long_search_changes_nothing(

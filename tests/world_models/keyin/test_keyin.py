@@ -122,9 +122,13 @@ def test_learned_decisions_are_scaled_by_the_prior():
     keyin = model()
     state, noise = keyin.encode(context()), decisions()
     lstm = tuple(t.transpose(0, 1).contiguous() for t in (state.hidden, state.cell))
-    mean, log_variance = keyin.predictor.prior(lstm, state.embedding)
+    left = keyin.predictor.left(torch.ones(2, dtype=torch.long))
+    past = keyin.predictor.past(lstm, state.embedding, left)
+    mean, log_variance = keyin.predictor.prior(past)
     assert mean.abs().max() > 0 and log_variance.abs().max() > 0
-    _, first, _ = keyin.predictor.step(lstm, state.embedding, mean + (log_variance / 2).exp() * noise[:, 0])
+    _, first, _ = keyin.predictor.step(
+        lstm, state.embedding, left, mean + (log_variance / 2).exp() * noise[:, 0]
+    )
     # Where the CPU has bfloat16, imagine() uses it and this test does not.
     torch.testing.assert_close(keyin.imagine(state, noise).features[:, 0], first, rtol=0.0, atol=0.03)
 

@@ -85,6 +85,41 @@ def _trace(
     return torch.stack(offsets[::-1], dim=1)
 
 
+def onward_offsets(costs: Float[Tensor, "B N S"], keyframes: int) -> Int[Tensor, "B M N"]:
+    """The first offset (1..S) of the cheapest way on to frame N in exactly m segments, from every frame.
+
+    At ``[:, m - 1, j]`` for a start at frame j; 0 where there is no such way. ``costs`` as in
+    :func:`best_offsets`. :func:`follow` answers all offsets of a way.
+    """
+    batch, frames, size = costs.shape
+    total = costs.new_full((batch, frames + 1), torch.inf)
+    total[:, -1] = 0.0
+    tables = []
+    for _ in range(keyframes):
+        options = torch.full_like(costs, torch.inf)
+        for d in range(1, min(size, frames) + 1):
+            options[:, : frames + 1 - d, d - 1] = costs[:, : frames + 1 - d, d - 1] + total[:, d:]
+        best = options.min(-1)
+        tables.append(torch.where(best.values.isfinite(), best.indices + 1, 0))
+        total = torch.cat([best.values, total.new_full((batch, 1), torch.inf)], dim=1)
+    return torch.stack(tables, dim=1)
+
+
+def follow(
+    onward: Int[Tensor, "B M N"], start: Int[Tensor, " B"], count: Int[Tensor, " B"]
+) -> Int[Tensor, "B M"]:
+    """All offsets of the ways of :func:`onward_offsets` from ``start`` on in ``count`` segments, then 0."""
+    rows, last = torch.arange(len(onward), device=onward.device), onward.shape[2] - 1
+    time, offsets = start.clone(), []
+    for index in range(onward.shape[1]):
+        left = count - index
+        taken = onward[rows, (left - 1).clamp(min=0), time.clamp(max=last)].long()
+        taken = torch.where(left > 0, taken, 0)
+        offsets.append(taken)
+        time = time + taken
+    return torch.stack(offsets, dim=1)
+
+
 def timing_costs(offsets: Int[Tensor, "n M"], frames: int, size: int) -> Float[Tensor, "N S"]:
     """Minus the log probability of every segment's length, as the given segmentations have them, in nats.
 
