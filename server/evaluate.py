@@ -73,8 +73,9 @@ class RemotePush(Push):
         if planner not in models:
             return super().proposer(planner)
         search, service = self.settings.hierarchy.cem, client_of(self.url)
-        keyframes = find_model(service, models[planner], "planner").keyframes
-        subgoals = remote_subgoals(service, models[planner], search)
+        most = find_model(service, models[planner], "planner").keyframes
+        keyframes = most if self.keyframes is None else self.keyframes
+        subgoals = remote_subgoals(service, models[planner], search, self.keyframes)
         candidates = search.candidates * search.iterations
         return Proposer(lambda world, start: subgoals, keyframes, lambda planned: candidates * (planned + 1))
 

@@ -17,7 +17,7 @@ from planner.evaluation.settings import Settings
 from planner.low_levels.learned import PLACE_MEMORY
 from planner.low_levels.low_level import LowLevel, Request
 from planner.search.cem import CemConfig
-from planner.search.hierarchy import HierarchyConfig
+from planner.search.hierarchy import Count, HierarchyConfig
 from planner.search.servo import Acting, ServoConfig, ServoStep
 from planner.subgoals import Subgoals
 from server.client import Client, ServerProblem
@@ -70,7 +70,9 @@ class RemoteServo(LowLevel):
         return ServoStep(action, warm_start, torch.tensor([cost]), decisions)
 
 
-def remote_subgoals(service: Client, model: str, search: CemConfig) -> Subgoals:
+def remote_subgoals(
+    service: Client, model: str, search: CemConfig, keyframes: Count | None = None
+) -> Subgoals:
     """The keyframes of a plan of the server, the last one left out: the goal picture stands in its place.
 
     They raise ValueError if the server refuses, does not answer or ends its search early.
@@ -87,6 +89,7 @@ def remote_subgoals(service: Client, model: str, search: CemConfig) -> Subgoals:
                 seed=generator.initial_seed(),
                 samples=search.candidates,
                 iterations=search.iterations,
+                keyframes=keyframes,
             )
         )
         if reply.response.stop_reason != "iterations":

@@ -9,7 +9,7 @@ import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from planner.search.costs import ObjectDistance
@@ -67,6 +67,14 @@ class PointMass:
         return table + cover * (puck - table)
 
 
+class CountingMass(PointMass):
+    """... that needs a keyframe for every ten pixels of the way, and one more to be surer than 95 %."""
+
+    def needed(self, state: PointState, target: Float[Tensor, "B 2"], confidence: float) -> Int[Tensor, " B"]:
+        distance = (target - state.position).norm(dim=-1)
+        return (distance / 10).ceil().long().clamp(1, 6) + int(confidence > 0.95)
+
+
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test may hand over what annotations forbid, to see what our own code says of it."""
@@ -115,6 +123,15 @@ def make_toy_planner(point_mass: PointMass) -> Callable[..., Planner]:
         return Planner(point_mass, cost, HierarchyConfig(**settings), segmenter.whole)
 
     return make
+
+
+@pytest.fixture
+def counting_planner(point_mass: PointMass) -> Planner:
+    """A planner of up to six keyframes on the toy world."""
+    segmenter = point_mass.segmenter
+    model = CountingMass(segmenter)
+    cost = ObjectDistance(segmenter, lambda features: segmenter.blob(model.decode(features)).centre)
+    return Planner(model, cost, HierarchyConfig(), segmenter.whole, fewest=1)
 
 
 @pytest.fixture

@@ -209,6 +209,11 @@ class Planner:
         future = self.model.imagine(repeat_row(state, 0, 1), decisions)
         return self.model.decode(future.features[0]), future.times[0]
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the model can say how many subgoals are needed."""
+        return self.fewest < self.config.keyframes and isinstance(self.model, Counting)
+
     def check_keyframes(self, wanted: Count) -> None:
         """Make sure that plans of so many subgoals can be made.
 
@@ -217,10 +222,10 @@ class Planner:
         """
         most = self.config.keyframes
         if wanted == "auto":
-            if self.fewest == most or not isinstance(self.model, Counting):
+            if not self.chooses:
                 raise ValueError(f"this model does not choose the number of keyframes: it plans {most}")
         elif not self.fewest <= wanted <= most:
-            valid = f"{most}" if self.fewest == most else f"{self.fewest} to {most}, or auto"
+            valid = f"{most}" if self.fewest == most else f"{self.fewest} to {most}"
             raise ValueError(f"this model plans {valid} keyframes, not {wanted}")
 
     def _count(self, wanted: Count | None, state: Any, target: Float[Tensor, "B G"]) -> int:

@@ -32,6 +32,7 @@ class Limits(Schema):
 class SearchLimits(Limits):
     """What a request may ask for."""
 
+    keyframes: Range
     samples: Range
     iterations: Range
     work: int
@@ -78,7 +79,10 @@ class PlannerInfo(LoadedModel):
     """Width and height of its pictures, in pixels."""
 
     keyframes: int = Field(examples=[6])
-    """Subgoals per plan."""
+    """Subgoals per plan; the most, where ``limits`` leave a choice."""
+
+    chooses_keyframes: bool
+    """Whether plans can be asked for with ``auto`` keyframes."""
 
     defaults: SearchDefaults
     limits: SearchLimits

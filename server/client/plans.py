@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 import numpy as np
@@ -36,6 +36,7 @@ class PlanSettings(TypedDict, total=False):
     seed: int | None
     samples: int | None
     iterations: int | None
+    keyframes: int | Literal["auto"] | None
     alternatives: int | None
     deadline_ms: int | None
     idempotency_key: str | None

@@ -33,7 +33,7 @@ class PlanUpload:
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def task(self, model: ReadyPlanner) -> PlanTask:
-        """What is to be done. Raises InvalidPicture, TooMuchWork."""
+        """What is to be done. Raises InvalidPicture, InvalidRequest, TooMuchWork."""
         return plan_task(
             model,
             decode_picture("start", self.start, model.image_size),
@@ -41,6 +41,7 @@ class PlanUpload:
             seed=self.options.seed,
             samples=self.options.samples,
             iterations=self.options.iterations,
+            keyframes=self.options.keyframes,
             alternatives=self.options.alternatives or 0,
         )
 

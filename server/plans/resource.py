@@ -29,8 +29,10 @@ def _facts(model: ReadyPlanner) -> dict[str, Any]:
     return {
         "kind": "planner",
         "keyframes": search.keyframes,
+        "chooses_keyframes": model.planner.chooses,
         "defaults": {"samples": search.cem.candidates, "iterations": search.cem.iterations},
         "limits": {
+            "keyframes": Range(min=model.planner.fewest, max=search.keyframes),
             "samples": Range(min=MIN_SAMPLES, max=most),
             "iterations": Range(min=1, max=MAX_KEYFRAMES // (MIN_SAMPLES * search.keyframes)),
             "work": MAX_KEYFRAMES,

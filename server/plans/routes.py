@@ -20,7 +20,7 @@ from server.plans import schemas
 from server.plans.memory import PlanRecord, Plans, plans_of
 from server.plans.reply import plan_content
 from server.plans.requests import read_upload
-from server.plans.task import PlanOutcome, PlanTask
+from server.plans.task import PlanOutcome, PlanTask, plans_keyframes
 from server.schemas import FieldError, Problem, Schema, digest
 
 router = APIRouter(tags=["plans"])
@@ -42,9 +42,10 @@ async def create_plan(exchange: Exchanging) -> Response:
         exchange.service.engine.check_room()
     upload = await read_upload(exchange)
     deadline_ms = exchange.deadline_ms(upload.options.deadline_ms)
-    model = exchange.service.choose(
-        upload.options.model, best_first(exchange.service.of(ReadyPlanner), "push")
-    )
+    able = best_first(exchange.service.of(ReadyPlanner), "push")
+    if upload.options.model is None:
+        able.sort(key=lambda model: not plans_keyframes(model, upload.options.keyframes))
+    model = exchange.service.choose(upload.options.model, able)
     task, body = await asyncio.to_thread(lambda: (upload.task(model), upload.digest))
     plans = plans_of(exchange)
     # Nothing is waited for from here to where the record is kept: another request with this key finds it.

@@ -29,6 +29,10 @@ class PlanOptions(Options):
     iterations: int | None = Field(default=None, ge=1, le=MAX_KEYFRAMES, examples=[3])
     """Rounds of the search; the model's own default if left out."""
 
+    keyframes: int | Literal["auto"] | None = Field(default=None, examples=["auto"])
+    """Subgoals of the plan, the last one at the goal; ``auto``: as many as the model finds necessary. The
+    model's most if left out."""
+
     alternatives: int | None = Field(default=None, ge=1, le=MAX_ALTERNATIVES, examples=[2])
     """Most other plans of the same search to send along: as plausible, and as different as can be."""
 

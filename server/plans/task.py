@@ -10,12 +10,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from planner.loaded import ReadyPlanner
-from planner.search.hierarchy import Progress
+from planner.search.hierarchy import Count, Progress
 from planner.search.plan import Plan, StopReason
 from server.engine.task import Work, drawn
-from server.errors import NoObject, TooMuchWork
+from server.errors import InvalidRequest, NoObject, TooMuchWork
 from server.http.pictures import Picture
 from server.plans.schemas import MAX_KEYFRAMES
+from server.schemas import FieldError
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.segmenter import ColorSegmenter
@@ -71,6 +72,7 @@ class PlanTask:
     seed: int
     samples: int
     iterations: int
+    keyframes: Count
     alternatives: int = 0
 
     kind: ClassVar[str] = "plan"
@@ -100,6 +102,7 @@ class PlanTask:
             [torch.Generator().manual_seed(self.seed)],
             candidates=self.samples,
             iterations=self.iterations,
+            keyframes=self.keyframes,
             alternatives=self.alternatives,
         )
         chosen, *others = (
@@ -145,22 +148,38 @@ def plan_task(
     seed: int | None,
     samples: int | None,
     iterations: int | None,
+    keyframes: Count | None = None,
     alternatives: int = 0,
 ) -> PlanTask:
-    """Fill in the model's defaults and draw a seed where none is given. Raises TooMuchWork."""
+    """Fill in defaults and draw a seed where none is given. Raises InvalidRequest, TooMuchWork."""
     search = model.planner.config.cem
     samples = search.candidates if samples is None else samples
     iterations = search.iterations if iterations is None else iterations
-    keyframes = model.planner.config.keyframes
-    if samples * keyframes * iterations > MAX_KEYFRAMES:
+    most = model.planner.config.keyframes
+    keyframes = most if keyframes is None else keyframes
+    try:
+        model.planner.check_keyframes(keyframes)
+    except ValueError as error:
+        raise InvalidRequest([FieldError(field="keyframes", message=str(error))]) from error
+    imagined = most if keyframes == "auto" else keyframes
+    if samples * imagined * iterations > MAX_KEYFRAMES:
         raise TooMuchWork(
             ("samples", samples),
-            ("keyframes", keyframes),
+            ("keyframes", imagined),
             ("iterations", iterations),
             unit="keyframes",
             limit=MAX_KEYFRAMES,
         )
-    return PlanTask(model, start, goal, drawn(seed), samples, iterations, alternatives)
+    return PlanTask(model, start, goal, drawn(seed), samples, iterations, keyframes, alternatives)
+
+
+def plans_keyframes(model: ReadyPlanner, wanted: Count | None) -> bool:
+    """Whether a planner makes plans of so many subgoals."""
+    try:
+        model.planner.check_keyframes(model.planner.config.keyframes if wanted is None else wanted)
+    except ValueError:
+        return False
+    return True
 
 
 def example_plan(model: ReadyPlanner) -> PlanTask:

@@ -16,7 +16,7 @@ class GatedPlanner(Planner):
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
-        self.config = planner.config
+        self.config, self.model, self.fewest = planner.config, planner.model, planner.fewest
         self.gate = threading.Event()
         self.gate.set()
         self.rest_seconds = 0.0
