@@ -1,7 +1,8 @@
 """Models and training states on disk. Weights are safetensors, everything else is text; nothing is pickled.
 
 A model folder holds ``config.json``, ``model.safetensors``, ``card.md`` and ``MANIFEST.json`` with the
-SHA-256 of the other three, which is checked before any of them is parsed. A training checkpoint is one file.
+SHA-256 of the other three, which is checked before any of them is parsed; weights may be stored in
+pieces that several folders share (:mod:`world_models.shipped`). A training checkpoint is one file.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from world_models.files import exchange, write_bytes
+from world_models.files import SHARED, exchange, has_content, read_content, write_bytes
 
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
 FILES = (CONFIG, WEIGHTS, CARD)
@@ -113,7 +114,7 @@ def read_model(folder: Path) -> StoredModel:
         CheckpointError: a file is missing, differs from the manifest or is not what its name says.
     """
     folder = Path(folder)
-    missing = [name for name in (MANIFEST, *FILES) if not (folder / name).is_file()]
+    missing = [name for name in (MANIFEST, *FILES) if not has_content(folder / name)]
     if missing:
         raise CheckpointError(f"{folder} is no model folder: it lacks {', '.join(missing)}")
     manifest = (folder / MANIFEST).read_bytes()
@@ -122,7 +123,12 @@ def read_model(folder: Path) -> StoredModel:
         expected = {name: str(hashes[name]) for name in FILES}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / MANIFEST} must list the SHA-256 of {', '.join(FILES)}") from error
-    contents = {name: (folder / name).read_bytes() for name in FILES}
+    try:
+        contents = {name: read_content(folder / name) for name in FILES}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder} lacks a piece of its weights: {error}; fetch it again, with {SHARED} beside it"
+        ) from error
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != expected[name]:
             raise CheckpointError(

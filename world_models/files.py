@@ -2,10 +2,11 @@
 
 import ctypes
 import errno
+import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -85,3 +86,51 @@ def write_results(path: Path, made_by: str, content: Mapping[str, Any], table: s
     result = {"made_by": made_by, **content, "table": table}
     write_bytes(path, (json.dumps(result, indent=2) + "\n").encode())
     return result
+
+
+PIECES = ".pieces"
+"""Ends the name of the list of pieces that stands in the place of a file."""
+SHARED = "shared"
+"""Folder beside the folders of such files, with the pieces that several of them have."""
+
+
+def has_content(path: Path) -> bool:
+    """Whether a file is there, whole or in pieces."""
+    return path.is_file() or path.with_name(path.name + PIECES).is_file()
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a file that may be stored in pieces; see :func:`write_pieces`.
+
+    Raises:
+        OSError: it is not there, or a piece is not.
+        ValueError: the list of pieces is none.
+    """
+    if path.is_file():
+        return path.read_bytes()
+    listed = path.with_name(path.name + PIECES)
+    names = json.loads(listed.read_bytes())
+    if not isinstance(names, list) or not all(isinstance(n, str) and Path(n).name == n for n in names):
+        raise ValueError(f"{listed} must list names of pieces")
+    own = (path.parent / name if name.startswith(f"{path.stem}.") else None for name in names)
+    shared = (path.parent.parent / SHARED / name for name in names)
+    return b"".join((mine or theirs).read_bytes() for mine, theirs in zip(own, shared, strict=True))
+
+
+def write_pieces(path: Path, pieces: Sequence[bytes], shared: Collection[str]) -> None:
+    """Store a file as its pieces, in order: those whose SHA-256 is among ``shared`` in a folder for all, the
+    others beside the list.
+    """
+    names = []
+    for index, piece in enumerate(pieces):
+        digest = hashlib.sha256(piece).hexdigest()
+        if digest in shared:
+            names.append(f"{digest}.piece")
+            target = path.parent.parent / SHARED / names[-1]
+        else:
+            names.append(f"{path.stem}.{index}.piece")
+            target = path.parent / names[-1]
+        if not target.exists():
+            write_bytes(target, piece)
+    write_bytes(path.with_name(path.name + PIECES), (json.dumps(names, indent=2) + "\n").encode())
+    path.unlink(missing_ok=True)

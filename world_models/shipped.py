@@ -1,9 +1,23 @@
-"""Which models ship, and how a name becomes a model folder."""
+"""Which models ship, and how a name becomes a model folder.
 
+``python -m world_models.shipped keyin-push=runs/keyin-push/model`` puts a model folder among them. What their
+weights have in common (the same autoencoder) is stored once.
+"""
+
+import hashlib
 import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Annotated
 
-from world_models.checkpoint import read_model
+import tyro
+
+from world_models.checkpoint import WEIGHTS, read_model
+from world_models.files import PIECES, SHARED, read_content, write_bytes, write_pieces
+from world_models.jobs.command import command
 
 PRETRAINED = Path(__file__).with_name("pretrained")
 
@@ -52,3 +66,93 @@ def heads_folder(folder: Path) -> Path:
     """
     shipped = folder.with_name(f"{folder.name}-rewards")
     return shipped if shipped.is_dir() else folder.with_name("rewards")
+
+
+LEAST_SHARED = 100_000
+"""Smaller parts of weights are not worth a file of their own."""
+
+
+def ship(name: str, folder: Path, among: Path) -> None:
+    """Copy a model folder to where models ship, in the place of an old one of that name.
+
+    Raises:
+        CheckpointError: it is no whole model folder.
+    """
+    read_model(folder)
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    kept = {file: content for file, content in kept.items() if not file.endswith((PIECES, ".piece"))}
+    target = among / name
+    weights = read_content(folder / WEIGHTS)
+    shutil.rmtree(target, ignore_errors=True)
+    for file, content in {**kept, WEIGHTS: weights}.items():
+        write_bytes(target / file, content)
+
+
+def share(among: Path) -> None:
+    """Store every part of weights that several of the model folders have once. The models stay the same:
+    their manifests are about the whole weights.
+    """
+    paths = sorted(path.parent / WEIGHTS for path in among.glob("*/config.json"))
+    parts = {path: _parts(read_content(path)) for path in paths}
+    times = Counter(digest for pieces in parts.values() for digest in {*map(_digest, pieces)})
+    large = {_digest(piece) for pieces in parts.values() for piece in pieces if len(piece) >= LEAST_SHARED}
+    shared = {digest for digest in large if times[digest] > 1}
+    for path, pieces in parts.items():
+        whole = b"".join(pieces)
+        for old in (*path.parent.glob("*.piece"), *path.parent.glob(f"*{PIECES}")):
+            old.unlink()
+        if shared.isdisjoint(map(_digest, pieces)):
+            write_bytes(path, whole)
+        else:
+            write_pieces(path, _joined(pieces, shared), shared)
+    for path in (among / SHARED).glob("*"):
+        if path.stem not in shared:
+            path.unlink()
+
+
+def _digest(piece: bytes) -> str:
+    return hashlib.sha256(piece).hexdigest()
+
+
+def _parts(weights: bytes) -> list[bytes]:
+    """A safetensors file cut where its tensors begin to belong to another part of the model: the header, then
+    runs of tensors whose names begin alike.
+    """
+    begin = 8 + int.from_bytes(weights[:8], "little")
+    header = json.loads(weights[8:begin])
+    header.pop("__metadata__", None)
+    spans = sorted((*entry["data_offsets"], name.partition(".")[0]) for name, entry in header.items())
+    pieces = [weights[:begin]]
+    for _, group in groupby(spans, key=lambda span: span[2]):
+        run = list(group)
+        pieces.append(weights[begin + run[0][0] : begin + run[-1][1]])
+    return pieces
+
+
+def _joined(pieces: Sequence[bytes], shared: set[str]) -> list[bytes]:
+    """Neighbours that are not shared become one piece."""
+    joined, before = list[bytes](), True
+    for piece in pieces:
+        alone = _digest(piece) in shared
+        if alone or before:
+            joined.append(piece)
+        else:
+            joined[-1] += piece
+        before = alone
+    return joined
+
+
+@command()
+def main() -> None:
+    """Command line entry point."""
+    given = tyro.cli(Annotated[list[str], tyro.conf.Positional], prog="python -m world_models.shipped")
+    for text in given:
+        name, sign, folder = text.partition("=")
+        if not sign or Path(name).name != name:
+            raise ValueError(f"give models as NAME=FOLDER, not {text!r}")
+        ship(name, Path(folder), PRETRAINED)
+    share(PRETRAINED)
+
+
+if __name__ == "__main__":
+    main()

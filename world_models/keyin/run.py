@@ -28,9 +28,9 @@ from world_models.training.run import (
 RESULTS = {
     "autoencoder": ("autoencoder.safetensors", "embeddings"),
     "interpolator": ("interpolator.safetensors",),
+    "goal": ("places.npy",),
     "coder": ("coder.safetensors",),
     "surprise": ("svg.safetensors",),
-    "goal": ("places.npy",),
     "teacher": ("teacher.npy",),
     "predictor": ("predictor.safetensors",),
     "soft": ("soft.safetensors",),

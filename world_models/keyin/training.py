@@ -205,10 +205,10 @@ def predictor_loss(
     rows = torch.randint(len(taught.embeddings), (stage.batch,), generator=generator)
     start, offsets = torch.zeros_like(rows), taught.offsets[rows]
     if config.countdown:
-        start = _starts(stage, config.frames, generator)
-        most = (config.frames - start).clamp(max=config.keyframes)
-        count = 1 + (torch.rand(stage.batch, generator=generator) * most).long()
-        offsets = follow(offsets, start, count)
+        # One number of keyframes for the whole batch: fewer are cheaper.
+        count = 1 + int(torch.randint(config.keyframes, (1,), generator=generator))
+        start = _starts(stage, config.frames + 1 - count, generator)
+        offsets = follow(offsets, start, torch.full_like(start, count))[:, :count]
     times = start[:, None] + torch.arange(taught.embeddings.shape[1])
     times = times.clamp(max=taught.embeddings.shape[1] - 1)
     frames, offsets = taught.embeddings[rows[:, None], times].float().to(device), offsets.to(device)
@@ -232,7 +232,7 @@ def predictor_loss(
 
 
 def _starts(stage: PredictorStage, frames: int, generator: torch.Generator) -> Int[Tensor, " B"]:
-    """The frames that sequences begin at, of 0..N-1."""
+    """The frames that sequences begin at, of the first ``frames``."""
     cut = torch.rand(stage.batch, generator=generator) < stage.cut
     start = torch.randint(frames, (stage.batch,), generator=generator)
     return torch.where(cut, start, 0)

@@ -1,0 +1,117 @@
+"""Models that ship: copied whole, and what their weights have in common stored once."""
+
+import sys
+
+import pytest
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from world_models import shipped
+from world_models.checkpoint import CheckpointError, read_model, write_card, write_model
+from world_models.files import SHARED
+
+
+class Config(BaseModel):
+    kind: str = "two parts"
+
+
+class TwoParts(nn.Module):
+    """An encoder that may be shared, and a head of its own before and after it in the alphabet."""
+
+    def __init__(self, encoder: int, head: int) -> None:
+        super().__init__()
+        self.alpha, self.encoder, self.head = (nn.Linear(4, 4), nn.Linear(300, 300), nn.Linear(9, 9))
+        for seed, part in ((head, self.alpha), (encoder, self.encoder), (head, self.head)):
+            rng = torch.Generator().manual_seed(seed)
+            for parameter in part.parameters():
+                parameter.data = torch.randn(parameter.shape, generator=rng)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two models with one encoder, and one with another."""
+    for name, encoder, head in (("one", 0, 1), ("two", 0, 2), ("other", 5, 3)):
+        write_model(tmp_path / "runs" / name, Config(), TwoParts(encoder, head), f"# {name}\n")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def among(tmp_path):
+    return tmp_path / "pretrained"
+
+
+def bytes_in(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def ship_all(runs, among, *names):
+    for name in names:
+        shipped.ship(name, runs / name, among)
+    shipped.share(among)
+
+
+def test_models_that_share_a_part_stay_what_they_are(runs, among):
+    ship_all(runs, among, "one", "two", "other")
+    for name in ("one", "two", "other"):
+        before, after = read_model(runs / name), read_model(among / name)
+        assert (before.digest, before.weights_digest) == (after.digest, after.weights_digest)
+        assert before.card == after.card
+        assert all(torch.equal(before.weights[key], after.weights[key]) for key in before.weights)
+    encoder = 2 * (300 * 300 + 300)
+    assert bytes_in(runs) - bytes_in(among) > 0.99 * encoder
+    assert len(list((among / SHARED).iterdir())) == 1
+    assert (among / "other" / "model.safetensors").is_file()
+
+
+def test_sharing_again_changes_nothing_and_what_nobody_shares_is_whole_again(runs, among):
+    ship_all(runs, among, "one", "two")
+    stored = {path: path.read_bytes() for path in among.rglob("*") if path.is_file()}
+    shipped.share(among)
+    assert stored == {path: path.read_bytes() for path in among.rglob("*") if path.is_file()}
+    shipped.ship("two", runs / "other", among)
+    shipped.share(among)
+    assert not list((among / SHARED).iterdir())
+    assert (among / "one" / "model.safetensors").read_bytes() == (
+        runs / "one" / "model.safetensors"
+    ).read_bytes()
+    assert read_model(among / "two").digest == read_model(runs / "other").digest
+
+
+def test_a_model_in_pieces_can_be_shipped_on_and_given_another_card(runs, among, tmp_path):
+    ship_all(runs, among, "one", "two")
+    shipped.ship("copy", among / "one", tmp_path / "elsewhere")
+    assert read_model(tmp_path / "elsewhere" / "copy").digest == read_model(runs / "one").digest
+    write_card(among / "one", "# new\n")
+    assert read_model(among / "one").card == "# new\n"
+    assert read_model(among / "one").weights_digest == read_model(runs / "one").weights_digest
+
+
+def test_a_missing_or_damaged_piece_is_named(runs, among):
+    ship_all(runs, among, "one", "two")
+    (piece,) = (among / SHARED).iterdir()
+    content = piece.read_bytes()
+    piece.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match="differs from the SHA-256"):
+        read_model(among / "one")
+    piece.unlink()
+    with pytest.raises(CheckpointError, match=f"lacks a piece.*{piece.name}.*shared beside it"):
+        read_model(among / "one")
+
+
+@pytest.mark.parametrize("names", ['["../../secret"]', '{"a": 1}', "[1]", "nonsense"])
+def test_a_list_of_pieces_that_is_none_is_refused(runs, among, names):
+    ship_all(runs, among, "one", "two")
+    (among / "one" / "model.safetensors.pieces").write_text(names)
+    with pytest.raises(CheckpointError, match="piece"):
+        read_model(among / "one")
+
+
+def test_the_command_ships_under_the_names_given(runs, among, monkeypatch):
+    monkeypatch.setattr(shipped, "PRETRAINED", among)
+    monkeypatch.setattr(sys, "argv", ["shipped", f"uno={runs / 'one'}", f"due={runs / 'two'}"])
+    shipped.main()
+    assert shipped.shipped_models() == ["due", "uno"]
+    monkeypatch.setattr(sys, "argv", ["shipped", str(runs / "one")])
+    with pytest.raises(SystemExit, match="give models as NAME=FOLDER"):
+        shipped.main()
