@@ -106,7 +106,7 @@ def episode(
         ValueError: new plans are wanted after surprises, and nothing says what is one.
     """
     if actor.config.replan == "surprised" and not actor.low_level.can_be_surprised:
-        raise ValueError("only a learned servo is surprised; replan never, missed or always")
+        raise ValueError("nothing surprises this low level; replan never, missed or always")
     outcome = Outcome(frames=[picture], measures=[world.measure()])
     shown = np.zeros_like(picture) if goal is None else goal
     pilot = Pilot(actor, shown, steps, outcome, randomness)

@@ -131,6 +131,11 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         """Return to a state of :meth:`get_state`."""
         mujoco.mj_setState(self.model, self.data, state, STATE)
 
+    def move_puck(self, place: NDArray[np.float64]) -> None:
+        """Put the puck elsewhere ``[2]``, at rest, as a hand would."""
+        self.data.qpos[PUCK], self.data.qvel[PUCK] = place, 0.0
+        mujoco.mj_forward(self.model, self.data)
+
     def positions(self) -> dict[str, NDArray[np.float64]]:
         """True positions in table units: ``puck``, ``finger`` and ``goal``, each ``[2]``."""
         return {

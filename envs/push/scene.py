@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 TABLE = 1.2
 PUCK_RADIUS = 0.12
 WALL_HALF_LENGTH = 0.4
+WALL_HALF_WIDTH = 0.02
 LONGEST_HALF_LENGTH = 2 * WALL_HALF_LENGTH
 """A longer wall is two standard pieces that overlap."""
 MOST_WALLS = 2
@@ -138,6 +139,18 @@ class Variation(BaseModel):
 def blocked(scene: Scene, start: Array, end: Array, margin: float = PUCK_RADIUS) -> bool:
     """Whether a wall, lengthened by ``margin``, cuts the straight line from ``start`` to ``end``."""
     return any(wall.blocks(start, end, margin) for wall in scene.walls)
+
+
+def is_free(scene: Scene, puck: Array, finger: Array) -> bool:
+    """Whether a puck there touches neither walls nor rim nor finger."""
+    if np.abs(puck).max() > TABLE - PUCK_RADIUS or np.linalg.norm(puck - finger) < FINGER_CLEARANCE:
+        return False
+    for wall in scene.walls:
+        offset = puck - np.array(wall.middle)
+        nearest = np.clip(offset @ wall.along, -wall.half_length, wall.half_length) * wall.along
+        if np.linalg.norm(offset - nearest) < PUCK_RADIUS + WALL_HALF_WIDTH:
+            return False
+    return True
 
 
 def path_length(scene: Scene, position: Array) -> float:

@@ -11,7 +11,7 @@ from envs.push.env import CAMERA, STRICT_SUCCESS, SUCCESS, PushEnv
 from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
 from envs.push.ids import MANIFESTS
 from envs.push.rhythms import find_rhythm
-from envs.push.scene import Scene, Variation, path_length
+from envs.push.scene import Scene, Variation, blocked, is_free, path_length
 from envs.push.simulator import PushSimulator
 from envs.rendering import Projection
 from envs.world import Column, Demonstrated, Measures, Picture, Record, World
@@ -58,6 +58,10 @@ def _success_text(row: Mapping[str, Any]) -> str:
     return f"{100 * row['success_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
+DIRECTIONS = 64
+"""In which a disturbance may move the puck."""
+
+
 class PushWorld(World[Scene]):
     """One pushing task; ``variation`` says how its world differs from what models were trained on."""
 
@@ -84,10 +88,20 @@ class PushWorld(World[Scene]):
     )
 
     def __init__(
-        self, task: str = "push", variation: Variation | None = None, rhythm: str = "regular"
+        self,
+        task: str = "push",
+        variation: Variation | None = None,
+        rhythm: str = "regular",
+        disturbance: float = 0.0,
     ) -> None:
-        """``rhythm`` is that of its demonstrations. Raises ValueError if there is no such task or rhythm."""
+        """``rhythm`` is that of its demonstrations. After a third of an episode's steps somebody moves the
+        puck by ``disturbance`` (table units), in a direction drawn by scene.
+
+        Raises:
+            ValueError: there is no such task or rhythm.
+        """
         self.id = task
+        self._disturbance, self._done = disturbance, 0
         self._rhythm = find_rhythm(rhythm)
         self.env: PushEnv = PushEnv(variation, task=task)
         self.steps = self.env.task.steps
@@ -102,7 +116,28 @@ class PushWorld(World[Scene]):
     def begin(self, start: Scene) -> tuple[Picture, Picture]:
         """Set up the scene: how it is, and how it should be."""
         picture, info = self.env.reset(options={"scene": start})
+        self._done = 0
         return picture, info["goal"]
+
+    def step(self, action: NDArray[np.float32]) -> Picture:
+        """Do the action ``[2]`` and see what comes of it, and of the disturbance."""
+        picture = super().step(action)
+        self._done += 1
+        if self._disturbance and self._done == self.env.scene.steps // 3:
+            self._disturb()
+            picture = self.env.render()
+        return picture
+
+    def _disturb(self) -> None:
+        """Where no direction is free, nothing happens."""
+        scene, puck = self.env.scene, self.env.positions()["puck"]
+        first = int(scene.digest[:8], 16)
+        for turn in range(DIRECTIONS):
+            angle = 2 * np.pi * ((first + turn) % DIRECTIONS) / DIRECTIONS
+            there = puck + self._disturbance * np.array([np.cos(angle), np.sin(angle)])
+            if is_free(scene, there, self.env.positions()["finger"]) and not blocked(scene, puck, there, 0.0):
+                self.env.move_puck(there)
+                return
 
     def length(self, start: Scene) -> int:
         """A scene says how many steps it allows."""

@@ -70,6 +70,8 @@ class Push(Evaluation):
     """With the learned servo: also flat with it, and the planners with the true dynamics."""
     variation: Variation = STANDARD
     """How the world differs from what the models were trained on."""
+    disturbance: float = 0.0
+    """Move the puck by so many table units after a third of the steps, in a direction drawn by scene."""
     episodes: int = 400
     """How many of the frozen episodes, from the first."""
     fresh: int | None = None
@@ -107,18 +109,23 @@ class Push(Evaluation):
         if self.servo == LEARNED and self.compare:
             found.append(("flat", LEARNED))
             found += [(name, SIMULATOR) for name in names if name != "random"]
-        if self.settings.episode.replan == "surprised" and any(servo != LEARNED for _, servo in found):
-            raise ValueError("only the learned servo is surprised; add --servo learned --no-compare")
+        if self.settings.episode.replan == "surprised" and any(servo == NO_SERVO for _, servo in found):
+            raise ValueError("random actions surprise nobody; leave out random, or replan otherwise")
         return list(dict.fromkeys(found))
 
     def place(self, trial: Trial) -> tuple[str, dict[str, Any]]:
         """The task, varied as asked."""
-        return self.task, {"variation": self.variation} | ({"rhythm": self.rhythm} if self.rhythm else {})
+        more: dict[str, Any] = {"rhythm": self.rhythm} if self.rhythm else {}
+        if self.disturbance:
+            more["disturbance"] = self.disturbance
+        return self.task, {"variation": self.variation, **more}
 
     def starts(self, trial: Trial) -> Scenes:
         """The frozen scenes, or new ones."""
         if self.episodes < 1 or self.workers < 1:
             raise ValueError("--episodes and --workers must be at least 1")
+        if self.disturbance < 0:
+            raise ValueError("--disturbance must be at least 0")
         find_task(self.task)
         if self.fresh is not None:
             return draw_episodes(self.fresh, self.episodes, self.task)
@@ -169,6 +176,8 @@ class Push(Evaluation):
             settings["keyframes"] = self.keyframes
         if self.rhythm is not None:
             settings["rhythm"] = self.rhythm
+        if self.disturbance:
+            settings["disturbance"] = self.disturbance
         if planner == "oracle-constant":
             settings["constant"] = self.constant
         if planner == "tap":

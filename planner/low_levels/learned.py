@@ -3,7 +3,6 @@ shows.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -37,7 +36,7 @@ class PlaceServo(LearnedServo):
     """A learned low level that can say how far bodies are from where it expected them."""
 
     model: PlaceModel
-    can_be_surprised: ClassVar[bool] = True
+    can_be_surprised: bool = True
 
     @torch.inference_mode()
     def surprise(self, seen: Context) -> float:

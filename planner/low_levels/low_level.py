@@ -15,6 +15,7 @@ from planner.goals import action_cost
 from planner.search.rollout import drive
 from planner.search.servo import Acting, Servo, ServoConfig, ServoStep
 from world_models.interface import Context, Dynamics
+from world_models.segmenter import ObjectGoal
 
 Draw = Callable[[int, torch.Generator], Float[Tensor, "1 A"]]
 """(size of an action, randomness) -> an action at random."""
@@ -37,7 +38,7 @@ class Request:
 class LowLevel(ABC):
     """The next action toward a subgoal picture."""
 
-    can_be_surprised: ClassVar[bool] = False
+    can_be_surprised: bool = False
     """Whether it expects something of its actions."""
     true_dynamics: ClassVar[bool] = False
     """Whether it imagines in the true dynamics, not in a learned model."""
@@ -107,9 +108,13 @@ class TrueServo(LowLevel):
 
     true_dynamics = True
 
-    def __init__(self, simulator: Simulator[Any], servo: Servo) -> None:
-        """``simulator`` is that of the environment that is being controlled, and the servo's model."""
-        self.servo, self._simulator = servo, simulator
+    def __init__(self, simulator: Simulator[Any], servo: Servo, goal: ObjectGoal | None = None) -> None:
+        """``simulator`` is that of the environment that is being controlled, and the servo's model; ``goal``
+        is what its features are about.
+        """
+        self.servo, self._simulator, self._goal = servo, simulator, goal
+        self.can_be_surprised = goal is not None
+        self._last: tuple[Any, Float[Tensor, "1 A"]] | None = None
 
     @property
     def imagined_steps(self) -> int:
@@ -120,7 +125,21 @@ class TrueServo(LowLevel):
         """The next action after a search."""
         yield from ()  # Physics runs where its simulator is: there is nothing to leave to others.
         state = self._simulator.observe()
-        return self.servo.act(state, request.subgoal, request.warm_start, [request.generator])
+        step = self.servo.act(state, request.subgoal, request.warm_start, [request.generator])
+        self._last = state, step.action
+        return step
+
+    @torch.inference_mode()
+    def surprise(self, seen: Context) -> float:
+        """The distance, in pixels, of the object in the last picture from where the last action should have
+        brought it; 0 where it is hidden.
+        """
+        if self._last is None or self._goal is None:
+            return 0.0
+        state, action = self._last
+        expected = self._simulator.imagine(state, action[:, None]).features[0, 0, :2]
+        found = self._goal.segmenter.blob(seen.frames[:, -1]).centre[0]
+        return float((found - expected.to(found)).square().sum().sqrt().nan_to_num(0.0))
 
 
 class RandomActions(LowLevel):
@@ -156,4 +175,4 @@ def true_servo(world: World[Any], config: ServoConfig | None = None, threads: in
     simulator = world.simulator(config.cem.candidates, threads)
     if simulator is None:
         raise ValueError(f"{world.id} has no true dynamics to search in; choose another low level")
-    return TrueServo(simulator, Servo(simulator, action_cost(world.goal), config))
+    return TrueServo(simulator, Servo(simulator, action_cost(world.goal), config), world.goal)

@@ -21,7 +21,7 @@ class Segmentation(BaseModel):
     object: NonNegativeFloat = 0.0
     """Weight of the object's squared distances, in pixels, from the straight line between its places at the
     segment's two ends, whenever it is where along it."""
-    straight: NonNegativeFloat = 2.0
+    straight: NonNegativeFloat = 3.0
     """A segment is straight if the object keeps within so many pixels of that line; how many keyframes are
     needed follows from it."""
     floor: NonNegativeFloat = 0.0

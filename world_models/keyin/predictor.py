@@ -14,6 +14,9 @@ from world_models.losses import gaussian_kl
 State = tuple[Float[Tensor, "layers B H"], Float[Tensor, "layers B H"]]
 
 LAYERS = 2
+COUNT_SCALE = 5.0
+"""How many keyframes are left is one number of this size among zeros, half as long as an embedding: as a plain
+1 it is lost among the others, and plans of few keyframes begin like those of many."""
 
 
 def _past(config: KeyInConfig) -> int:
@@ -88,7 +91,7 @@ class KeyframePredictor(nn.Module):
         """How many keyframes are left, as it is told: one-hot, none at all (K = 0) without ``countdown``."""
         if not self.countdown:
             return count.new_zeros(len(count), 0, dtype=torch.float32)
-        return functional.one_hot(count.clamp(1, self.keyframes) - 1, self.keyframes).float()
+        return COUNT_SCALE * functional.one_hot(count.clamp(1, self.keyframes) - 1, self.keyframes).float()
 
     def prior(self, past: Float[Tensor, "B P"]) -> Gaussian:
         """p(z^t | past): N(0, I), or learned."""

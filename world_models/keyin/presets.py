@@ -40,7 +40,14 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
             update={"segmentation": Segmentation(interpolation=0.0, object=1.0, coding=0.0, timing=0.0)}
         ),
         "interpolator": FitConfig(steps=1500, batch=256),
-        "predictor": PredictorStage(steps=4000, batch=128, offset_weight=1.0, cut=0.5),
+        "predictor": PredictorStage(
+            steps=6000,
+            batch=128,
+            learning_rate=4e-3,
+            offset_weight=1.0,
+            cut=0.25,
+            counts=(1, 2, 3, 2, 1, 1),  # few keyframes have to be at the right places
+        ),
     }
 )
 """Keyframes for planning: between them the puck moves in straight lines, whenever that is."""

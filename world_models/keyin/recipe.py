@@ -54,6 +54,8 @@ class PredictorStage(FitConfig):
     cut: Share = 0.0
     """Share of the sequences that begin at a random frame instead of the first, for models with countdown:
     plans are also made in the middle of an episode."""
+    counts: tuple[NonNegativeFloat, ...] = ()
+    """How often plans of 1, 2, ... M keyframes are learned, for models with countdown; all alike if empty."""
 
 
 class SoftStage(FitConfig):
@@ -100,6 +102,9 @@ class KeyInRecipe(BaseModel):
             )
         if self.model.countdown and self.soft.steps:
             raise ValueError("soft.steps is 0 for a model with countdown")
+        counts = self.predictor.counts
+        if counts and (len(counts) != self.model.keyframes or not sum(counts)):
+            raise ValueError(f"predictor.counts must be {self.model.keyframes} numbers, not all of them 0")
         if not self.model.countdown and (self.predictor.cut or self.teacher.method in ("even", "random")):
             raise ValueError("predictor.cut, and teacher.method 'even' and 'random', need model.countdown")
         return self

@@ -206,7 +206,8 @@ def predictor_loss(
     start, offsets = torch.zeros_like(rows), taught.offsets[rows]
     if config.countdown:
         # One number of keyframes for the whole batch: fewer are cheaper.
-        count = 1 + int(torch.randint(config.keyframes, (1,), generator=generator))
+        often = torch.tensor(stage.counts or (1.0,) * config.keyframes)
+        count = 1 + int(torch.multinomial(often, 1, generator=generator))
         start = _starts(stage, config.frames + 1 - count, generator)
         offsets = follow(offsets, start, torch.full_like(start, count))[:, :count]
     times = start[:, None] + torch.arange(taught.embeddings.shape[1])

@@ -67,10 +67,11 @@ def test_the_learned_servo_is_compared_with_flat_and_with_true_dynamics():
 
 def test_what_cannot_be_surprised_is_refused_before_the_first_episode():
     settings = Settings(episode=EpisodeConfig(replan="surprised"))
-    with pytest.raises(ValueError, match="--servo learned --no-compare"):
-        Push(planners="keyin", servo="learned", settings=settings).trials()
-    alone = Push(planners="keyin", servo="learned", settings=settings, compare=False)
-    assert alone.trials() == [("keyin", "learned")]
+    with pytest.raises(ValueError, match="leave out random"):
+        Push(planners="keyin,random", settings=settings).trials()
+    for servo in ("learned", "simulator"):
+        alone = Push(planners="keyin", servo=servo, settings=settings, compare=False)
+        assert alone.trials() == [("keyin", servo)]
 
 
 def test_flat_deep_searches_four_times_as_much():
