@@ -32,6 +32,14 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
     return (max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
 
 
+def mcnemar(won: int, lost: int) -> float:
+    """Two-sided p of McNemar's exact test (1947): how likely chance splits the pairs of trials that only one
+    of two passes so unevenly, or more so.
+    """
+    count, fewer = won + lost, min(won, lost)
+    return min(1.0, 2 * sum(math.comb(count, k) for k in range(fewer + 1)) / 2**count)
+
+
 RESAMPLES = 10_000
 
 

@@ -16,7 +16,7 @@ from envs.push.simulator import PushSimulator
 from envs.rendering import Projection
 from envs.world import Column, Demonstrated, Measures, Picture, Record, World
 from world_models.segmenter import PUCK_GOAL
-from world_models.statistics import wilson_interval
+from world_models.statistics import mcnemar, wilson_interval
 
 
 def _success(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) -> Record:
@@ -48,6 +48,28 @@ def _through_wall(records: Sequence[Record], _: Mapping[str, Sequence[Record]]) 
     return {"plans_through_wall": sum(r["plan_crosses_wall"] for r in records) if planned else None}
 
 
+def _against_first(records: Sequence[Record], by_arm: Mapping[str, Sequence[Record]]) -> Record:
+    """In how many episodes this arm succeeds and the first one does not, and the other way round; None for
+    the first one itself.
+    """
+    first = next(iter(by_arm.values()), records)
+    if first is records:
+        return {"won": None, "lost": None, "mcnemar_p": None}
+    pairs = [
+        (mine["distance"] < SUCCESS, other["distance"] < SUCCESS)
+        for mine, other in zip(records, first, strict=True)
+    ]
+    won, lost = pairs.count((True, False)), pairs.count((False, True))
+    return {"won": won, "lost": lost, "mcnemar_p": mcnemar(won, lost)}
+
+
+def _against_first_text(row: Mapping[str, Any]) -> str:
+    if row["won"] is None:
+        return "-"
+    p = row["mcnemar_p"]
+    return f"{row['won']} / {row['lost']} ({f'{p:.2g}' if p >= 0.001 else f'{p:.0e}'})"
+
+
 def _error_text(row: Mapping[str, Any]) -> str:
     spread = row["position_error_std"]
     return f"{row['position_error_mean']:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
@@ -68,6 +90,7 @@ class PushWorld(World[Scene]):
     goal = PUCK_GOAL
     columns: ClassVar[Sequence[Column | str]] = (
         Column("success < 0.30 (95 % CI)", _success, _success_text),
+        Column("won / lost against the first (p)", _against_first, _against_first_text),
         Column("strict < 0.15", _strict, lambda row: f"{100 * row['strict_rate']:.1f} %"),
         Column(
             "position error, mean ± sd",

@@ -76,6 +76,8 @@ class Push(Evaluation):
     """How many of the frozen episodes, from the first."""
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
+    manifest: str | None = None
+    """Other frozen episodes than the task's own, by name: push-two-walls-m3-200, ..."""
     workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
@@ -128,8 +130,12 @@ class Push(Evaluation):
             raise ValueError("--disturbance must be at least 0")
         find_task(self.task)
         if self.fresh is not None:
+            if self.manifest is not None:
+                raise ValueError("give --manifest or --fresh, not both")
             return draw_episodes(self.fresh, self.episodes, self.task)
-        frozen = load_manifest(MANIFESTS[self.task])
+        frozen = load_manifest(self.manifest or MANIFESTS[self.task])
+        if frozen.task != self.task:
+            raise ValueError(f"{frozen.name} has episodes of {frozen.task}; add --task {frozen.task}")
         if self.episodes > len(frozen.starts):
             raise ValueError(
                 f"{frozen.name} has {len(frozen.starts)} episodes; ask for fewer, or use --fresh SEED"

@@ -15,8 +15,9 @@ State = tuple[Float[Tensor, "layers B H"], Float[Tensor, "layers B H"]]
 
 LAYERS = 2
 COUNT_SCALE = 5.0
-"""How many keyframes are left is one number of this size among zeros, half as long as an embedding: as a plain
-1 it is lost among the others, and plans of few keyframes begin like those of many."""
+"""How many keyframes are left is one number of this size among zeros, half as long as an embedding: as a
+plain 1 it is lost among the others, and plans of few keyframes begin like those of many.
+"""
 
 
 def _past(config: KeyInConfig) -> int:

@@ -131,7 +131,7 @@ PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
         "keyframes where SVG is surprised, otherwise as keyin-push-planning",
         _planning(TeacherStage(method="surprise")),
     ),
-    "random-push-planning": (
+    "random-times-push-planning": (
         "keyframes at random times, otherwise as keyin-push-planning",
         _planning(TeacherStage(method="random")),
     ),

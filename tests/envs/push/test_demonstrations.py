@@ -105,9 +105,19 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
     assert draw_episodes(7, 3).fingerprint != draw_episodes(8, 3).fingerprint
 
 
-@pytest.mark.parametrize("task", ["push-long", "push-two-walls", "push-tight"])
-def test_manifests_of_harder_tasks_are_intact_and_reproducible(task):
-    frozen = load_manifest(f"{task}-200")
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("push-long-200", "push-long"),
+        ("push-two-walls-200", "push-two-walls"),
+        ("push-tight-200", "push-tight"),
+        ("push-m2-200", "push"),
+        ("push-long-m3-200", "push-long"),
+        ("push-two-walls-m3-200", "push-two-walls"),
+    ],
+)
+def test_further_manifests_are_intact_and_reproducible(name, task):
+    frozen = load_manifest(name)
     assert (frozen.task, len(frozen.starts)) == (task, 200)
     assert_same_scenes(draw_episodes(frozen.seed, 10, task).starts, frozen.starts[:10])
 

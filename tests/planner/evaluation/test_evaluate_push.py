@@ -78,3 +78,27 @@ def test_flat_deep_searches_four_times_as_much():
     settings = Settings(servo=ServoConfig(horizon=5))
     assert settings.search("flat-deep").imagined_steps == 4 * settings.search("flat").imagined_steps
     assert settings.search("flat-deep").horizon == 10
+
+
+def test_other_frozen_episodes_are_named_and_of_the_task() -> None:
+    run = Push(task="push-two-walls", manifest="push-two-walls-m3-200", episodes=3)
+    trial = ("keyin", "simulator")
+    assert run.starts(trial).name == "push-two-walls-m3-200"
+    assert run.starts(trial).starts != replace(run, manifest=None).starts(trial).starts
+    with pytest.raises(ValueError, match="add --task push-two-walls"):
+        replace(run, task="push").starts(trial)
+    with pytest.raises(ValueError, match="not both"):
+        replace(run, fresh=3).starts(trial)
+
+
+def test_a_rhythm_or_a_number_of_keyframes_picks_models_that_have_them() -> None:
+    run = Push(planners="keyin,jumpy,surprise,random-times")
+    models = {
+        None: "keyin-push jumpy-push surprise-push random-times-push",
+        "pauses": "keyin-push-pauses jumpy-push-pauses surprise-push-pauses random-times-push-pauses",
+    }
+    for rhythm, names in models.items():
+        assert list(replace(run, rhythm=rhythm).weights().values()) == names.split()
+    few = replace(run, planners="keyin,jumpy", keyframes=3)
+    assert few.weights() == {"keyin": "keyin-push-regular", "jumpy": "jumpy-push-regular"}
+    assert replace(few, model="runs/a", jumpy="runs/b").weights() == {"keyin": "runs/a", "jumpy": "runs/b"}

@@ -9,7 +9,7 @@ from envs.dmc.world import DmcWorld
 from envs.push.world import PushWorld
 from envs.world import Column, World, mean_column
 from planner.evaluation.results import COLUMNS, find_columns, markdown_table, summarise
-from world_models.statistics import bootstrap_interval, wilson_interval
+from world_models.statistics import bootstrap_interval, mcnemar, wilson_interval
 
 ROW_KEYS = {
     "planner",
@@ -17,6 +17,9 @@ ROW_KEYS = {
     "episodes",
     "success_rate",
     "success_ci95",
+    "won",
+    "lost",
+    "mcnemar_p",
     "strict_rate",
     "position_error_mean",
     "position_error_std",
@@ -92,6 +95,29 @@ def test_bootstrap_interval_is_near_that_of_a_normal_mean() -> None:
     assert (low, high) == pytest.approx((49.5 - half, 49.5 + half), abs=0.3)
 
 
+def test_mcnemar_is_the_exact_binomial_test() -> None:
+    # 9 of 10 or more, either way: 2 (1 + 10) / 1024.
+    assert mcnemar(9, 1) == mcnemar(1, 9) == pytest.approx(22 / 1024)
+    assert mcnemar(0, 0) == mcnemar(3, 3) == 1.0
+    assert mcnemar(0, 20) == pytest.approx(2 / 2**20)
+
+
+def test_every_arm_is_held_against_the_first_one_episode_by_episode() -> None:
+    arms = {
+        "keyin, simulator": [record(d) for d in (0.1, 0.1, 0.1, 0.9, 0.1)],
+        "jumpy, simulator": [record(d) for d in (0.9, 0.9, 0.9, 0.1, 0.2)],
+    }
+    rows = [
+        summarise({"planner": who, "servo": "simulator"}, found, PushWorld.columns, arms)
+        for who, found in arms.items()
+    ]
+    assert (rows[0]["won"], rows[0]["lost"], rows[0]["mcnemar_p"]) == (None, None, None)
+    assert (rows[1]["won"], rows[1]["lost"]) == (1, 3)
+    assert rows[1]["mcnemar_p"] == pytest.approx(10 / 16)
+    first, second = table(rows[0]), table(rows[1])
+    assert "| - | 80.0 % |" in first and "| 1 / 3 (0.62) | 20.0 % |" in second
+
+
 def test_rows_of_pushing_summarise_their_episodes() -> None:
     row = summary(record(0.1), record(0.2), record(0.9), record(0.3))
     assert set(row) == ROW_KEYS
@@ -106,7 +132,8 @@ def test_rows_of_pushing_summarise_their_episodes() -> None:
     assert "| - | - |" in table(planless)
     assert "50.0 %" in table(row)
     assert table(row).splitlines()[0] == (
-        "| planner | servo | n | success < 0.30 (95 % CI) | strict < 0.15 | position error, mean ± sd "
+        "| planner | servo | n | success < 0.30 (95 % CI) | won / lost against the first (p) | strict < 0.15 "
+        "| position error, mean ± sd "
         "| whole keyframes | plans through wall | steps | model steps | simulated steps "
         "| s / plan | s / step |"
     )
