@@ -39,9 +39,31 @@ export class PlanPanel {
       Object.assign(field, { min: info.limits[name].min, max: info.limits[name].max });
       field.value = info.defaults[name];
     }
+    this.#offerKeyframes(info);
     this.work.restore();
     this.#estimate();
     this.forget();
+  }
+
+  // Nothing to choose where a model always plans as many.
+  #offerKeyframes({ keyframes, chooses_keyframes: chooses, limits }) {
+    const { min, max } = limits.keyframes;
+    const counts = Array.from({ length: max - min }, (_, index) => [String(min + index), String(min + index)]);
+    const choices = [["", `${keyframes}`], ...(chooses ? [["auto", "as few as it takes"]] : []), ...counts.reverse()];
+    const select = this.work.form.elements.keyframes;
+    select.replaceChildren(...choices.map(([value, text]) => element("option", { value }, text)));
+    select.closest("label").hidden = min === max;
+  }
+
+  // Keyframes of the plan as they are asked for: a number, "auto", or nothing.
+  #keyframes() {
+    const { value } = this.work.form.elements.keyframes;
+    return value === "" ? {} : { keyframes: value === "auto" ? value : Number(value) };
+  }
+
+  // The most that the plan will have.
+  #deepest() {
+    return Number(this.#keyframes().keyframes) || this.model.keyframes;
   }
 
   // Start or goal are others now.
@@ -81,7 +103,7 @@ export class PlanPanel {
       return;
     }
     if (!settings) return;
-    this.request = { model: this.model.name, start: start.base64, goal: goal.base64, ...settings };
+    this.request = { model: this.model.name, start: start.base64, goal: goal.base64, ...settings, ...this.#keyframes() };
     this.#begin(start, goal);
     await this.work.run((signal) => this.#search(signal));
     // What has nothing to show does not stay.
@@ -106,7 +128,7 @@ export class PlanPanel {
     this.spread.draw([]);
     facts(byId("plan-facts"), []);
     byId("plan-json").disabled = byId("plan-others").disabled = true;
-    const names = Array.from({ length: this.model.keyframes }, (_, index) => `Subgoal ${index}`);
+    const names = Array.from({ length: this.#deepest() }, (_, index) => `Subgoal ${index}`);
     this.subgoals = names.map((name) => new PictureView(name, this.model.image_size));
     const [first, last] = [new PictureView("Start"), new PictureView("Goal")];
     const views = [first, ...this.subgoals, last];
@@ -154,6 +176,8 @@ export class PlanPanel {
 
   #result(plan, text, execute = false) {
     Object.assign(this, { plan, text });
+    // As few as it takes: what was kept free for more is not needed.
+    this.subgoals.splice(plan.subgoals.length).forEach(({ node }) => node.closest("li").remove());
     plan.subgoals.forEach(({ image, step, index, object_position: puck, whole }) => {
       const view = this.subgoals[index];
       view.caption.textContent = `step ${Math.round(step)}${whole ? "" : " · blurred"}`;
@@ -205,6 +229,7 @@ export class PlanPanel {
       planner.dispatchEvent(new Event("change"));
     }
     for (const name of [...LIMITED, "seed"]) this.work.enter(name, made.request[name]);
+    this.work.enter("keyframes", made.request.keyframes ?? "");
     this.#estimate();
     this.request = made.request;
     this.#begin(made.scene.start, made.scene.goal);
@@ -214,7 +239,7 @@ export class PlanPanel {
 
   #estimate() {
     const { samples, iterations } = this.work.form.elements;
-    const [wide, long, deep] = [samples.valueAsNumber || 0, iterations.valueAsNumber || 0, this.model.keyframes];
+    const [wide, long, deep] = [samples.valueAsNumber || 0, iterations.valueAsNumber || 0, this.#deepest()];
     const [work, limit] = [wide * deep * long, this.model.limits.work];
     byId("plan-work").textContent =
       `${wide} samples × ${deep} keyframes × ${long} iterations = ${short(work)} frames imagined, ` +

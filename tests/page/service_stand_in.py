@@ -59,8 +59,11 @@ PLANNER = _REF | {
     "name": "planner",
     "kind": "planner",
     "keyframes": 2,
+    "chooses_keyframes": False,
     "defaults": {"samples": 200, "iterations": 2, "deadline_ms": 10_000},
-    "limits": _LIMITS | {"samples": _range(2, 2000), "iterations": _range(1, 20), "work": 40_000},
+    "limits": _LIMITS
+    | {"samples": _range(2, 2000), "iterations": _range(1, 20), "work": 40_000}
+    | {"keyframes": _range(2, 2)},
 }
 WORLD = _REF | {
     "name": "world",
@@ -150,14 +153,23 @@ PLAN = {
 
 
 def plan(route: Route, request: Request) -> None:
-    """The plan, another one for every seed: its digest is the last two digits of the seed again and again."""
+    """The plan, another one for every seed: its digest is the last two digits of the seed again and again.
+
+    As few keyframes as it takes are one.
+    """
     seed = request.post_data_json["seed"]
     digest = PLAN["digest"] if seed == PLAN["seed"] else f"{seed % 100:02d}" * 32
-    made = PLAN | {"seed": seed, "digest": digest, "id": digest}
+    few = request.post_data_json.get("keyframes") in (1, "auto")
+    made = (
+        PLAN
+        | {"seed": seed, "digest": digest, "id": digest}
+        | ({"subgoals": PLAN["subgoals"][:1]} if few else {})
+    )
     if count := request.post_data_json.get("alternatives"):
         others = [{"id": f"a{k}" * 32, "subgoals": PLAN["subgoals"], "cost": 3.5 + k} for k in range(count)]
         return route.fulfill(json=made | {"alternatives": others})
-    events(("queued", QUEUED), *ITERATIONS, ("result", made))(route, request)
+    searched = [(name, data) for name, data in ITERATIONS if not few or data.get("index") != 1]
+    events(("queued", QUEUED), *searched, ("result", made))(route, request)
 
 
 _SCENE = {"start": (90, 60, 30), "goal": (30, 60, 90)}

@@ -6,6 +6,7 @@ import tarfile
 from page_steps import button, expect_pixel, render_and_plan
 from PIL import Image
 from playwright.sync_api import expect
+from service_stand_in import PLANNER, WORLD
 
 
 def test_plan_shows_costs_and_subgoals(opened, stand_in):
@@ -34,6 +35,30 @@ def test_plan_shows_costs_and_subgoals(opened, stand_in):
     expect(page.locator("#strip circle.puck")).to_have_count(3)
     page.get_by_label("puck and paths").uncheck()
     expect(page.locator("circle.puck, polyline.path")).to_have_count(0)
+
+
+def test_keyframes_can_be_chosen_where_a_model_leaves_the_choice(opened, stand_in):
+    page = opened()
+    expect(page.get_by_label("Keyframes")).to_be_hidden()  # always two
+    free = PLANNER["limits"] | {"keyframes": {"min": 1, "max": 2}}
+    models = [PLANNER | {"chooses_keyframes": True, "limits": free}, WORLD]
+    stand_in.replies["/v1/models"] = {"models": models}
+    page = opened()
+    choice = page.get_by_label("Keyframes")
+    expect(choice.locator("option")).to_have_text(["2", "as few as it takes", "1"])
+    choice.select_option("1")
+    expect(page.locator("#plan-work")).to_contain_text("200 samples × 1 keyframes × 2 iterations")
+    choice.select_option("auto")
+    expect(page.locator("#plan-work")).to_contain_text("200 samples × 2 keyframes × 2 iterations")
+    render_and_plan(page)
+    assert stand_in.sent("/v1/plans")[-1]["keyframes"] == "auto"
+    captions = page.locator("#strip figcaption").all_inner_texts()
+    assert captions == ["Start", "step 5", "Goal"]
+    assert "plan.keyframes=auto" in page.url
+    choice.select_option("")
+    button(page, "Plan").click()
+    expect(page.locator("#strip li")).to_have_count(4)
+    assert "keyframes" not in stand_in.sent("/v1/plans")[-1]
 
 
 def test_keypoints_are_asked_for_once_and_drawn(opened, stand_in):
