@@ -18,16 +18,38 @@ def test_distances_from_the_chord_by_hand():
     assert squares[0, 2, 2] == 0  # a rest and straight along y
     distance = 6 * 8 / 10  # of the corner from the chord (0, 0) to (6, 8)
     between = [3 * 8 / 10, distance, distance, 4 * 6 / 10]
-    assert squares[0, 0, 4].item() == pytest.approx(sum(d * d for d in between), rel=1e-5)
+    moved = [3, 6, 3, 4, 8, 4]  # before and after each frame, of 28 in all
+    costs = [6 * move / 28 * d * d for move, d in zip(moved[1:5], between, strict=True)]
+    assert squares[0, 0, 4].item() == pytest.approx(sum(costs), rel=1e-5)
     assert largest[0, 0, 4].item() == pytest.approx(distance, rel=1e-5)
     assert squares[0, 3, 2].isinf() and largest[0, 4, 1].isinf()
+
+
+def test_the_tempo_does_not_matter():
+    way = torch.tensor([[0.0, 0], [2, 0], [4, 1], [6, 4], [6, 7]])
+    slow = way.repeat_interleave(torch.tensor([1, 1, 6, 1, 2]), dim=0)
+    squares, rested = chord_distances(way[None], 4)[0], chord_distances(slow[None], 10)[0]
+    share = len(slow) / len(way)  # costs are in frames of the mean motion
+    assert rested[0, 0, 9].item() == pytest.approx(share * squares[0, 0, 3].item(), rel=1e-4)
+    times = [
+        follow(onward_offsets(costs, 2), torch.tensor([0]), torch.tensor([2]))[0, 0].item()
+        for costs in (squares, rested)
+    ]
+    assert torch.equal(way[times[0]], slow[times[1]])
+
+
+def test_several_objects_move_along_one_line():
+    one, other = torch.linspace(0, 8, 5)[:, None], torch.tensor([[0.0], [0], [0], [4], [8]])
+    apart = sum(chord_distances(torch.cat([x, 0 * x], 1)[None], 4)[0][0, 0, 3] for x in (one, other))
+    together = chord_distances(torch.cat([one, 0 * one, other, 0 * other], 1)[None], 4)[0][0, 0, 3]
+    assert apart == 0 and together > 10
 
 
 def test_time_along_the_chord_does_not_count_but_overshooting_does():
     late = torch.tensor([[0.0, 0], [0, 0], [0, 0], [9, 0]])[None]
     assert chord_distances(late, 3)[0][0, 0, 2] == 0
     beyond = torch.tensor([[0.0, 0], [5, 0], [3, 0]])[None]
-    assert chord_distances(beyond, 2)[0][0, 0, 1] == 4
+    assert chord_distances(beyond, 2)[0][0, 0, 1] == pytest.approx(4 * 7 / (14 / 3))
 
 
 def test_places_that_were_not_seen_are_between_their_neighbours():
