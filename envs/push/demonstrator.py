@@ -24,7 +24,7 @@ STANDOFF = CONTACT + 0.03
 
 @dataclass(frozen=True)
 class PushPlan:
-    """The intention: puck subgoals ``[6, 2]`` in table units and the env steps ``[6]`` of each push."""
+    """The intention: puck subgoals ``[P, 2]`` in table units and the env steps ``[P]`` of each push."""
 
     subgoals: Array
     durations: NDArray[np.int64]
@@ -109,7 +109,7 @@ class Pusher:
         """Action ``[2]`` of norm at most 1, and whether the puck just reached a subgoal."""
         reached = self._advance(puck)
         self._time += 1
-        if self.finished == PUSHES:
+        if self.finished == len(self._plan.subgoals):
             return np.zeros(2), reached
         target = self._plan.subgoals[self.finished]
         heading = _unit(target - puck, fallback=_unit(target - self._origin, np.array([1.0, 0.0])))
@@ -120,7 +120,7 @@ class Pusher:
         return move / max(arm.STEP, float(np.linalg.norm(move))), reached
 
     def _advance(self, puck: Array) -> bool:
-        if self.finished == PUSHES:
+        if self.finished == len(self._plan.subgoals):
             return False
         target = self._plan.subgoals[self.finished]
         line = _unit(target - self._origin, np.array([1.0, 0.0]))

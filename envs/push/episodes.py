@@ -11,6 +11,7 @@ from envs.push.demonstrations import Demonstration, demonstrate
 from envs.push.env import PushEnv
 from envs.push.ids import PUSH_IDS
 from envs.push.scene import Scene
+from envs.push.staged.demonstrations import demonstrate_stages
 from envs.push.tasks import find_task
 from envs.world import Episodes, canonical
 
@@ -78,5 +79,6 @@ def manifest_json(episodes: Scenes) -> str:
 def find_demonstration(env: PushEnv, scene: Scene) -> Demonstration | None:
     """The demonstrator's first success at ``scene``, the same on every call; ``None`` if it has none."""
     rng = np.random.default_rng(list(bytes.fromhex(scene.digest)[:16]))
-    attempts = (demonstrate(env, scene, rng) for _ in range(DEMONSTRATION_DRAWS))
+    attempt_at = demonstrate_stages if env.task.staged else demonstrate
+    attempts = (attempt_at(env, scene, rng) for _ in range(DEMONSTRATION_DRAWS))
     return next((attempt for attempt in attempts if attempt is not None), None)

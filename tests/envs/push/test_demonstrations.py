@@ -91,7 +91,7 @@ def assert_same_scenes(drawn, frozen):
     for ours, theirs in zip(drawn, frozen, strict=True):
         assert (len(ours.walls), ours.steps) == (len(theirs.walls), theirs.steps)
         numbers = [
-            (*scene.puck, *scene.goal, *scene.finger, *(x for w in scene.walls for x in (*w.middle, w.angle)))
+            (*np.ravel(scene.errands), *scene.finger, *(x for w in scene.walls for x in (*w.middle, w.angle)))
             for scene in (ours, theirs)
         ]
         np.testing.assert_allclose(*numbers, rtol=0, atol=1e-12)
@@ -105,7 +105,9 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
     assert draw_episodes(7, 3).fingerprint != draw_episodes(8, 3).fingerprint
 
 
-@pytest.mark.parametrize("task", ["push-long", "push-two-walls", "push-tight"])
+@pytest.mark.parametrize(
+    "task", ["push-long", "push-two-walls", "push-tight", "push-corner", "push-two-pucks"]
+)
 def test_manifests_of_harder_tasks_are_intact_and_reproducible(task):
     frozen = load_manifest(f"{task}-200")
     assert (frozen.task, len(frozen.starts)) == (task, 200)
