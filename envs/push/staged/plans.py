@@ -18,8 +18,10 @@ Array = NDArray[np.float64]
 
 STRIDE = 3
 """Control steps between two frames."""
-LEISURE = 0.5
-"""Concentration of the Dirichlet distribution that shares spare time among legs and rests."""
+CORNER_LEISURE = (0.5, 0.5, 0.5, 0.5)
+"""Parameters of the Dirichlet distribution that shares spare time among a rest, the legs and a last rest."""
+TWO_PUCKS_LEISURE = (0.25, 0.25, 0.25, 0.4, 0.4)
+"""Of these legs one is of the second puck. What comes before the turn in the gap gets as much as the rest."""
 CLEARANCE = PUCK_RADIUS + 0.02
 
 
@@ -42,10 +44,12 @@ class StagePlan:
 def plan_stages(scene: Scene, rng: np.random.Generator, steps: int) -> StagePlan | None:
     """Draw the stages of a demonstration, or ``None`` where this draw does not fit into ``steps``."""
     legs: tuple[int, ...]
+    leisure: tuple[float, ...]
     if scene.second is None:
-        routes, legs = [(0, _round_the_corner(scene, rng))], (2, 2)
+        routes, legs, leisure = [(0, _round_the_corner(scene, rng))], (2, 2), CORNER_LEISURE
     else:
-        routes, legs = [(1, _out_of_the_gap(scene)), (0, _through_the_gap(scene, rng))], (2, 1, 1)
+        routes = [(1, _out_of_the_gap(scene)), (0, _through_the_gap(scene, rng))]
+        legs, leisure = (2, 1, 1), TWO_PUCKS_LEISURE
     finger, least = np.array(scene.finger), []
     for _, route in routes:
         if any(blocked(scene, start, end, CLEARANCE) for start, end in pairwise(route)):
@@ -58,7 +62,7 @@ def plan_stages(scene: Scene, rng: np.random.Generator, steps: int) -> StagePlan
         return None
     # Most of the time to spare goes to one leg or rest or another, so that what lies between them comes early
     # or late.
-    first, *shares, _ = rng.dirichlet([LEISURE] * (len(legs) + 2)) * spare
+    first, *shares, _ = rng.dirichlet(leisure) * spare
     durations = np.array(least) + np.repeat(np.array(shares) / legs, legs).astype(np.int64)
     ends = np.cumsum([len(route) - 1 for _, route in routes])
     parts = np.split(durations, ends[:-1])
@@ -99,7 +103,7 @@ def _round_the_corner(scene: Scene, rng: np.random.Generator) -> Array:
 
 
 def _out_of_the_gap(scene: Scene) -> Array:
-    """One push or two: straight out of the gap, then aside."""
+    """Two pushes of the second puck: straight out of the gap, then aside."""
     assert scene.second is not None
     gap, away = (np.array(point) for point in scene.second)
     wall = scene.walls[0]

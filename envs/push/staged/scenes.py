@@ -47,10 +47,10 @@ def sample_two_pucks(rng: np.random.Generator) -> Scene:
             frame.wall(gap + np.array([0.0, side * (width / 2 + 0.6)]), [0.0, 1.0], 0.6)
             for side in (1.0, -1.0)
         )
-        puck = gap + np.array([-rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.8)])
-        goal = gap + np.array([rng.uniform(0.35, 0.65), rng.uniform(0.4, 0.8)])
+        puck = gap + np.array([-rng.uniform(0.32, 0.5), rng.uniform(0.5, 0.75)])
+        goal = gap + np.array([rng.uniform(0.32, 0.5), rng.uniform(0.5, 0.75)])
         aside = rng.uniform(0.3, 1.1)
-        away = gap + rng.uniform(0.4, 0.55) * np.array([-np.cos(aside), -np.sin(aside)])
+        away = gap + rng.uniform(0.4, 0.5) * np.array([-np.cos(aside), -np.sin(aside)])
         scene = frame.scene(walls, puck, goal, (gap, away))
         if _on_table(scene) and _passes(scene):
             return scene
