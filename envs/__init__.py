@@ -13,7 +13,7 @@ from contextlib import suppress
 from gymnasium.envs.registration import register, registry
 
 from envs.dmc import tasks
-from envs.push.ids import PUSH_IDS, PUSH_STEPS, TIGHT_PUSH_STEPS
+from envs.push.ids import OTHER_STEPS, PUSH_IDS, PUSH_STEPS
 from world_models import __version__ as __version__
 from world_models.jobs.workers import follow_parent
 
@@ -29,7 +29,7 @@ with suppress(ImportError):
 
 for _task, _id in PUSH_IDS.items():
     if _id not in registry:
-        _steps = TIGHT_PUSH_STEPS if _task == "push-tight" else PUSH_STEPS
+        _steps = OTHER_STEPS.get(_task, PUSH_STEPS)
         register(
             id=_id, entry_point="envs.push.env:PushEnv", max_episode_steps=_steps, kwargs={"task": _task}
         )

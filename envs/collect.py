@@ -1,10 +1,11 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
-``push-play`` records pushing without a goal, ``dmc`` makes one folder per DM Control task, ``brownian``,
-``agents``, ``moving-digits`` and ``cannonballs`` need no simulator. They write shards
-as ``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
-the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball``,
-``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see :mod:`envs.owned`).
+``push-corner`` and ``push-two-pucks`` record tasks with stages, ``push-play`` records pushing without a goal,
+``dmc`` makes one folder per DM Control task, ``brownian``, ``agents``, ``moving-digits`` and ``cannonballs``
+need no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core. A
+run that was interrupted goes on with the first missing shard; the same seed gives the same bytes whatever the
+number of workers. ``basketball``, ``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see
+:mod:`envs.owned`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from envs.data_set import DataSet, Part, Shards, check_made_with
 from envs.dmc.data_set import DMC
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
 from envs.push.data_sets import PUSH, PUSH_PLAY
+from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
 from world_models.data import Scalar, shard_path
 from world_models.jobs.command import command
@@ -33,6 +35,8 @@ DATA_SETS: Sequence[DataSet] = (
     AGENTS,
     MOVING_DIGITS,
     CANNONBALLS,
+    PUSH_CORNER,
+    PUSH_TWO_PUCKS,
     BASKETBALL,
     HUMAN36M,
     KTH,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.batch_simulator import Simulator
-from world_models.segmenter import ObjectGoal
+from world_models.segmenter import Wanted
 
 Picture = NDArray[np.uint8]
 """``[H, W, 3]``."""
@@ -87,7 +87,7 @@ class World(ABC, Generic[S]):
     """Its observations are pictures uint8 ``[H, W, 3]``, its actions a box ``[-1, 1]^A``."""
     steps: int
     """Control steps of a whole episode."""
-    goal: ObjectGoal | None = None
+    goal: Wanted | None = None
     """What of its goal pictures is wanted; None where reward is what counts."""
     columns: ClassVar[Sequence[Column | str]] = (
         mean_column("return", "return_mean", "return"),

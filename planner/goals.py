@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from planner.search.costs import Approach, Cost, ObjectDistance, Return
-from world_models.segmenter import ObjectGoal
+from planner.search.costs import Approach, ApproachFarthest, Cost, ObjectDistance, ObjectDistances, Return
+from world_models.segmenter import ObjectGoal, ObjectsGoal, Wanted
 
 APPROACH_WEIGHT = 0.1
 """Pull of the effector toward the object, per pixel of the object's distance."""
@@ -51,27 +51,63 @@ class ObjectInPicture:
         return self.wanted.segmenter.whole(pictures)
 
 
-def make_goal(wanted: ObjectGoal | None) -> Goal | None:
+class ObjectsInPicture:
+    """The places of several objects in the picture; distances are sums over them of those of each."""
+
+    def __init__(self, wanted: ObjectsGoal) -> None:
+        self.wanted = wanted
+        self._each = [ObjectInPicture(one) for one in wanted.objects]
+
+    def target(self, pictures: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """The objects' centres, two numbers each."""
+        return torch.cat([one.target(pictures) for one in self._each], dim=-1)
+
+    def distance(self, found: Float[Tensor, "B G"], target: Float[Tensor, "B G"]) -> Float[Tensor, " B"]:
+        """The sum of the Euclidean distances."""
+        distances = torch.linalg.vector_norm((found - target).unflatten(-1, (-1, 2)), dim=-1).sum(-1)
+        return torch.where(distances.isnan(), torch.inf, distances)
+
+    def plausible(self, pictures: Float[Tensor, "B C H W"]) -> Bool[Tensor, " B"]:
+        """Whether they show exactly one whole object of each kind."""
+        return torch.stack([one.plausible(pictures) for one in self._each]).all(dim=0)
+
+
+def make_goal(wanted: Wanted | None) -> Goal | None:
     """What the closed loop asks of pictures; None where reward is wanted."""
-    return None if wanted is None else ObjectInPicture(wanted)
+    return None if wanted is None else find_objects(wanted)
 
 
-def picture_cost(wanted: ObjectGoal, decode: Callable[[Tensor], Tensor]) -> ObjectDistance:
+def find_objects(wanted: Wanted) -> Goal:
+    """One object or several, in pictures."""
+    return ObjectsInPicture(wanted) if isinstance(wanted, ObjectsGoal) else ObjectInPicture(wanted)
+
+
+def picture_cost(wanted: Wanted, decode: Callable[[Tensor], Tensor]) -> ObjectDistance | ObjectDistances:
     """The cost of a model whose features ``decode`` into pictures (KeyIn, section 10)."""
+    if isinstance(wanted, ObjectsGoal):
+        segmenters, goal = [one.segmenter for one in wanted.objects], ObjectsInPicture(wanted)
+        return ObjectDistances(segmenters, lambda features: goal.target(decode(features)))
     segmenter = wanted.segmenter
     return ObjectDistance(segmenter, lambda features: segmenter.blob(decode(features)).centre)
 
 
-def action_cost(wanted: ObjectGoal | None) -> Cost:
+def action_cost(wanted: Wanted | None) -> Cost:
     """The cost of actions in dynamics whose features are what is wanted.
 
-    Either pixels ``[object_x, object_y, effector_x, effector_y]``: object to goal, effector to object; or
-    ``[reward]``.
+    Either pixels ``[object_x, object_y, effector_x, effector_y]``, with further objects before the effector:
+    objects to goal, effector to object; or ``[reward]``.
     """
     if wanted is None:
         return Return()
-    return Approach(ObjectDistance(wanted.segmenter, _object_place), APPROACH_WEIGHT)
+    if isinstance(wanted, ObjectGoal):
+        return Approach(ObjectDistance(wanted.segmenter, _object_place), APPROACH_WEIGHT)
+    segmenters = [one.segmenter for one in wanted.objects]
+    return ApproachFarthest(ObjectDistances(segmenters, _all_but_effector), APPROACH_WEIGHT)
 
 
 def _object_place(features: Float[Tensor, "B F"]) -> Float[Tensor, "B 2"]:
     return features[:, :2]
+
+
+def _all_but_effector(features: Float[Tensor, "B F"]) -> Float[Tensor, "B G"]:
+    return features[:, :-2]

@@ -8,7 +8,7 @@ from typing import TypeVar
 from planner.figures import Figure
 from planner.search.hierarchy import Planner
 from world_models.kalman.model import Kalman
-from world_models.segmenter import ColorSegmenter, ObjectGoal
+from world_models.segmenter import ColorSegmenter, Wanted
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import RewardHead
 from world_models.svg import SVG
@@ -36,13 +36,13 @@ class ReadyPlanner(ReadyModel):
     """A planner."""
 
     planner: Planner
-    goal: ObjectGoal
+    goal: Wanted
     """What it can be asked for."""
 
     @property
     def segmenter(self) -> ColorSegmenter:
-        """Finds the thing that is to be moved."""
-        return self.goal.segmenter
+        """Finds the thing that is to be moved, the first of several."""
+        return self.goal.objects[0].segmenter
 
 
 @dataclass(frozen=True)

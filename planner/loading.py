@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.figures import read_figures
-from planner.goals import picture_cost
+from planner.goals import find_objects, picture_cost
 from planner.loaded import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
 from planner.search.hierarchy import HierarchyConfig, Planner
 from world_models.checkpoint import CONFIG, CheckpointError, StoredModel, read_model
@@ -152,7 +152,7 @@ def load_planner(
         raise ValueError(f"{name} has no goal that plans could be searched for; shipped ones that do: {able}")
     model = KeyIn.load(folder, device)
     config = (hierarchy or HierarchyConfig()).model_copy(update={"keyframes": model.config.keyframes})
-    cost = picture_cost(wanted, model.decode)
+    cost, goal = picture_cost(wanted, model.decode), find_objects(wanted)
     return ReadyPlanner(
         **_identity(folder, stored),
         image_size=model.config.image_size,
@@ -160,7 +160,7 @@ def load_planner(
             model,
             cost,
             config,
-            plausible=wanted.segmenter.whole,
+            plausible=goal.plausible,
             fewest=1 if model.config.countdown else None,
         ),
         goal=wanted,

@@ -25,7 +25,7 @@ _HARMLESS = (GeneratorExit, Interrupted, UnreadableScene)
 """What ends work without a fault of the world."""
 
 KINDS: dict[str, Kind] = {
-    **dict.fromkeys(push_tasks.TASKS, "push"),
+    **{name: "push" for name, task in push_tasks.TASKS.items() if task.pucks == 1},
     **dict.fromkeys(dmc_tasks.TASKS, "dmc"),
 }
 """All environments: pushing, or tasks of DM Control."""

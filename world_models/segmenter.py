@@ -117,6 +117,40 @@ class ObjectGoal(BaseModel):
     effector: str
     """The body that moves it."""
 
+    @property
+    def objects(self) -> "tuple[ObjectGoal, ...]":
+        """Itself: the one object."""
+        return (self,)
+
+
+class ObjectsGoal(BaseModel):
+    """Several objects, all moved by the same body, are each to be where the goal picture shows them.
+
+    Raises:
+        ValueError: objects have different effectors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["objects"] = "objects"
+    objects: tuple[ObjectGoal, ...] = Field(min_length=2)
+    """In the order in which their places are stated."""
+
+    @model_validator(mode="after")
+    def _moved_by_one(self) -> "ObjectsGoal":
+        if len({one.effector for one in self.objects}) > 1:
+            names = ", ".join(one.effector for one in self.objects)
+            raise ValueError(f"all objects of a goal must have the same effector, got {names}")
+        return self
+
+    @property
+    def effector(self) -> str:
+        """The body that moves them."""
+        return self.objects[0].effector
+
+
+Wanted = ObjectGoal | ObjectsGoal
+"""What a model or a world can be asked for."""
 
 PUCK_GOAL = ObjectGoal(
     segmenter=ColorSegmenter(
@@ -127,3 +161,17 @@ PUCK_GOAL = ObjectGoal(
 )
 """The puck of the pushing task as its camera sees it. The limits hold for every picture that is rendered
 there, half-hidden pucks included."""
+
+TWO_PUCKS_GOAL = ObjectsGoal(
+    objects=(
+        PUCK_GOAL,
+        ObjectGoal(
+            segmenter=ColorSegmenter(
+                color=(0.12, 0.81, 0.17), tolerance=0.4, min_mass=10, max_mass=40, max_radius=2.9
+            ),
+            body="second_puck",
+            effector="finger",
+        ),
+    )
+)
+"""Both pucks of the task that has two."""

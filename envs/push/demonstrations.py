@@ -91,7 +91,7 @@ def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Seque
     """The pictures and true positions of demonstrations.
 
     The states of the result are ``[puck, finger, goal]`` (x, y each), then x, y, angle and half-length of
-    both walls; NaN where there is no second one.
+    both walls; NaN where there is no second one. Where there is a second puck, its place and goal follow.
     """
     frames, positions = [], []
     for demonstration in demonstrations:
@@ -101,7 +101,7 @@ def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Seque
             env.set_state(state)
             now = env.positions()
             frames.append(env.render())
-            positions.append([*now["puck"], *now["finger"], *scene.goal, *_walls(scene)])
+            positions.append([*now["puck"], *now["finger"], *scene.goal, *_walls(scene), *_second(now)])
     shape = (len(demonstrations), FRAMES)
     return Sequences(
         frames=np.stack(frames).reshape(*shape, *frames[0].shape),
@@ -109,6 +109,11 @@ def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Seque
         keyframes=np.stack([d.keyframes for d in demonstrations]),
         states=np.array(positions, dtype=np.float32).reshape(*shape, -1),
     )
+
+
+def _second(positions: dict[str, Array]) -> list[float]:
+    names = [name for name in ("second_puck", "second_goal") if name in positions]
+    return [float(value) for name in names for value in positions[name]]
 
 
 def _walls(scene: Scene) -> list[float]:

@@ -25,7 +25,7 @@ STANDOFF = CONTACT + 0.03
 
 @dataclass(frozen=True)
 class PushPlan:
-    """The intention: puck subgoals ``[6, 2]`` in table units, the env steps ``[6]`` of each push, and of the
+    """The intention: puck subgoals ``[P, 2]`` in table units, the env steps ``[P]`` of each push, and of the
     rest before it.
     """
 
@@ -113,7 +113,7 @@ class Pusher:
         """Action ``[2]`` of norm at most 1, and whether the puck just reached a subgoal."""
         reached = self._advance(puck)
         self._time += 1
-        if self.finished == PUSHES:
+        if self.finished == len(self._plan.subgoals):
             return np.zeros(2), reached
         if self._resting:
             self._resting -= 1
@@ -127,7 +127,7 @@ class Pusher:
         return move / max(arm.STEP, float(np.linalg.norm(move))), reached
 
     def _advance(self, puck: Array) -> bool:
-        if self.finished == PUSHES:
+        if self.finished == len(self._plan.subgoals):
             return False
         target = self._plan.subgoals[self.finished]
         line = _unit(target - self._origin, np.array([1.0, 0.0]))
@@ -135,7 +135,7 @@ class Pusher:
             return False
         self._origin = puck.copy()
         self.finished += 1
-        if self.finished < PUSHES:
+        if self.finished < len(self._plan.rests):
             self._resting = int(self._plan.rests[self.finished])
         return True
 

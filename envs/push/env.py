@@ -12,11 +12,12 @@ from envs.push import arm
 from envs.push.scene import (
     JOINTS,
     PUCK,
+    PUCKS,
     Colour,
     Scene,
     Variation,
     build_model,
-    path_length,
+    distance_left,
     place,
 )
 from envs.push.tasks import find_task
@@ -39,7 +40,8 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
 
     Action: finger displacement ``[2]`` in [-1, 1], times :data:`envs.push.arm.STEP` table units.
     Observation: RGB picture ``[image_size, image_size, 3]`` uint8 from a fixed steep camera.
-    Reward: minus the shortest-path distance of the puck to the goal, in table units.
+    Reward: minus the shortest-path distance of the puck to the goal, in table units; the
+    longer one of two pucks.
 
     ``reset`` puts the goal picture into ``info["goal"]``; ``step`` puts ``info["success"]`` (distance below
     0.30), ``info["strict_success"]`` (below 0.15) and ``info["distance"]``. ``info["state"]`` holds the true
@@ -64,7 +66,7 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
             raise ValueError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}")
         self.render_mode = render_mode
         self.task = find_task(task)
-        self.model = build_model(variation, image_size)
+        self.model = build_model(variation, image_size, self.task.pucks)
         self.data = mujoco.MjData(self.model)
         self.action_space = spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float64)
         self.observation_space = spaces.Box(0, 255, shape=(image_size, image_size, 3), dtype=np.uint8)
@@ -90,13 +92,15 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         if scene is not None and not isinstance(scene, Scene):
             raise TypeError(f"options['scene'] must be an envs.push.scene.Scene, not {type(scene).__name__}")
         scene = self.task.draw(self.np_random) if scene is None else scene
-        place(self.model, self.data, scene, puck=scene.goal)
+        self._check(scene)
+        place(self.model, self.data, scene, [goal for _, goal in scene.errands])
         goal = self.render()
         self.start(scene)
         return self.render(), {"goal": goal, **self._info()}
 
     def start(self, scene: Scene) -> None:
         """The physics of :meth:`reset` alone, without pictures."""
+        self._check(scene)
         self._scene = scene
         place(self.model, self.data, scene)
 
@@ -137,23 +141,40 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         mujoco.mj_forward(self.model, self.data)
 
     def positions(self) -> dict[str, NDArray[np.float64]]:
-        """True positions in table units: ``puck``, ``finger`` and ``goal``, each ``[2]``."""
-        return {
+        """True positions in table units: ``puck``, ``finger`` and ``goal``, each ``[2]``; and where there are
+        two pucks ``second_puck`` and ``second_goal``.
+        """
+        found = {
             "puck": self.data.qpos[PUCK].copy(),
             "finger": arm.forward(self.data.qpos[JOINTS]),
             "goal": np.array(self.scene.goal),
         }
+        if self.scene.second is not None:
+            found["second_puck"] = self.data.qpos[PUCKS[1]].copy()
+            found["second_goal"] = np.array(self.scene.second[1])
+        return found
+
+    def distance(self) -> float:
+        """The longest of the pucks' shortest ways to their goals, in table units."""
+        return distance_left(self.scene, [self.data.qpos[where] for where in PUCKS[: self.task.pucks]])
 
     def close(self) -> None:
         """Free the renderer."""
         self._renderer.close()
 
+    def _check(self, scene: Scene) -> None:
+        """Raises ValueError for a scene of more or fewer pucks than the task has."""
+        if len(scene.errands) != self.task.pucks:
+            raise ValueError(
+                f"the scene has {len(scene.errands)} of the pucks, this task {self.task.pucks}; "
+                "scenes with a second puck are those of push-two-pucks"
+            )
+
     def _info(self) -> Info:
-        positions = self.positions()
-        distance = path_length(self.scene, positions["puck"])
+        distance = self.distance()
         return {
             "distance": distance,
             "success": distance < SUCCESS,
             "strict_success": distance < STRICT_SUCCESS,
-            "state": positions,
+            "state": self.positions(),
         }

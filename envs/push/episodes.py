@@ -13,6 +13,7 @@ from envs.push.env import PushEnv
 from envs.push.ids import PUSH_IDS
 from envs.push.rhythms import Rhythm
 from envs.push.scene import Scene
+from envs.push.staged.demonstrations import demonstrate_stages
 from envs.push.tasks import find_task
 from envs.world import Episodes, canonical
 
@@ -80,5 +81,8 @@ def manifest_json(episodes: Scenes) -> str:
 def find_demonstration(env: PushEnv, scene: Scene, rhythm: Rhythm = REGULAR) -> Demonstration | None:
     """The demonstrator's first success at ``scene``, the same on every call; ``None`` if it has none."""
     rng = np.random.default_rng(list(bytes.fromhex(scene.digest)[:16]))
-    attempts = (demonstrate(env, scene, rng, rhythm) for _ in range(DEMONSTRATION_DRAWS))
+    if env.task.staged:
+        attempts = (demonstrate_stages(env, scene, rng) for _ in range(DEMONSTRATION_DRAWS))
+    else:
+        attempts = (demonstrate(env, scene, rng, rhythm) for _ in range(DEMONSTRATION_DRAWS))
     return next((attempt for attempt in attempts if attempt is not None), None)

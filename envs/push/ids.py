@@ -5,6 +5,12 @@ PUSH_STEPS = 60
 TIGHT_PUSH_STEPS = 36
 """A demonstration's finger travels 2.9 table units: 29 steps at full speed."""
 
+TWO_PUCKS_STEPS = 75
+"""Two pucks one after the other take a quarter longer than one."""
+
+OTHER_STEPS = {"push-tight": TIGHT_PUSH_STEPS, "push-two-pucks": TWO_PUCKS_STEPS}
+"""Lengths of the tasks that do not last :data:`PUSH_STEPS`."""
+
 PUSH_ID = "waymark/Push-v0"
 
 PUSH_IDS = {
@@ -12,6 +18,8 @@ PUSH_IDS = {
     "push-long": "waymark/PushLong-v0",
     "push-two-walls": "waymark/PushTwoWalls-v0",
     "push-tight": "waymark/PushTight-v0",
+    "push-corner": "waymark/PushCorner-v0",
+    "push-two-pucks": "waymark/PushTwoPucks-v0",
 }
 """Environment ids by task; :mod:`envs.push.tasks` says what the tasks are."""
 
@@ -20,5 +28,7 @@ MANIFESTS = {
     "push-long": "push-long-200",
     "push-two-walls": "push-two-walls-200",
     "push-tight": "push-tight-200",
+    "push-corner": "push-corner-200",
+    "push-two-pucks": "push-two-pucks-200",
 }
 """The frozen episodes of each task."""

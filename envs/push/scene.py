@@ -6,10 +6,11 @@ opposite sides of it. Which scenes are drawn is the matter of :mod:`envs.push.ta
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import mujoco
 import numpy as np
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from envs.push import arm
 from envs.push.ids import PUSH_STEPS
+from envs.push.staged.second_puck import SECOND_PUCK, add_second_puck
 
 Array = NDArray[np.float64]
 
@@ -31,6 +33,7 @@ MOST_WALLS = 2
 
 Channel = Annotated[float, Field(ge=0, le=1)]
 Colour = tuple[Channel, Channel, Channel]
+Point = tuple[float, float]
 FINGER_CLEARANCE = PUCK_RADIUS + 0.05 + 0.03
 """Least distance of finger and puck centre at the start."""
 
@@ -79,17 +82,25 @@ class Scene:
     """One task, in table units. ``puck``, ``goal`` and ``finger`` are (x, y).
 
     ``walls`` are in the order in which the puck meets them; ``steps`` is the most control steps allowed.
+    ``second`` is where a second puck stands and where it is to go, in scenes that have one.
     """
 
     walls: tuple[Wall, ...]
-    puck: tuple[float, float]
-    goal: tuple[float, float]
-    finger: tuple[float, float]
+    puck: Point
+    goal: Point
+    finger: Point
     steps: int = PUSH_STEPS
+    second: tuple[Point, Point] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.walls) <= MOST_WALLS:
             raise ValueError(f"a scene has 1 to {MOST_WALLS} walls, got {len(self.walls)}")
+
+    @property
+    def errands(self) -> tuple[tuple[Point, Point], ...]:
+        """Of every puck, where it starts and where it is to go."""
+        first = (self.puck, self.goal)
+        return (first,) if self.second is None else (first, self.second)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; the inverse of :meth:`from_json`.
@@ -97,9 +108,11 @@ class Scene:
         A scene with one wall of the standard length and the usual steps is written as it was when there were
         no others, so that the fingerprints of frozen episodes hold.
         """
-        points = {"puck": self.puck, "goal": self.goal, "finger": self.finger}
+        points: dict[str, Any] = {"puck": self.puck, "goal": self.goal, "finger": self.finger}
+        if self.second is not None:
+            points["second"] = self.second
         wall = self.walls[0]
-        if (self.walls, self.steps) == ((Wall(wall.middle, wall.angle),), PUSH_STEPS):
+        if (self.walls, self.steps, self.second) == ((Wall(wall.middle, wall.angle),), PUSH_STEPS, None):
             return {"wall": wall.middle, "wall_angle": wall.angle, **points}
         return {"walls": [asdict(wall) for wall in self.walls], "steps": self.steps, **points}
 
@@ -119,7 +132,10 @@ class Scene:
             Wall(tuple(wall["middle"]), float(wall["angle"]), float(wall["half_length"]))
             for wall in values["walls"]
         )
-        return cls(walls, puck, goal, finger, int(values["steps"]))
+        second = values.get("second")
+        if second is not None:
+            second = (tuple(second[0]), tuple(second[1]))
+        return cls(walls, puck, goal, finger, int(values["steps"]), second)
 
 
 class Variation(BaseModel):
@@ -153,14 +169,15 @@ def is_free(scene: Scene, puck: Array, finger: Array) -> bool:
     return True
 
 
-def path_length(scene: Scene, position: Array) -> float:
-    """Shortest way of the puck's centre from ``position`` to the goal round the walls, in table units.
+def path_length(scene: Scene, position: Array, goal: Point | None = None) -> float:
+    """Shortest way of a puck's centre from ``position`` to ``goal`` (the scene's unless another is given)
+    round the walls, in table units.
 
     KeyIn's planning metric (section 4.2): a wall counts as a segment, longer than it is by the puck's radius
     (half-length 0.52 for the standard wall). The way bends at wall ends only, and only at those where the
     puck fits between wall and rim.
     """
-    nodes = [np.asarray(position, dtype=float), np.asarray(scene.goal, dtype=float)]
+    nodes = [np.asarray(point, dtype=float) for point in (position, scene.goal if goal is None else goal)]
     ends = np.concatenate([wall.end_points() for wall in scene.walls])
     nodes += [end for end in ends if np.abs(end).max() <= TABLE - PUCK_RADIUS]
     remaining = np.full(len(nodes), np.inf)
@@ -184,10 +201,26 @@ def free_finger(puck: Array) -> Array:
     return puck + FINGER_CLEARANCE * away
 
 
-def build_model(variation: Variation | None = None, image_size: int = 64) -> mujoco.MjModel:
-    """Compile the pushing scene with the given factors of variation."""
+def distance_left(scene: Scene, positions: Sequence[Array]) -> float:
+    """The longest way that a puck has still to go; ``positions`` are those of the pucks, ``[2]`` each.
+
+    The longest, not the mean: then it is below a limit exactly when every puck is that near to its goal.
+    """
+    goals = (goal for _, goal in scene.errands)
+    return max(path_length(scene, place, goal) for place, goal in zip(positions, goals, strict=True))
+
+
+def build_model(
+    variation: Variation | None = None, image_size: int = 64, pucks: Literal[1, 2] = 1
+) -> mujoco.MjModel:
+    """Compile the pushing scene with the given factors of variation, which are those of every puck but for
+    the second one's colour.
+    """
     variation = variation or Variation()
     spec = mujoco.MjSpec.from_file(str(Path(__file__).with_name("push.xml")))
+    names = PUCK_NAMES[:pucks]
+    if pucks == 2:
+        add_second_puck(spec)
     spec.visual.global_.offwidth = spec.visual.global_.offheight = image_size
     for name, colour in (
         ("puck_visual", variation.puck_color),
@@ -195,9 +228,9 @@ def build_model(variation: Variation | None = None, image_size: int = 64) -> muj
         ("table", variation.table_color),
     ):
         spec.geom(name).rgba = [*colour, 1.0]
-    for name in ("puck", "puck_visual"):
+    for name in (name + part for name in names for part in ("", "_visual")):
         spec.geom(name).size[0] *= variation.puck_radius
-    for name in ("puck_x", "puck_y"):
+    for name in (name + axis for name in names for axis in ("_x", "_y")):
         joint = spec.joint(name)
         joint.damping = np.asarray(joint.damping) * variation.friction
         joint.frictionloss *= variation.friction
@@ -213,12 +246,14 @@ def build_model(variation: Variation | None = None, image_size: int = 64) -> muj
 
 
 def place(
-    model: mujoco.MjModel, data: mujoco.MjData, scene: Scene, puck: tuple[float, float] | None = None
+    model: mujoco.MjModel, data: mujoco.MjData, scene: Scene, pucks: Sequence[Point] | None = None
 ) -> None:
-    """Reset ``data`` to the start of ``scene`` (with the puck elsewhere if ``puck`` is given), at rest."""
+    """Reset ``data`` to the start of ``scene`` (with its pucks elsewhere if ``pucks`` are given), at rest."""
     mujoco.mj_resetData(model, data)
     angles = arm.inverse(np.array(scene.finger))
-    data.qpos[PUCK] = scene.puck if puck is None else puck
+    starts = [start for start, _ in scene.errands] if pucks is None else pucks
+    for where, start in zip(PUCKS, starts, strict=False):
+        data.qpos[where] = start
     data.qpos[JOINTS] = angles
     data.ctrl[:] = angles
     pieces = [piece for wall in scene.walls for piece in _pieces(wall)]
@@ -240,6 +275,10 @@ PUCK = slice(0, 2)
 """Puck x and y in ``qpos``."""
 JOINTS = slice(2, 4)
 """Shoulder and elbow in ``qpos``."""
+PUCKS = (PUCK, slice(4, 6))
+"""x and y of every puck in ``qpos``."""
+PUCK_NAMES = ("puck", SECOND_PUCK)
+"""Bodies of the pucks."""
 PIECES = ("wall", "wall_1", "wall_2", "wall_3")
 """Geoms of the pieces of wall, in the order of their mocap bodies."""
 OUT_OF_SIGHT = (0.0, -20.0, 0.0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from envs.batch_simulator import BatchSimulator
 from envs.push import arm
 from envs.push.env import CAMERA, PushEnv
-from envs.push.scene import JOINTS, PUCK
+from envs.push.scene import JOINTS, PUCKS
 from envs.rendering import Projection
 
 
@@ -30,7 +30,7 @@ class PushSimulator(BatchSimulator[SimulatorState]):
     """Rolls out the pushing physics for up to ``pool`` candidates at once.
 
     Future features are the pixels (x right, y down) of puck and finger: ``[puck_x, puck_y, finger_x,
-    finger_y]``.
+    finger_y]``; a second puck's come between them.
     """
 
     decision_dim = 2
@@ -50,12 +50,14 @@ class PushSimulator(BatchSimulator[SimulatorState]):
     def _roll_out(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
         (rows, length), batch = actions.shape[:2], self._batch
         qpos, ctrl, ids = batch.bind("qpos"), batch.bind("ctrl"), np.arange(rows)
-        positions = np.empty((rows, length, 4))
+        pucks = PUCKS[: self._env.task.pucks]
+        positions = np.empty((rows, length, len(pucks) + 1, 2))
         for step in range(length):
             joints = qpos[:rows, JOINTS]
             targets = arm.servo_targets(joints, ctrl[:rows], actions[:, step])
             batch.rollout(arm.SUBSTEPS, targets, record=(), ids=ids)
-            positions[:, step, :2] = qpos[:rows, PUCK]
-            positions[:, step, 2:] = qpos[:rows, JOINTS]
-        positions[..., 2:] = arm.forward(positions[..., 2:])
-        return self._project(positions.reshape(rows, length, 2, 2), height=0.0).reshape(rows, length, 4)
+            for number, puck in enumerate(pucks):
+                positions[:, step, number] = qpos[:rows, puck]
+            positions[:, step, -1] = qpos[:rows, JOINTS]
+        positions[..., -1, :] = arm.forward(positions[..., -1, :])
+        return self._project(positions, height=0.0).reshape(rows, length, -1)

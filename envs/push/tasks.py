@@ -8,13 +8,15 @@ The others are harder: :data:`TASKS` says how.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.push.demonstrator import plan_pushes
-from envs.push.ids import PUSH_STEPS, TIGHT_PUSH_STEPS
+from envs.push.ids import PUSH_STEPS, TIGHT_PUSH_STEPS, TWO_PUCKS_STEPS
 from envs.push.scene import WALL_HALF_LENGTH, Scene, Wall, free_finger
+from envs.push.staged.scenes import sample_corner, sample_two_pucks
 
 Array = NDArray[np.float64]
 
@@ -122,11 +124,16 @@ def draw_sampler(rng: np.random.Generator) -> Callable[[np.random.Generator], Sc
 
 @dataclass(frozen=True)
 class Task:
-    """A pushing task: what is hard about it, how a scene is drawn, and how many control steps it allows."""
+    """A pushing task: what is hard about it, how a scene is drawn, how many control steps it allows, and how
+    many pucks have somewhere to go.
+    """
 
     what: str
     sample: Callable[[np.random.Generator], Scene]
     steps: int = PUSH_STEPS
+    pucks: Literal[1, 2] = 1
+    staged: bool = False
+    """Whether its demonstrations are those of :mod:`envs.push.staged`."""
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """A scene, with this task's steps."""
@@ -159,6 +166,14 @@ TASKS = MappingProxyType(
         "push-long": Task("a longer wall, start and goal far from it", _sample_long),
         "push-two-walls": Task("two walls to be passed in an S", _sample_two_walls),
         "push-tight": Task("fewer steps", sample_scene, TIGHT_PUSH_STEPS),
+        "push-corner": Task("out of an L and back, by another contact face", sample_corner, staged=True),
+        "push-two-pucks": Task(
+            "a second puck has to leave the only gap before the first can pass",
+            sample_two_pucks,
+            TWO_PUCKS_STEPS,
+            pucks=2,
+            staged=True,
+        ),
     }
 )
 

@@ -11,11 +11,11 @@ from envs.push.env import CAMERA, STRICT_SUCCESS, SUCCESS, PushEnv
 from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
 from envs.push.ids import MANIFESTS
 from envs.push.rhythms import find_rhythm
-from envs.push.scene import Scene, Variation, blocked, is_free, path_length
+from envs.push.scene import PUCK_NAMES, Scene, Variation, blocked, is_free
 from envs.push.simulator import PushSimulator
 from envs.rendering import Projection
 from envs.world import Column, Demonstrated, Measures, Picture, Record, World
-from world_models.segmenter import PUCK_GOAL
+from world_models.segmenter import PUCK_GOAL, TWO_PUCKS_GOAL, Wanted
 from world_models.statistics import mcnemar, wilson_interval
 
 
@@ -87,7 +87,7 @@ DIRECTIONS = 64
 class PushWorld(World[Scene]):
     """One pushing task; ``variation`` says how its world differs from what models were trained on."""
 
-    goal = PUCK_GOAL
+    goal: Wanted = PUCK_GOAL
     columns: ClassVar[Sequence[Column | str]] = (
         Column("success < 0.30 (95 % CI)", _success, _success_text),
         Column("won / lost against the first (p)", _against_first, _against_first_text),
@@ -128,6 +128,8 @@ class PushWorld(World[Scene]):
         self._rhythm = find_rhythm(rhythm)
         self.env: PushEnv = PushEnv(variation, task=task)
         self.steps = self.env.task.steps
+        if self.env.task.pucks == 2:
+            self.goal = TWO_PUCKS_GOAL
         self._project = Projection(self.env.model, CAMERA, self.image_size)
 
     def episodes(self, count: int, seed: int | None = None) -> Scenes:
@@ -167,14 +169,16 @@ class PushWorld(World[Scene]):
         return start.steps
 
     def measure(self) -> Measures:
-        """``distance``: the puck's shortest way to the goal in table units; ``puck``: where it is ``[x,
-        y]``.
+        """``distance``: the puck's shortest way to the goal in table units, of two pucks the longer one;
+        ``puck``: where it is ``[x, y]``, and ``second_puck`` where there is one.
         """
-        puck = self.env.positions()["puck"]
-        return {"distance": path_length(self.env.scene, puck), "puck": (float(puck[0]), float(puck[1]))}
+        positions = self.env.positions()
+        pucks = {name: positions[name] for name in PUCK_NAMES if name in positions}
+        places = {name: (float(puck[0]), float(puck[1])) for name, puck in pucks.items()}
+        return {"distance": self.env.distance(), **places}
 
     def simulator(self, pool: int, threads: int = 1) -> PushSimulator:
-        """Pixels of puck and finger, from the physics."""
+        """Pixels of pucks and finger, from the physics."""
         return PushSimulator(self.env, pool, threads)
 
     def demonstrate(self, start: Scene) -> Demonstrated | None:
@@ -198,16 +202,25 @@ class PushWorld(World[Scene]):
             "distance": measures[-1]["distance"],
             "final_puck": measures[-1]["puck"],
             "goal": start.goal,
+            **self._second(start, measures[-1]),
             "plan_crosses_wall": bool(plans) and self._crosses(start, plans[0]),
         }
 
+    def _second(self, scene: Scene, last: Measures) -> Record:
+        if scene.second is None:
+            return {}
+        return {"final_second_puck": last["second_puck"], "second_goal": scene.second[1]}
+
     def _crosses(self, scene: Scene, centres: Sequence[tuple[float, ...]]) -> bool:
         """Whether straight lines from start over the planned puck positions to the goal cut a wall."""
-        start, goal = self._project(np.array([scene.puck, scene.goal]), 0.0)
-        seen = [np.array(centre) for centre in centres if np.isfinite(centre).all()]
-        route = [start, *seen, goal]
+        seen = [np.array(centre).reshape(-1, 2) for centre in centres if np.isfinite(centre).all()]
         walls = [self._project(wall.end_points(margin=0.0), 0.0) for wall in scene.walls]
-        return any(_cut(a, b, *wall) for a, b in pairwise(route) for wall in walls)
+        for number, errand in enumerate(scene.errands):
+            start, goal = self._project(np.array(errand), 0.0)
+            route = [start, *(places[number] for places in seen), goal]
+            if any(_cut(a, b, *wall) for a, b in pairwise(route) for wall in walls):
+                return True
+        return False
 
 
 def _cut(

@@ -63,7 +63,7 @@ def control_by_place(ready: ReadyWorldModel, config: ServoConfig | None = None) 
     goal = ready.world.config.goal
     if goal is None:
         raise ValueError(f"{ready.name} knows no object to move; a model that does has a goal in its config")
-    model = PlaceModel(ready.world, (goal.body, goal.effector))
+    model = PlaceModel(ready.world, (*(one.body for one in goal.objects), goal.effector))
     return PlaceServo(model, Servo(model, action_cost(goal), config or ServoConfig()), PLACE_MEMORY)
 
 

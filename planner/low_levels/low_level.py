@@ -15,7 +15,7 @@ from planner.goals import action_cost
 from planner.search.rollout import drive
 from planner.search.servo import Acting, Servo, ServoConfig, ServoStep
 from world_models.interface import Context, Dynamics
-from world_models.segmenter import ObjectGoal
+from world_models.segmenter import Wanted
 
 Draw = Callable[[int, torch.Generator], Float[Tensor, "1 A"]]
 """(size of an action, randomness) -> an action at random."""
@@ -108,7 +108,7 @@ class TrueServo(LowLevel):
 
     true_dynamics = True
 
-    def __init__(self, simulator: Simulator[Any], servo: Servo, goal: ObjectGoal | None = None) -> None:
+    def __init__(self, simulator: Simulator[Any], servo: Servo, goal: Wanted | None = None) -> None:
         """``simulator`` is that of the environment that is being controlled, and the servo's model; ``goal``
         is what its features are about.
         """
@@ -131,15 +131,16 @@ class TrueServo(LowLevel):
 
     @torch.inference_mode()
     def surprise(self, seen: Context) -> float:
-        """The distance, in pixels, of the object in the last picture from where the last action should have
-        brought it; 0 where it is hidden.
+        """The largest distance, in pixels, of an object in the last picture from where the last action should
+        have brought it; 0 where all are hidden.
         """
         if self._last is None or self._goal is None:
             return 0.0
         state, action = self._last
-        expected = self._simulator.imagine(state, action[:, None]).features[0, 0, :2]
-        found = self._goal.segmenter.blob(seen.frames[:, -1]).centre[0]
-        return float((found - expected.to(found)).square().sum().sqrt().nan_to_num(0.0))
+        expected = self._simulator.imagine(state, action[:, None]).features[0, 0].unflatten(-1, (-1, 2))
+        centres = [one.segmenter.blob(seen.frames[:, -1]).centre for one in self._goal.objects]
+        found = torch.cat(centres)  # the effector, the last of those expected, is not looked for
+        return float((found - expected[: len(found)].to(found)).norm(dim=-1).nan_to_num(0.0).max())
 
 
 class RandomActions(LowLevel):

@@ -4,7 +4,7 @@ The pushing task is scored as in KeyIn, section 10: the Euclidean distance in pi
 object's centre in the imagined last frame and in the goal image, found by colour segmentation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -65,6 +65,35 @@ class ObjectDistance:
         return torch.where(distance.isnan(), torch.inf, distance)
 
 
+class ObjectDistances:
+    """The same of several objects: the sum of their distances."""
+
+    def __init__(
+        self,
+        segmenters: Sequence[ColorSegmenter],
+        locate: Callable[[Float[Tensor, "B F"]], Float[Tensor, "B G"]],
+    ) -> None:
+        """``locate`` turns features into the centres of all objects, two numbers each."""
+        self.locate = locate
+        self._each = [ObjectDistance(one, locate) for one in segmenters]
+
+    def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """Centres of the objects in the goal images. Raises ValueError if one does not show an object."""
+        return torch.cat([one.target(goal) for one in self._each], dim=-1)
+
+    def offsets(self, future: Future, target: Float[Tensor, "B G"]) -> Float[Tensor, "B K"]:
+        """Pixels between every object in the last step and where it is wanted; NaN where there is none."""
+        offset = (self.locate(future.features[:, -1]) - target).unflatten(-1, (-1, 2))
+        return offset.square().sum(-1).sqrt()
+
+    def __call__(
+        self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B G"]
+    ) -> Float[Tensor, " B"]:
+        """The sum; infinite where the last step lacks an object."""
+        distance = self.offsets(future, target).sum(-1)
+        return torch.where(distance.isnan(), torch.inf, distance)
+
+
 @dataclass(frozen=True)
 class Approach:
     """A cost plus a small pull of the effector toward the object.
@@ -90,6 +119,34 @@ class Approach:
         last = future.features[:, -1]
         offset = last[:, 0:2] - last[:, 2:4]
         reach = (offset[:, 0].square() + offset[:, 1].square()).sqrt()
+        return self.cost(future, decisions, target) + self.weight * reach
+
+
+@dataclass(frozen=True)
+class ApproachFarthest:
+    """Distances of several objects plus a small pull of the effector toward the one that is then
+    farthest from where it is wanted.
+
+    Features are the pixels ``[x, y]`` of every object in turn, then those of the effector.
+    """
+
+    cost: ObjectDistances
+
+    weight: float
+    """In units of ``cost`` per pixel."""
+
+    def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """The target of the wrapped cost."""
+        return self.cost.target(goal)
+
+    def __call__(
+        self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B G"]
+    ) -> Float[Tensor, " B"]:
+        """The wrapped cost plus ``weight`` times the final distance of effector and object in pixels."""
+        offsets = self.cost.offsets(future, target)
+        places = future.features[:, -1].unflatten(-1, (-1, 2))
+        reach = (places[:, :-1] - places[:, -1:]).square().sum(-1).sqrt()
+        reach = reach.gather(-1, offsets.argmax(-1, keepdim=True))[:, 0]
         return self.cost(future, decisions, target) + self.weight * reach
 
 

@@ -106,10 +106,10 @@ class ActionTask(WorldTask):
         """Where the subgoal shows what is to be moved. Raises NoObject."""
         goal = self.model.world.config.goal
         assert goal is not None, "only models with a goal are asked to push"
-        blob = goal.segmenter.blob(subgoal)
+        found = goal.objects[0].segmenter
+        blob = found.blob(subgoal)
         x, y = blob.centre[0].tolist()
         if math.isnan(x):
-            found = goal.segmenter
             raise NoObject("subgoal", int(blob.mass[0]), found.min_mass, found.max_mass)
         return x, y
 
@@ -144,7 +144,11 @@ def example_action(model: ReadyWorldModel) -> ActionTask:
         task, ready = next(iter(model.heads.items()))
         width = ready.head.config.actions
     goal, size = model.world.config.goal, model.image_size
-    frame = np.zeros((size, size, 3), np.uint8) if goal is None else square_picture(size, goal.segmenter)
+    frame = (
+        np.zeros((size, size, 3), np.uint8)
+        if goal is None
+        else square_picture(size, goal.objects[0].segmenter)
+    )
     seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
     subgoal = frame if objective == "push" else None
     return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render=True)

@@ -28,7 +28,7 @@ from server.plans.task import points
 from server.scenes.reply import layout
 from server.schemas import Schema, digest
 from world_models.frames import to_tensor
-from world_models.segmenter import ObjectGoal
+from world_models.segmenter import Wanted
 
 router = APIRouter(tags=["environments"])
 
@@ -61,15 +61,17 @@ async def run_episode(exchange: Exchanging) -> Response:
     )
 
 
-def _events(told: Any, goal: ObjectGoal | None = None) -> Iterator[tuple[str, Schema]]:
+def _events(told: Any, goal: Wanted | None = None) -> Iterator[tuple[str, Schema]]:
     """The steps; what is told of a plan that is made on the way is no part of the stream."""
     if isinstance(told, Moment):
         yield "frame", _frame(told, goal)
 
 
-def _frame(moment: Moment, goal: ObjectGoal | None) -> schemas.FrameEvent:
+def _frame(moment: Moment, goal: Wanted | None) -> schemas.FrameEvent:
     position = (
-        None if goal is None else points(goal.segmenter.blob(to_tensor(moment.picture[None])).centre)[0]
+        None
+        if goal is None
+        else points(goal.objects[0].segmenter.blob(to_tensor(moment.picture[None])).centre)[0]
     )
     return schemas.FrameEvent(
         step=moment.step,

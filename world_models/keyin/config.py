@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from world_models.segmenter import PUCK_GOAL, ObjectGoal
+from world_models.segmenter import PUCK_GOAL, Wanted
 from world_models.training.fit import NonNegativeFloat, PositiveInt
 
 
@@ -80,7 +80,7 @@ class KeyInConfig(BaseModel):
     what they predict (constant offsets, surprise)."""
     prior: Literal["standard", "learned"] = "learned"
     """``standard`` is the paper's N(0, I); ``learned`` predicts mean and variance from the past."""
-    goal: ObjectGoal | None = PUCK_GOAL
+    goal: Wanted | None = PUCK_GOAL
     """What plans can be searched for; None for models that only predict. Models older than this setting are
     of the puck."""
 

@@ -98,22 +98,27 @@ class KeyIn(nn.Module):
             embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
 
-    def places(self, embeddings: Float[Tensor, "B frames F"]) -> Float[Tensor, "B frames 2"]:
-        """Where sequences show the object of the model's goal, in pixels, as decoded pictures have it.
+    def places(self, embeddings: Float[Tensor, "B frames F"]) -> Float[Tensor, "B frames G"]:
+        """Where sequences show the objects of the model's goal, x and y of each in turn, in pixels of the
+        decoded pictures.
 
-        Frames that do not show it are filled in from those before and after.
+        Frames that do not show one are filled in from those before and after.
 
         Raises:
             ValueError: the model has no goal.
         """
         if self.config.goal is None:
             raise ValueError("this model has no goal, so that there is no object to find")
-        segmenter = self.config.goal.segmenter
-        centres = [segmenter.blob(self.decode(sequence)).centre for sequence in embeddings]
-        return fill_gaps(torch.stack(centres))
+        segmenters = [one.segmenter for one in self.config.goal.objects]
+        found = []
+        for sequence in embeddings:
+            pictures = self.decode(sequence)
+            found.append([segmenter.blob(pictures).centre for segmenter in segmenters])
+        each = zip(*found, strict=True)
+        return torch.cat([fill_gaps(torch.stack(centres)) for centres in each], dim=-1)
 
     def keyframe_costs(
-        self, frames: Float[Tensor, "B frames F"], places: Float[Tensor, "B frames 2"] | None = None
+        self, frames: Float[Tensor, "B frames F"], places: Float[Tensor, "B frames G"] | None = None
     ) -> tuple[Float[Tensor, "B N S"], Float[Tensor, "B N+1"]]:
         """What every segment of known sequences costs, and every place for the last keyframe to be.
 
@@ -159,9 +164,9 @@ class KeyIn(nn.Module):
         costs = costs + settings.timing * self.timing
         return best_offsets(costs, count, ending, settings.exact)
 
-    def needed(self, state: KeyInState, place: Float[Tensor, "B 2"], confidence: float) -> Int[Tensor, " B"]:
-        """How many keyframes bring the object from what was seen to ``place`` (pixels) in straight lines: the
-        fewest that are enough with this probability.
+    def needed(self, state: KeyInState, place: Float[Tensor, "B G"], confidence: float) -> Int[Tensor, " B"]:
+        """How many keyframes bring the objects from what was seen to ``place`` (pixels) in straight lines:
+        the fewest that are enough with this probability.
 
         Raises:
             ValueError: the model was not trained to say.
@@ -171,8 +176,8 @@ class KeyIn(nn.Module):
         share = torch.softmax(self.predictor.needs(self.asked(state.embedding, place)).float(), dim=-1)
         return ((share.cumsum(-1) < confidence).sum(-1) + 1).clamp(max=self.config.keyframes)
 
-    def asked(self, embedding: Float[Tensor, "B F"], place: Float[Tensor, "B 2"]) -> Float[Tensor, "B I"]:
-        """What the number of keyframes needed is read from: the present, and where the object is to be."""
+    def asked(self, embedding: Float[Tensor, "B F"], place: Float[Tensor, "B G"]) -> Float[Tensor, "B I"]:
+        """What the number of keyframes needed is read from: the present, and where the objects are to be."""
         return torch.cat([embedding, 2.0 * place / (self.config.image_size - 1) - 1.0], dim=-1)
 
     def compose(

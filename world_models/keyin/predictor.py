@@ -80,8 +80,9 @@ class KeyframePredictor(nn.Module):
         self.change = mlp(inputs, 2 * config.hidden, config.embedding)
         self.offset = mlp(inputs, config.hidden, config.max_offset)
         self.norm = nn.LayerNorm(config.embedding, elementwise_affine=False)
-        if config.counts:
-            self.needs = mlp(config.embedding + 2, config.hidden, config.keyframes)
+        if config.countdown and config.goal is not None:
+            asked = config.embedding + 2 * len(config.goal.objects)
+            self.needs = mlp(asked, config.hidden, config.keyframes)
 
     def initial(self, context: Float[Tensor, "B T F"]) -> State:
         """State of LSTM_key after the context frames."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from world_models.segmenter import ObjectGoal
+from world_models.segmenter import Wanted
 from world_models.training.fit import NonNegativeInt, PositiveFloat, PositiveInt
 
 
@@ -51,7 +51,7 @@ class StructVRNNConfig(BaseModel):
     """Hidden units of the prior network."""
     posterior_width: PositiveInt = 128
     """Hidden units of the posterior network; the decoder has as many."""
-    goal: ObjectGoal | None = None
+    goal: Wanted | None = None
     """What it can be asked to bring about: its bodies name the object and what moves it; None for models that
     are asked for rewards, or for what a picture shows."""
 
@@ -81,9 +81,8 @@ class StructVRNNConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 4")
         if self.bodies and self.representation == "vector":
             raise ValueError("a vector has no places to read bodies off; leave out bodies or use keypoints")
-        if self.goal is not None and not {self.goal.body, self.goal.effector} <= set(self.bodies):
+        wanted = [] if self.goal is None else [one.body for one in self.goal.objects] + [self.goal.effector]
+        if not set(wanted) <= set(self.bodies):
             known = ", ".join(self.bodies) or "none"
-            raise ValueError(
-                f"the goal is about {self.goal.body} and {self.goal.effector}; bodies are {known}"
-            )
+            raise ValueError(f"the goal is about {' and '.join(wanted)}; bodies are {known}")
         return self

@@ -91,7 +91,7 @@ def assert_same_scenes(drawn, frozen):
     for ours, theirs in zip(drawn, frozen, strict=True):
         assert (len(ours.walls), ours.steps) == (len(theirs.walls), theirs.steps)
         numbers = [
-            (*scene.puck, *scene.goal, *scene.finger, *(x for w in scene.walls for x in (*w.middle, w.angle)))
+            (*np.ravel(scene.errands), *scene.finger, *(x for w in scene.walls for x in (*w.middle, w.angle)))
             for scene in (ours, theirs)
         ]
         np.testing.assert_allclose(*numbers, rtol=0, atol=1e-12)
@@ -114,6 +114,8 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
         ("push-m2-200", "push"),
         ("push-long-m3-200", "push-long"),
         ("push-two-walls-m3-200", "push-two-walls"),
+        ("push-corner-200", "push-corner"),
+        ("push-two-pucks-200", "push-two-pucks"),
     ],
 )
 def test_further_manifests_are_intact_and_reproducible(name, task):

@@ -56,6 +56,29 @@ def test_plans_that_cut_through_the_wall_are_told(world):
         assert world.record(ACROSS, measures, plans)["plan_crosses_wall"] is crosses
 
 
+def test_two_pucks_are_measured_recorded_and_planned_for_both():
+    world = PushWorld("push-two-pucks")
+    scene = world.episodes(1).starts[0]
+    world.begin(scene)
+    measured = world.measure()
+    assert measured["puck"] == pytest.approx(scene.puck)
+    assert measured["second_puck"] == pytest.approx(scene.second[0])
+    assert measured["distance"] == pytest.approx(path_length(scene, np.array(scene.puck)))
+    start, gap = np.array(scene.errands)[:, 0]
+    project = Projection(world.env.model, "table", 64)
+    away, goal = scene.second[1], scene.goal
+    by_the_gap = [
+        tuple(project(np.array([start, away]), 0.0).ravel()),
+        tuple(project(np.array([gap, away]), 0.0).ravel()),
+    ]
+    record = world.record(scene, [measured], [by_the_gap])
+    assert not record["plan_crosses_wall"] and record["second_goal"] == away and record["goal"] == goal
+    assert record["final_second_puck"] == measured["second_puck"]
+    through = tuple(project(np.array([start, 2 * np.array(away) - gap]), 0.0).ravel())
+    assert world.record(scene, [measured], [[through]])["plan_crosses_wall"]
+    world.close()
+
+
 def test_an_episode_is_as_long_as_its_scene_says(world):
     assert world.length(replace(ACROSS, steps=7)) == 7
 

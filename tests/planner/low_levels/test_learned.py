@@ -30,7 +30,7 @@ from planner.search.costs import KeypointDistance
 from planner.search.servo import Servo, ServoConfig
 from world_models.checkpoint import write_model
 from world_models.interface import Context
-from world_models.segmenter import PUCK_GOAL
+from world_models.segmenter import PUCK_GOAL, TWO_PUCKS_GOAL
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
 
@@ -151,6 +151,21 @@ def test_a_model_without_an_object_to_move_is_refused(tmp_path, ready):
         assert not moves_object(other)
         with pytest.raises(ValueError, match=f"{name} knows no object to move; .* has a goal in its config"):
             control_by_place(other, SMALL)
+
+
+def test_a_model_of_several_objects_moves_them_all(tmp_path):
+    bodies = ("finger", "puck", "second_puck")
+    ready, context = loaded(tmp_path / "both", goal=TWO_PUCKS_GOAL, bodies=bodies), random_context(3)
+    servo = control_by_place(ready, SMALL)
+    future = servo.model.imagine(servo.model.encode(context), torch.zeros(1, 2, 2))
+    assert future.features.shape == (1, 2, 6)
+    env = PushEnv(task="push-two-pucks")
+    _, info = env.reset(seed=1)
+    env.close()
+    goal = torch.from_numpy(info["goal"]).permute(2, 0, 1)[None] / 255
+    assert torch.isfinite(act(servo, context, goal).cost).all()
+    with pytest.raises(ValueError, match="the goal is about puck and second_puck and finger; bodies are"):
+        loaded(tmp_path / "one", goal=TWO_PUCKS_GOAL, bodies=bodies[:2])
 
 
 def test_surprise_is_the_distance_from_what_was_expected():

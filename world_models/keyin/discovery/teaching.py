@@ -71,7 +71,7 @@ class Taught:
     offsets: Int[Tensor, "n M"] | Int[Tensor, "n M N"]
     """Offsets 1..S of the keyframes; 0 where a sequence needs fewer than M of them. With countdown: the way
     on from every frame in every number of segments (:func:`onward_offsets`)."""
-    places: Float[Tensor, "n times 2"] | None = None
+    places: Float[Tensor, "n times G"] | None = None
     """Where the object is at the times 0..N, in pixels, for models that count."""
     needed: Int[Tensor, "n N"] | None = None
     """How many keyframes are needed from each of the times 0..N-1 on."""
@@ -83,7 +83,7 @@ class _Lesson:
 
     model: KeyIn
     embeddings: Float[Tensor, "n frames F"]
-    places: Float[Tensor, "n frames 2"] | None
+    places: Float[Tensor, "n frames G"] | None
     recipe: KeyInRecipe
     session: Session
 
@@ -115,7 +115,7 @@ def teach(
 @torch.no_grad()
 def _places(
     model: KeyIn, embeddings: Float[Tensor, "n frames F"], session: Session
-) -> Float[Tensor, "n frames 2"]:
+) -> Float[Tensor, "n frames G"]:
     path = session.folder / "places.npy"
     if not path.exists():
         parts = tqdm(embeddings.split(50), desc=f"{'places':>12}")
@@ -125,7 +125,7 @@ def _places(
 
 
 def keyframes_needed(
-    places: Float[Tensor, "n times 2"], onward: Int[Tensor, "n M N"], straight: float
+    places: Float[Tensor, "n times G"], onward: Int[Tensor, "n M N"], straight: float
 ) -> Int[Tensor, "n N"]:
     """The fewest keyframes on a way of ``onward`` (:func:`onward_offsets`) with which the object keeps within
     ``straight`` pixels of all its chords; M where no number is enough.
