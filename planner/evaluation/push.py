@@ -10,7 +10,7 @@ from envs.push.ids import MANIFESTS, PUSH_IDS
 from envs.push.scene import Variation
 from envs.push.tasks import find_task
 from envs.world import World
-from planner.evaluation import films
+from planner.evaluation import films, plan_figures
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names
 from planner.evaluation.run import evaluate
 from planner.evaluation.settings import Settings
@@ -99,6 +99,8 @@ class Push(Evaluation):
     out: Path = Path("results.json")
     video: Path | None = None
     """Folder for one MP4 and one plan strip per episode."""
+    drawn: int | None = None
+    """Draw the plans of all planners for this episode, and the paths taken, beside the results."""
 
     def names(self) -> list[str]:
         """The planners asked for; an error names the valid ones."""
@@ -126,6 +128,8 @@ class Push(Evaluation):
         """The frozen scenes, or new ones."""
         if self.episodes < 1 or self.workers < 1:
             raise ValueError("--episodes and --workers must be at least 1")
+        if self.drawn is not None and not 0 <= self.drawn < self.episodes:
+            raise ValueError(f"--drawn must be an episode, from 0 to {self.episodes - 1}")
         if self.disturbance < 0:
             raise ValueError("--disturbance must be at least 0")
         find_task(self.task)
@@ -255,7 +259,12 @@ class Push(Evaluation):
 
     def outputs(self) -> list[Path]:
         """Results, journal and figure."""
-        return [*super().outputs(), self.figure_path()]
+        drawn = [] if self.drawn is None else [self.drawing_path()]
+        return [*super().outputs(), self.figure_path(), *drawn]
+
+    def drawing_path(self) -> Path:
+        """The plans for one episode, as a picture."""
+        return self.out.with_suffix(".plans.png")
 
     def film_path(self, trial: Trial, index: int) -> Path | None:
         """Every episode has a film."""
@@ -282,4 +291,6 @@ def evaluate_push(run: Push) -> dict[str, Any]:
     result, found = evaluate(run)
     titles = {", ".join(trial): records for trial, records in found.items()}
     films.final_positions(titles, run.figure_path())
+    if run.drawn is not None:
+        plan_figures.draw_plans(run, run.drawn, run.drawing_path())
     return result

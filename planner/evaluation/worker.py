@@ -30,7 +30,7 @@ class Worker:
         learned models imagine, keyframes and control steps, ``simulator_steps`` control steps imagined in the
         true dynamics.
         """
-        run, world, team = self._run, self._world(trial), self._team(trial)
+        run, world, team = self._run, self.world(trial), self._team(trial)
         outcome = self.outcome(trial, index)
         record = world.record(self._start(trial, index), outcome.measures, outcome.plans)
         if (film := run.film_path(trial, index)) is not None:
@@ -65,7 +65,7 @@ class Worker:
 
     def outcome(self, trial: Trial, index: int) -> Outcome:
         """Run one episode, and nothing else."""
-        run, world, team = self._run, self._world(trial), self._team(trial)
+        run, world, team = self._run, self.world(trial), self._team(trial)
         goal = run.goal_picture(trial, index, self.outcome) if run.pursues(trial) else None
         start = self._start(trial, index)
         actor = Actor(
@@ -84,7 +84,7 @@ class Worker:
         """What a film shows where nothing was planned."""
         goal = self._run.goal_picture(trial, index, self.outcome)
         if goal is None:
-            _, goal = self._world(trial).begin(self._start(trial, index))
+            _, goal = self.world(trial).begin(self._start(trial, index))
         return (
             films.Strip([]) if goal is None else films.Strip([goal], 0 if self._run.pursues(trial) else None)
         )
@@ -94,7 +94,8 @@ class Worker:
             self._starts[trial] = self._run.starts(trial)
         return self._starts[trial].starts[index]
 
-    def _world(self, trial: Trial) -> World[Any]:
+    def world(self, trial: Trial) -> World[Any]:
+        """Where a trial takes place."""
         wanted = self._run.place(trial)
         for made, world in self._worlds:
             if made == wanted:
@@ -105,7 +106,7 @@ class Worker:
 
     def _team(self, trial: Trial) -> Team:
         if trial not in self._teams:
-            self._teams[trial] = self._run.team(trial, self._world(trial))
+            self._teams[trial] = self._run.team(trial, self.world(trial))
         return self._teams[trial]
 
 
