@@ -17,7 +17,8 @@ SMALL = ServoConfig(horizon=2, cem=CemConfig(candidates=4, iterations=1, elite_f
 
 def coloured(path: Path, colour: str) -> np.ndarray:
     """Share of each column of pixels that has about this colour."""
-    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
     wanted = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)])
     return (np.abs(pixels - wanted).sum(-1) < 60).mean(axis=0)
 
@@ -36,7 +37,7 @@ def test_a_plan_is_drawn_from_start_to_goal_and_gaps_are_left_out(tmp_path: Path
 
 
 @pytest.mark.usefixtures("jobs_here")
-def test_only_planners_that_plan_are_drawn(tmp_path: Path) -> None:
+def test_everybody_is_drawn_side_by_side(tmp_path: Path) -> None:
     run = Push(
         planners="oracle-even,random",
         keyframes=2,
@@ -46,8 +47,11 @@ def test_only_planners_that_plan_are_drawn(tmp_path: Path) -> None:
         drawn=0,
     )
     draw_plans(run, 0, run.drawing_path())
-    width, height = Image.open(run.drawing_path()).size
-    assert run.drawing_path() in run.outputs() and width < 1.2 * height  # one panel
+    with Image.open(run.drawing_path()) as picture:
+        width, height = picture.size
+    assert run.drawing_path() in run.outputs() and 1.6 * height < width < 2.2 * height
+    columns = coloured(run.drawing_path(), PLANNED) > 0
+    assert columns[: width // 2].any()
 
 
 def test_an_episode_that_is_not_run_cannot_be_drawn() -> None:
