@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -89,22 +89,30 @@ def ship(name: str, folder: Path, among: Path) -> None:
 
 
 def share(among: Path) -> None:
-    """Store every part of weights that several of the model folders have once. The models stay the same:
-    their manifests are about the whole weights.
+    """Store every part or tensor of weights that several of the model folders have once. The models stay the
+    same: their manifests are about the whole weights.
     """
     paths = sorted(path.parent / WEIGHTS for path in among.glob("*/config.json"))
-    parts = {path: _parts(read_content(path)) for path in paths}
-    times = Counter(digest for pieces in parts.values() for digest in {*map(_digest, pieces)})
-    large = {_digest(piece) for pieces in parts.values() for piece in pieces if len(piece) >= LEAST_SHARED}
-    shared = {digest for digest in large if times[digest] > 1}
-    for path, pieces in parts.items():
-        whole = b"".join(pieces)
+    whole = {path: read_content(path) for path in paths}
+    parts = {path: _parts(content) for path, content in whole.items()}
+    together = _common(parts.values())
+    # What is not shared as a part of its model may be shared tensor by tensor.
+    pieces = {
+        path: [
+            piece
+            for part in found
+            for piece in ([b"".join(part)] if _digest(b"".join(part)) in together else part)
+        ]
+        for path, found in parts.items()
+    }
+    shared = _common([[piece] for piece in found] for found in pieces.values())
+    for path, found in pieces.items():
         for old in (*path.parent.glob("*.piece"), *path.parent.glob(f"*{PIECES}")):
             old.unlink()
-        if shared.isdisjoint(map(_digest, pieces)):
-            write_bytes(path, whole)
+        if shared.isdisjoint(map(_digest, found)):
+            write_bytes(path, whole[path])
         else:
-            write_pieces(path, _joined(pieces, shared), shared)
+            write_pieces(path, _joined(found, shared), shared)
     for path in (among / SHARED).glob("*"):
         if path.stem not in shared:
             path.unlink()
@@ -114,7 +122,7 @@ def _digest(piece: bytes) -> str:
     return hashlib.sha256(piece).hexdigest()
 
 
-def _parts(weights: bytes) -> list[bytes]:
+def _parts(weights: bytes) -> list[list[bytes]]:
     """A safetensors file cut where its tensors begin to belong to another part of the model: the header, then
     runs of tensors whose names begin alike.
     """
@@ -122,11 +130,18 @@ def _parts(weights: bytes) -> list[bytes]:
     header = json.loads(weights[8:begin])
     header.pop("__metadata__", None)
     spans = sorted((*entry["data_offsets"], name.partition(".")[0]) for name, entry in header.items())
-    pieces = [weights[:begin]]
-    for _, group in groupby(spans, key=lambda span: span[2]):
-        run = list(group)
-        pieces.append(weights[begin + run[0][0] : begin + run[-1][1]])
-    return pieces
+    runs = groupby(spans, key=lambda span: span[2])
+    tensors = ([weights[begin + first : begin + last] for first, last, _ in run] for _, run in runs)
+    return [[weights[:begin]], *tensors]
+
+
+def _common(models: Iterable[Sequence[Sequence[bytes]]]) -> set[str]:
+    """SHA-256 of the parts, not too small, that several models have."""
+    times = Counter[str]()
+    for parts in models:
+        joined = [b"".join(part) for part in parts]
+        times.update({_digest(part) for part in joined if len(part) >= LEAST_SHARED})
+    return {digest for digest, count in times.items() if count > 1}
 
 
 def _joined(pieces: Sequence[bytes], shared: set[str]) -> list[bytes]:
