@@ -3,6 +3,7 @@
 from world_models.data import SequenceDataset
 from world_models.keyin.figures import Figures
 from world_models.keyin.recipe import STAGES, KeyInRecipe, KeyInRun
+from world_models.shipped import find_folder, model_name, weights_digest
 from world_models.training.card import data_section, first_shard, training_section
 
 
@@ -17,7 +18,8 @@ def card_text(run: KeyInRun, data: SequenceDataset, command: str, figures: Figur
     """
     recipe = run.recipe
     unused = {"surprise"} if recipe.teacher.method != "surprise" else set()
-    unused |= {"coder"} if recipe.model.segmentation is None else set()
+    unused |= set() if recipe.model.has_coder else {"coder"}
+    unused |= {"autoencoder"} if run.autoencoder is not None else set()
     used = {name: getattr(recipe, name) for name in STAGES if name not in unused}
     origin = (
         f"{len(data)} sequences of {data.shapes['frames'][0]} pictures; "
@@ -29,14 +31,14 @@ def card_text(run: KeyInRun, data: SequenceDataset, command: str, figures: Figur
     )
     return f"""# KeyIn
 
-Predicts {recipe.model.keyframes} keyframes and their times from one picture; a decision is a vector of
-{recipe.model.latent} standard normal numbers per keyframe.
+Predicts {"up to " * recipe.model.countdown}{recipe.model.keyframes} keyframes and their times from one
+picture; a decision is a vector of {recipe.model.latent} standard normal numbers per keyframe.
 Method: Pertsch et al. 2019, *KeyIn: Discovering Subgoal Structure with Keyframe-based Video Prediction*.
 
 {data_section(origin)}
 
 {training_section(command, run.seed, used)}
-
+{_taken_over(run)}
 ## Figures on the held-out sequences
 Lengths in pixels; "whole" = exactly one whole object in the decoded picture. How each is computed:
 `world_models/keyin/figures.py`.
@@ -48,6 +50,7 @@ Lengths in pixels; "whole" = exactly one whole object in the decoded picture. Ho
 ## Deviations from the paper
 {_keyframes(recipe)}
 {_algorithm_2(recipe)}
+{_any_number(recipe)}
 Autoencoder trained first and then frozen, with keypoints in its encoder, blobs in its decoder and
 colour-rarity weights; losses on embeddings, not pixels; deterministic interpolator that makes all frames of a
 segment at once; normalised residual keyframes; small latent (z {recipe.model.latent}, beta
@@ -58,19 +61,56 @@ rounded to half precision.
 """
 
 
+def _taken_over(run: KeyInRun) -> str:
+    """Whose pictures these are, if not its own."""
+    if run.autoencoder is None:
+        return ""
+    digest = weights_digest(run.autoencoder)[:12]
+    return (
+        f"\nThe autoencoder is that of `{model_name(find_folder(run.autoencoder))}` (weights `{digest}`).\n"
+    )
+
+
+def _any_number(recipe: KeyInRecipe) -> str:
+    """How one model comes to plan any number of keyframes."""
+    if not recipe.model.countdown:
+        return "Every plan has as many keyframes."
+    often = recipe.predictor.counts or (1.0,) * recipe.model.keyframes
+    shares = ", ".join(f"{share / sum(often):.0%}" for share in often)
+    return (
+        f"Every keyframe is told how many are left; {shares} of the batches were of 1, 2, ... keyframes,\n"
+        f"and {recipe.predictor.cut:.0%} of the sequences began at a random frame."
+    )
+
+
 def _keyframes(recipe: KeyInRecipe) -> str:
     """Where the keyframes come from."""
-    if recipe.teacher.method == "constant":
-        return f"A baseline: keyframes are {recipe.teacher.constant} frames apart (Jumpy)."
-    if recipe.teacher.method == "surprise":
-        return "A baseline: keyframes are where SVG-FP on the same embeddings is surprised (Algorithm 3)."
-    return (
+    taught = {
+        "constant": f"A baseline: keyframes are {recipe.teacher.constant} frames apart (Jumpy).",
+        "even": "A baseline: keyframes are at equal shares of the time that is left (Jumpy).",
+        "random": "A baseline: keyframes are at random times.",
+        "surprise": "A baseline: keyframes are where SVG-FP on the same embeddings is surprised"
+        " (Algorithm 3).",
+    }
+    if recipe.teacher.method in taught:
+        return taught[recipe.teacher.method]
+    settings = recipe.model.segmentation
+    assert settings is not None
+    costs = "under the frozen interpolator"
+    if settings.object:
+        costs = "by the object's distances from the straight line between keyframes"
+        costs += ", beside the frozen\ninterpolator" if settings.interpolation else ""
+    text = (
         "Keyframes of a known sequence are inferred by dynamic programming: the cheapest segmentation\n"
-        f"under the frozen interpolator ({recipe.model.segmentation!r}),\n"
+        f"{costs} ({settings!r}),\n"
         "where the paper learns attention over the sequence (eq. 1). The posterior is given the inferred\n"
-        "keyframe and its offset. No labels are used, except that where `delay` is not 0, it was chosen by\n"
-        "F1 on 3,000 training sequences."
+        "keyframe and its offset. No labels are used"
     )
+    if settings.object:
+        text += ": the object is found by its colour in decoded pictures"
+    if settings.delay:
+        text += ", except that `delay` was chosen by\nF1 on 3,000 training sequences"
+    return text + "."
 
 
 def _algorithm_2(recipe: KeyInRecipe) -> str:

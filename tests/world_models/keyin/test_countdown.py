@@ -167,6 +167,21 @@ def test_an_autoencoder_is_taken_from_a_finished_model(data, finished, tmp_path)
         train_keyin(run.model_copy(update={"autoencoder": None}), "command")
 
 
+def test_the_card_says_what_taught_the_model_and_whose_pictures_it_has(data, finished, tmp_path):
+    run = KeyInRun(data=data, out=tmp_path / "a", autoencoder=str(finished / "model"), recipe=recipe())
+    train_keyin(run, "command")
+    card = read_model(run.out / "model").card
+    assert "distances from the straight line" in card and "33%, 33%, 33% of the batches" in card
+    assert (
+        f"The autoencoder is that of `run` (weights `{read_model(finished / 'model').weights_digest[:12]}`)"
+        in card
+    )
+    assert "- coder:" not in card and "- autoencoder:" not in card
+    even = KeyInRun(data=data, out=tmp_path / "b", base=finished, recipe=recipe("even"))
+    train_keyin(even, "command")
+    assert "equal shares of the time" in read_model(even.out / "model").card
+
+
 def test_an_autoencoder_of_other_sizes_is_refused(data, finished, tmp_path):
     wide = recipe().model_copy(update={"model": CONFIG.model_copy(update={"dense": 24})})
     run = KeyInRun(data=data, out=tmp_path, autoencoder=str(finished / "model"), recipe=wide)
