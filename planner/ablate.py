@@ -78,6 +78,8 @@ VARIANTS = (
     Variant("cheapest-plan", "the cheapest plausible plan, not the likeliest", _search(choice="cheapest")),
     Variant("replan-missed", "new plan after every missed subgoal", _episode(replan="missed")),
     Variant("replan-always", "new plan after every subgoal", _episode(replan="always")),
+    Variant("replan-surprised", "new plan after misses and surprises", _episode(replan="surprised")),
+    Variant("patience-10", "every subgoal is given up after 10 steps", _episode(max_steps_per_subgoal=10)),
     Variant("radius-2.5", "subgoals reached within 2.5 pixels", _episode(subgoal_radius=2.5)),
     Variant("radius-5", "subgoals reached within 5 pixels", _episode(subgoal_radius=5.0)),
 )
@@ -92,6 +94,11 @@ class Ablate:
     planners: str = "keyin"
     """Comma-separated planners of planner.evaluate; each variant is run with each."""
     task: str = "push"
+    rhythm: Literal["regular", "irregular", "pauses"] | None = None
+    """As for planner.evaluate, like ..."""
+    keyframes: int | Literal["auto"] | None = None
+    manifest: str | None = None
+    disturbance: float = 0.0
     servo: Literal["simulator", "learned"] = "simulator"
     """Low level of planner.evaluate."""
     episodes: int = 100
@@ -100,8 +107,10 @@ class Ablate:
     workers: int = cores()
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
-    model: str = "keyin-push"
-    """Shipped model or model folder of the keyin planner; the other learned planners are those shipped."""
+    model: str | None = None
+    """Shipped model or model folder of the keyin planner, ..."""
+    jumpy: str | None = None
+    """... of the jumpy planner; the other learned planners are those shipped."""
     learned: str = "struct-vrnn-push"
     """The same for the learned servo."""
     out: Path = Path("ablation.json")
@@ -125,6 +134,10 @@ class Ablate:
         return Push(
             planners=self.planners,
             task=self.task,
+            rhythm=self.rhythm,
+            keyframes=self.keyframes,
+            manifest=self.manifest,
+            disturbance=self.disturbance,
             servo=self.servo,
             compare=False,
             episodes=self.episodes,
@@ -132,6 +145,7 @@ class Ablate:
             workers=self.workers,
             seed=self.seed,
             model=self.model,
+            jumpy=self.jumpy,
             learned=self.learned,
             settings=variant.settings,
             out=self.out.with_name(self.out.name + ".variants") / f"{variant.name}.json",
