@@ -11,7 +11,7 @@ from envs.push.env import CAMERA, STRICT_SUCCESS, SUCCESS, PushEnv
 from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
 from envs.push.ids import MANIFESTS
 from envs.push.rhythms import find_rhythm
-from envs.push.scene import PUCK_NAMES, Scene, Variation, blocked, is_free
+from envs.push.scene import PUCK_NAMES, Scene, Variation, is_free, path_length
 from envs.push.simulator import PushSimulator
 from envs.rendering import Projection
 from envs.world import Column, Demonstrated, Measures, Picture, Record, World
@@ -118,7 +118,7 @@ class PushWorld(World[Scene]):
         disturbance: float = 0.0,
     ) -> None:
         """``rhythm`` is that of its demonstrations. After a third of an episode's steps somebody moves the
-        puck by ``disturbance`` (table units), in a direction drawn by scene.
+        puck by ``disturbance`` (table units) to where it is farthest from the goal, over walls, too.
 
         Raises:
             ValueError: there is no such task or rhythm.
@@ -154,15 +154,13 @@ class PushWorld(World[Scene]):
         return picture
 
     def _disturb(self) -> None:
-        """Where no direction is free, nothing happens."""
-        scene, puck = self.env.scene, self.env.positions()["puck"]
-        first = int(scene.digest[:8], 16)
-        for turn in range(DIRECTIONS):
-            angle = 2 * np.pi * ((first + turn) % DIRECTIONS) / DIRECTIONS
-            there = puck + self._disturbance * np.array([np.cos(angle), np.sin(angle)])
-            if is_free(scene, there, self.env.positions()["finger"]) and not blocked(scene, puck, there, 0.0):
-                self.env.move_puck(there)
-                return
+        """Of the places that are free, the puck gets the one from which its way to the goal is longest."""
+        scene, positions = self.env.scene, self.env.positions()
+        angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+        around = positions["puck"] + self._disturbance * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        free = [place for place in around if is_free(scene, place, positions["finger"])]
+        if free:
+            self.env.move_puck(max(free, key=lambda place: path_length(scene, place)))
 
     def length(self, start: Scene) -> int:
         """A scene says how many steps it allows."""

@@ -71,7 +71,7 @@ class Push(Evaluation):
     variation: Variation = STANDARD
     """How the world differs from what the models were trained on."""
     disturbance: float = 0.0
-    """Move the puck by so many table units after a third of the steps, in a direction drawn by scene."""
+    """Move the puck by so many table units after a third of the steps, to where the way is longest."""
     episodes: int = 400
     """How many of the frozen episodes, from the first."""
     fresh: int | None = None

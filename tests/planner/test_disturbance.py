@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.push.episodes import draw_episodes
-from envs.push.scene import PUCK_RADIUS, Scene, Wall, is_free
+from envs.push.scene import PUCK_RADIUS, Scene, Wall, is_free, path_length
 from envs.push.world import PushWorld
 from planner.episode import run_episode
 from planner.goals import make_goal
@@ -40,10 +40,15 @@ def test_the_puck_is_moved_once_after_a_third_of_the_steps(disturbed):
         assert np.delete(moved, 19).max() < 0.11
 
 
-def test_where_it_is_moved_to_depends_on_the_scene_alone(disturbed):
-    scene = draw_episodes(6, 1).starts[0]
-    first, again = path_of_puck(disturbed, scene), path_of_puck(disturbed, scene)
-    assert np.array_equal(first, again)
+def test_it_is_moved_to_where_the_way_to_the_goal_is_longest():
+    scene = Scene((Wall((0.0, 0.0), 0.0),), puck=(0.0, 0.2), goal=(0.0, 0.6), finger=(-0.5, -0.5))
+    with_hand = PushWorld(disturbance=0.45)
+    try:
+        path = path_of_puck(with_hand, scene)
+    finally:
+        with_hand.close()
+    assert path[19][1] > 0 > path[20][1]  # over the wall
+    assert path_length(scene, path[20]) > path_length(scene, path[19]) + 0.5
 
 
 def test_a_free_place_touches_nothing():
