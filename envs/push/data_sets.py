@@ -22,6 +22,9 @@ class Push(Shards):
     sequences: int = 50_000
     rhythm: Literal["regular", "irregular", "pauses"] = "regular"
     """Pushes of nearly equal length, of very different length, or with rests between them."""
+    anywhere: float = 0.0
+    """Share of the demonstrations in which the finger does not begin in the middle of the table: as it is
+    when a plan is made in mid-episode."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class PushPlay(Shards):
     sequences: int = 20_000
 
 
-def _draw_push(seed: int, first: int, count: int, *, rhythm: str) -> tuple[Sequences, dict[str, Scalar]]:
+def _draw_push(
+    seed: int, first: int, count: int, *, rhythm: str, anywhere: float
+) -> tuple[Sequences, dict[str, Scalar]]:
     # A simulator is imported by the process that needs one.
     from envs.push.demonstrations import draw_demonstration, render_sequences
     from envs.push.env import PushEnv
@@ -40,7 +45,7 @@ def _draw_push(seed: int, first: int, count: int, *, rhythm: str) -> tuple[Seque
 
     env, timed = PushEnv(), find_rhythm(rhythm)
     try:
-        demonstrations = [draw_demonstration(env, seed, first + k, timed) for k in range(count)]
+        demonstrations = [draw_demonstration(env, seed, first + k, timed, anywhere) for k in range(count)]
         return render_sequences(env, demonstrations), {}
     finally:
         env.close()
@@ -59,10 +64,16 @@ def _draw_play(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, 
 
 
 def _push(settings: Push) -> Sequence[Part]:
+    if not 0 <= settings.anywhere <= 1:
+        raise ValueError("--anywhere must be a share, from 0 to 1")
     origin: dict[str, Scalar] = {"environment": PUSH_ID, "version": PUSH_VERSION}
     if settings.rhythm != "regular":  # what was recorded before there were others says nothing of it
         origin["rhythm"] = settings.rhythm
-    return [Part(settings.out, origin, partial(_draw_push, rhythm=settings.rhythm))]
+    if settings.anywhere:
+        origin["anywhere"] = settings.anywhere
+    return [
+        Part(settings.out, origin, partial(_draw_push, rhythm=settings.rhythm, anywhere=settings.anywhere))
+    ]
 
 
 def _play(settings: PushPlay) -> Sequence[Part]:

@@ -1,15 +1,16 @@
 """Recording demonstrations of the pushing task: simulate, keep the successes, then render."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.push.arm import REACH
 from envs.push.demonstrator import REGULAR, Pusher, plan_pushes
 from envs.push.env import PushEnv
 from envs.push.rhythms import FRAMES, PUSHES, Rhythm
-from envs.push.scene import MOST_WALLS, Scene, path_length
+from envs.push.scene import FINGER_CLEARANCE, MOST_WALLS, Scene, path_length
 from envs.push.tasks import draw_sampler
 from world_models.data import Sequences
 
@@ -74,17 +75,31 @@ def keeps_rhythm(demonstration: Demonstration, rhythm: Rhythm) -> bool:
     )
 
 
-def draw_demonstration(env: PushEnv, seed: int, index: int, rhythm: Rhythm = REGULAR) -> Demonstration:
+def draw_demonstration(
+    env: PushEnv, seed: int, index: int, rhythm: Rhythm = REGULAR, anywhere: float = 0.0
+) -> Demonstration:
     """Sequence ``index`` of the data set with this seed: the first attempt that qualifies.
 
-    Depends on nothing but its arguments, so any process may make any sequence.
+    The finger begins in the middle of the table, or anywhere in the share ``anywhere`` of attempts. Depends
+    on nothing but its arguments, so any process may make any sequence.
     """
     rng = np.random.default_rng([seed, index])
     sample = draw_sampler(rng)
     while True:
-        demonstration = demonstrate(env, sample(rng), rng, rhythm)
+        scene = sample(rng)
+        if anywhere and rng.random() < anywhere:
+            scene = replace(scene, finger=_anywhere(np.array(scene.puck), rng))
+        demonstration = demonstrate(env, scene, rng, rhythm)
         if demonstration is not None and keeps_rhythm(demonstration, rhythm):
             return demonstration
+
+
+def _anywhere(puck: Array, rng: np.random.Generator) -> tuple[float, float]:
+    """A place of the finger that does not touch the puck."""
+    while True:
+        x, y = rng.uniform(-REACH, REACH, size=2)
+        if np.hypot(x - puck[0], y - puck[1]) >= FINGER_CLEARANCE:
+            return float(x), float(y)
 
 
 def render_sequences(env: PushEnv, demonstrations: list[Demonstration]) -> Sequences:

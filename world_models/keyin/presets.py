@@ -45,7 +45,7 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
             batch=128,
             learning_rate=4e-3,
             offset_weight=1.0,
-            cut=0.25,
+            cut=0.4,
             counts=(1, 2, 3, 2, 1, 1),  # few keyframes have to be at the right places
         ),
     }

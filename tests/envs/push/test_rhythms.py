@@ -84,3 +84,22 @@ def test_data_of_a_rhythm_have_the_same_bytes_again_and_say_which_it_is(tmp_path
 def test_an_unknown_rhythm_names_the_known_ones():
     with pytest.raises(ValueError, match="irregular"):
         PushWorld(rhythm="waltz")
+
+
+def test_the_finger_begins_anywhere_in_the_share_asked_for(push):
+    irregular = find_rhythm("irregular")
+    starts = {
+        share: np.array(
+            [draw_demonstration(push, 2, index, irregular, share).scene.finger for index in range(10)]
+        )
+        for share in (0.0, 0.5, 1.0)
+    }
+    middle = {share: (np.hypot(*found.T) < 0.21).sum() for share, found in starts.items()}
+    assert middle[0.0] == 10 and middle[1.0] < 3 and middle[1.0] < middle[0.5] < 10
+    for found in starts.values():
+        assert np.abs(found).max() <= 1.15
+
+
+def test_a_share_is_from_0_to_1(tmp_path):
+    with pytest.raises(ValueError, match="--anywhere must be a share"):
+        PUSH.collect(Push(out=tmp_path, anywhere=1.5))
