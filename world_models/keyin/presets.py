@@ -9,6 +9,7 @@ from world_models.keyin.recipe import (
     SoftStage,
     TeacherStage,
 )
+from world_models.segmenter import TWO_PUCKS_GOAL
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig
 
@@ -58,6 +59,10 @@ _ANY_NUMBER_TAUGHT = KEYIN_PUSH_PLANNING.model_copy(
 
 def _planning(teacher: TeacherStage) -> KeyInRecipe:
     return _ANY_NUMBER_TAUGHT.model_copy(update={"teacher": teacher})
+
+
+def _two_pucks(recipe: KeyInRecipe) -> KeyInRecipe:
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"goal": TWO_PUCKS_GOAL})})
 
 
 KEYIN_BROWNIAN = KeyInRecipe(
@@ -134,6 +139,14 @@ PRESETS: dict[str, tuple[str, KeyInRecipe]] = {
     "random-times-push-planning": (
         "keyframes at random times, otherwise as keyin-push-planning",
         _planning(TeacherStage(method="random")),
+    ),
+    "keyin-two-pucks-planning": (
+        "keyin-push-planning for two pucks, which are to be moved in turn",
+        _two_pucks(KEYIN_PUSH_PLANNING),
+    ),
+    "jumpy-two-pucks-planning": (
+        "keyframes at equal shares of the time, otherwise as keyin-two-pucks-planning",
+        _two_pucks(_planning(TeacherStage(method="even"))),
     ),
     "keyin-brownian": ("KeyIn on Structured Brownian motion", KEYIN_BROWNIAN),
     "surprise-brownian": ("keyframes where SVG is surprised, otherwise as keyin-brownian", SURPRISE_BROWNIAN),

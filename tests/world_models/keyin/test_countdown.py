@@ -12,10 +12,11 @@ from world_models.data import Sequences, shard_path, write_shard
 from world_models.interface import Context
 from world_models.keyin import KeyIn
 from world_models.keyin.config import KeyInConfig, Segmentation
+from world_models.keyin.discovery.segmentation import follow, onward_offsets
 from world_models.keyin.presets import KEYIN_DEBUG
 from world_models.keyin.recipe import KeyInRecipe, KeyInRun, TeacherStage
 from world_models.keyin.run import train_keyin
-from world_models.segmenter import PUCK_GOAL
+from world_models.segmenter import PUCK_GOAL, TWO_PUCKS_GOAL
 
 BY_CHORDS = Segmentation(interpolation=0.0, object=1.0, coding=0.0, timing=0.0)
 CONFIG = KEYIN_DEBUG.model.model_copy(
@@ -201,6 +202,21 @@ def test_an_autoencoder_of_other_sizes_is_refused(data, finished, tmp_path):
 def test_settings_that_do_not_go_together_are_refused(change, message):
     with pytest.raises(ValidationError, match=message):
         KeyInConfig.model_validate(CONFIG.model_copy(update=change).model_dump())
+
+
+def test_two_objects_turn_at_one_time_or_another():
+    goal = TWO_PUCKS_GOAL
+    keyin = KeyIn(CONFIG.model_copy(update={"goal": goal}))
+    one = torch.tensor([[0.0, 0], [5, 0], [10, 0], [10, 0], [10, 0], [10, 0], [10, 0]])
+    other = torch.tensor([[0.0, 9], [0, 9], [0, 9], [0, 9], [0, 5], [0, 2], [0, 0]])
+    both = torch.cat([one, other], dim=1)
+    keyin.places = lambda frames: both.expand(len(frames), -1, -1)  # type: ignore[method-assign]
+    costs, _ = keyin.keyframe_costs(torch.zeros(1, 7, CONFIG.embedding))
+    onward = onward_offsets(costs, 3)
+    turn = follow(onward, torch.tensor([0]), torch.tensor([2]))[0, 0].item()
+    assert turn in (2, 3)  # when the first one has arrived, and the second one stands still
+    state = start(keyin)
+    assert keyin.needed(state, torch.zeros(2, 4), 0.9).shape == (2,)
 
 
 def test_teachers_of_any_number_of_keyframes_need_a_model_of_them():
