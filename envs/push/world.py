@@ -64,7 +64,7 @@ def _against_first(records: Sequence[Record], by_arm: Mapping[str, Sequence[Reco
 
 
 def _against_first_text(row: Mapping[str, Any]) -> str:
-    if row["won"] is None:
+    if row.get("won") is None:  # older results do not have it
         return "-"
     p = row["mcnemar_p"]
     return f"{row['won']} / {row['lost']} ({f'{p:.2g}' if p >= 0.001 else f'{p:.0e}'})"

@@ -74,6 +74,8 @@ def test_what_was_made_with_more_or_with_less_is_not_taken_over(in_process, tmp_
 
 
 OTHER = {
+    "rhythm": "pauses",
+    "anywhere": 0.5,
     "split": "test",
     "digits": 1,
     "frames": 26,
