@@ -50,7 +50,7 @@ def assert_problem(reply: Any, status: int, slug: str, sentence: str = "") -> No
         ({"goal": "\u00e9"}, "goal: This is not base64"),
         (
             {"speed": 3},
-            "speed: Unknown field; the fields are alternatives, deadline_ms, goal, iterations, keyframes, model, ",
+            "speed: Unknown field; the fields are alternatives, deadline_ms, goal, iterations, keyframes, ",
         ),
         ({"<script>": 3}, "(unprintable name): Unknown field"),
     ],
