@@ -144,7 +144,7 @@ def test_every_measurement_is_shown_as_its_maker_shows_it(folder):
     text = Path("README.md").read_text()
     assert "<!-- ablation -->\n| variant |" in text
     assert "| paper | as published | keyin | learned | 100 |" in text
-    assert "| light-0.8 | less light | keyin | learned | 100 | 95.0 % (92.0 to 97.0) | - | 94.0 % |" in text
+    assert "| light-0.8 | less light | keyin | learned | 100 | 95.0 % (92.0 to 97.0) | 94.0 % |" in text
     assert "| reacher-easy | learned | 20 | 80.0 ± 14.0 (70.0 to 90.0) | 80 % | 4.0 × |" in text
     assert f"<!-- keyframes -->\n{keyframe_table(KEYFRAMES)}\n<!-- /keyframes -->" in text
     assert f"<!-- bench -->\n{benchmark.markdown(BENCH)}\n<!-- /bench -->" in text
