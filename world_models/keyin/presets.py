@@ -42,11 +42,11 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
         ),
         "interpolator": FitConfig(steps=1500, batch=256),
         "predictor": PredictorStage(
-            steps=10000,
+            steps=12000,
             batch=128,
             learning_rate=4e-3,
             offset_weight=1.0,
-            cut=0.4,
+            cut=0.25,
             counts=(1, 2, 3, 2, 1, 1),  # few keyframes have to be at the right places
         ),
     }
