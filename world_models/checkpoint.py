@@ -77,11 +77,11 @@ def write_model(folder: Path, config: BaseModel, model: nn.Module, card: str) ->
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _manifest(hashes)
-    _replace(folder, contents)
+    replace_folder(folder, contents)
     return hashlib.sha256(contents[MANIFEST]).hexdigest()
 
 
-def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
+def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Put a folder of these files in the place of an old one, and sweep what killed writers left.
 
     At every moment there is a whole folder at that path; only where paths cannot be exchanged is there none
@@ -174,7 +174,7 @@ def write_card(folder: Path, card: str) -> None:
     hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
     hashes[CARD] = hashlib.sha256(card.encode()).hexdigest()
     kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    _replace(folder, kept | {CARD: card.encode(), MANIFEST: _manifest(hashes)})
+    replace_folder(folder, kept | {CARD: card.encode(), MANIFEST: _manifest(hashes)})
 
 
 def _manifest(hashes: dict[str, str]) -> bytes:

@@ -119,18 +119,28 @@ def read_content(path: Path) -> bytes:
 
 def write_pieces(path: Path, pieces: Sequence[bytes], shared: Collection[str]) -> None:
     """Store a file as its pieces, in order: those whose SHA-256 is among ``shared`` in a folder for all, the
-    others beside the list.
+    others beside the list. At every moment the file can be read.
     """
     names = []
-    for index, piece in enumerate(pieces):
+    for piece in pieces:
         digest = hashlib.sha256(piece).hexdigest()
-        if digest in shared:
-            names.append(f"{digest}.piece")
-            target = path.parent.parent / SHARED / names[-1]
-        else:
-            names.append(f"{path.stem}.{index}.piece")
-            target = path.parent / names[-1]
-        if not target.exists():
-            write_bytes(target, piece)
+        names.append(f"{digest}.piece" if digest in shared else f"{path.stem}.{digest}.piece")
+        folder = path.parent.parent / SHARED if digest in shared else path.parent
+        if not (folder / names[-1]).exists():
+            write_bytes(folder / names[-1], piece)
     write_bytes(path.with_name(path.name + PIECES), (json.dumps(names, indent=2) + "\n").encode())
     path.unlink(missing_ok=True)
+    _remove_pieces(path, keep=names)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Store a file that may have been in pieces as one."""
+    write_bytes(path, content)
+    path.with_name(path.name + PIECES).unlink(missing_ok=True)
+    _remove_pieces(path, keep=())
+
+
+def _remove_pieces(path: Path, keep: Collection[str]) -> None:
+    for piece in path.parent.glob(f"{path.stem}.*.piece"):
+        if piece.name not in keep:
+            piece.unlink()

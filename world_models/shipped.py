@@ -6,7 +6,6 @@ weights have in common (the same autoencoder) is stored once.
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -15,8 +14,8 @@ from typing import Annotated
 
 import tyro
 
-from world_models.checkpoint import WEIGHTS, read_model
-from world_models.files import PIECES, SHARED, read_content, write_bytes, write_pieces
+from world_models.checkpoint import WEIGHTS, read_model, replace_folder
+from world_models.files import PIECES, SHARED, read_content, write_pieces, write_whole
 from world_models.jobs.command import command
 
 PRETRAINED = Path(__file__).with_name("pretrained")
@@ -81,11 +80,7 @@ def ship(name: str, folder: Path, among: Path) -> None:
     read_model(folder)
     kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     kept = {file: content for file, content in kept.items() if not file.endswith((PIECES, ".piece"))}
-    target = among / name
-    weights = read_content(folder / WEIGHTS)
-    shutil.rmtree(target, ignore_errors=True)
-    for file, content in {**kept, WEIGHTS: weights}.items():
-        write_bytes(target / file, content)
+    replace_folder(among / name, kept | {WEIGHTS: read_content(folder / WEIGHTS)})
 
 
 def share(among: Path) -> None:
@@ -107,10 +102,8 @@ def share(among: Path) -> None:
     }
     shared = _common([[piece] for piece in found] for found in pieces.values())
     for path, found in pieces.items():
-        for old in (*path.parent.glob("*.piece"), *path.parent.glob(f"*{PIECES}")):
-            old.unlink()
         if shared.isdisjoint(map(_digest, found)):
-            write_bytes(path, whole[path])
+            write_whole(path, whole[path])
         else:
             write_pieces(path, _joined(found, shared), shared)
     for path in (among / SHARED).glob("*"):

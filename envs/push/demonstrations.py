@@ -1,5 +1,6 @@
 """Recording demonstrations of the pushing task: simulate, keep the successes, then render."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,26 +36,39 @@ def demonstrate(
     env: PushEnv, scene: Scene, rng: np.random.Generator, rhythm: Rhythm = REGULAR
 ) -> Demonstration | None:
     """One attempt at ``scene``; ``None`` without a plan, or if six pushes were not finished in time."""
-    steps, stride = rhythm.steps, rhythm.stride
-    drawn = (plan_pushes(scene, rng, steps, rhythm) for _ in range(PLAN_DRAWS))
+    drawn = (plan_pushes(scene, rng, rhythm.steps, rhythm) for _ in range(PLAN_DRAWS))
     plan = next((plan for plan in drawn if plan is not None), None)
     if plan is None:
         return None
-    env.start(scene)
     pusher = Pusher(plan, np.array(scene.puck))
+    found = carry_out(
+        env, scene, rhythm.steps, lambda positions: pusher.act(positions["puck"], positions["finger"])
+    )
+    if pusher.finished < PUSHES or path_length(scene, env.positions()["puck"]) > KEPT_DISTANCE:
+        return None
+    return found
+
+
+def carry_out(
+    env: PushEnv, scene: Scene, steps: int, act: Callable[[dict[str, Array]], tuple[Array, bool]]
+) -> Demonstration:
+    """Record so many control steps from the start of ``scene``, as 31 frames.
+
+    ``act`` answers, from the true positions (:meth:`PushEnv.positions`), an action ``[2]`` and whether a push
+    has just ended.
+    """
+    env.start(scene)
+    stride = steps // (FRAMES - 1)
     states, actions, ends = [env.get_state()], [], []
     for step in range(steps):
-        positions = env.positions()
-        action, reached = pusher.act(positions["puck"], positions["finger"])
+        action, reached = act(env.positions())
         if reached:
             ends.append(step)
         env.advance(action)
         actions.append(action)
         states.append(env.get_state())
-    if pusher.finished < PUSHES or path_length(scene, env.positions()["puck"]) > KEPT_DISTANCE:
-        return None
     keyframes = np.zeros(FRAMES, dtype=bool)
-    keyframes[np.minimum(-(-np.array(ends) // stride), FRAMES - 1)] = True
+    keyframes[np.minimum(-(-np.array(ends, dtype=np.int64) // stride), FRAMES - 1)] = True
     return Demonstration(
         scene=scene,
         states=np.stack(states[::stride]),

@@ -39,6 +39,8 @@ from world_models.tap.model import Tap
 
 SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
 """Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""
+MOST_KEYFRAMES = 30
+"""Frames of a demonstration after its first: no plan has more of them."""
 SHIPPED = Settings()
 STANDARD = Variation()
 
@@ -55,7 +57,7 @@ class Push(Evaluation):
     """Comma-separated: keyin, jumpy, surprise, random-times, tap, flat, flat-deep, random, oracle,
     oracle-bends, oracle-even, oracle-constant, oracle-random."""
     task: str = "push"
-    """push, or harder: push-long, push-two-walls, push-tight."""
+    """push, or harder: push-long, push-two-walls, push-tight, push-corner, push-two-pucks."""
     rhythm: Literal["regular", "irregular", "pauses"] | None = None
     """Rhythm of the demonstrations that models learned from, and that oracles show: models of that rhythm
     that plan up to six keyframes, unless others are named."""
@@ -130,8 +132,10 @@ class Push(Evaluation):
             raise ValueError("--episodes and --workers must be at least 1")
         if self.drawn is not None and not 0 <= self.drawn < self.episodes:
             raise ValueError(f"--drawn must be an episode, from 0 to {self.episodes - 1}")
-        if self.disturbance < 0:
-            raise ValueError("--disturbance must be at least 0")
+        if self.disturbance < 0 or self.constant < 1:
+            raise ValueError("--disturbance must be at least 0, --constant at least 1")
+        if isinstance(self.keyframes, int) and not 1 <= self.keyframes <= MOST_KEYFRAMES:
+            raise ValueError(f"--keyframes must be auto, or a number from 1 to {MOST_KEYFRAMES}")
         find_task(self.task)
         if self.fresh is not None:
             if self.manifest is not None:

@@ -25,16 +25,17 @@ def _tasks(model: ReadyPlanner) -> Iterable[PlanTask]:
 
 def _facts(model: ReadyPlanner) -> dict[str, Any]:
     search = model.planner.config
-    most = MAX_KEYFRAMES // search.keyframes
+    fewest = model.planner.fewest
+    most = MAX_KEYFRAMES // fewest
     return {
         "kind": "planner",
         "keyframes": search.keyframes,
         "chooses_keyframes": model.planner.chooses,
         "defaults": {"samples": search.cem.candidates, "iterations": search.cem.iterations},
         "limits": {
-            "keyframes": Range(min=model.planner.fewest, max=search.keyframes),
+            "keyframes": Range(min=fewest, max=search.keyframes),
             "samples": Range(min=MIN_SAMPLES, max=most),
-            "iterations": Range(min=1, max=MAX_KEYFRAMES // (MIN_SAMPLES * search.keyframes)),
+            "iterations": Range(min=1, max=MAX_KEYFRAMES // (MIN_SAMPLES * fewest)),
             "work": MAX_KEYFRAMES,
             "seed": Range(min=0, max=MAX_SEED),
         },

@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from world_models import shipped
+from world_models import files, shipped
 from world_models.checkpoint import CheckpointError, read_model, write_card, write_model
 from world_models.files import SHARED
 
@@ -76,6 +76,30 @@ def test_sharing_again_changes_nothing_and_what_nobody_shares_is_whole_again(run
         runs / "one" / "model.safetensors"
     ).read_bytes()
     assert read_model(among / "two").digest == read_model(runs / "other").digest
+
+
+def test_a_model_can_be_read_whenever_sharing_is_killed(runs, among, monkeypatch):
+    for name in ("one", "two"):
+        shipped.ship(name, runs / name, among)
+    write, left = files.write_bytes, 0
+
+    def write_so_often(path, content):
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        write(path, content)
+
+    monkeypatch.setattr(files, "write_bytes", write_so_often)
+    for often in range(12):
+        left, killed = often, False
+        try:
+            shipped.share(among)
+        except KeyboardInterrupt:
+            killed = True
+        for name in ("one", "two"):
+            assert read_model(among / name).digest == read_model(runs / name).digest
+    assert not killed and not (among / "one" / "model.safetensors").exists()
 
 
 def test_a_model_in_pieces_can_be_shipped_on_and_given_another_card(runs, among, tmp_path):

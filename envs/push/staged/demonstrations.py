@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from envs.push.demonstrations import KEPT_DISTANCE, PLAN_DRAWS, Demonstration
+from envs.push.demonstrations import KEPT_DISTANCE, PLAN_DRAWS, Array, Demonstration, carry_out
 from envs.push.env import PushEnv
 from envs.push.scene import PUCK_NAMES, Scene
-from envs.push.staged.plans import STRIDE, StagedPusher, plan_stages
+from envs.push.staged.plans import StagedPusher, plan_stages
 
 STEPS = 90
-FRAMES = STEPS // STRIDE + 1
-"""Every third state is saved, and the first: 31 frames for 90 steps."""
+"""Every third state is saved, and the first."""
 
 
 def demonstrate_stages(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Demonstration | None:
@@ -17,28 +16,14 @@ def demonstrate_stages(env: PushEnv, scene: Scene, rng: np.random.Generator) -> 
     plan = next((plan for _ in range(PLAN_DRAWS) if (plan := plan_stages(scene, rng, STEPS))), None)
     if plan is None:
         return None
-    env.start(scene)
     pusher = StagedPusher(plan)
-    states, actions, ends = [env.get_state()], [], []
-    for step in range(STEPS):
-        positions = env.positions()
+
+    def act(positions: dict[str, Array]) -> tuple[Array, bool]:
         pucks = [positions[name] for name in PUCK_NAMES if name in positions]
-        action, reached = pusher.act(pucks, positions["finger"])
-        if reached:
-            ends.append(step)
-        env.advance(action)
-        actions.append(action)
-        states.append(env.get_state())
-    if not pusher.finished or env.distance() > KEPT_DISTANCE:
-        return None
-    keyframes = np.zeros(FRAMES, dtype=bool)
-    keyframes[np.minimum(-(-np.array(ends) // STRIDE), FRAMES - 1)] = True
-    return Demonstration(
-        scene=scene,
-        states=np.stack(states[::STRIDE]),
-        actions=np.stack(actions).reshape(FRAMES - 1, STRIDE, 2).mean(axis=1),
-        keyframes=keyframes,
-    )
+        return pusher.act(pucks, positions["finger"])
+
+    found = carry_out(env, scene, STEPS, act)
+    return found if pusher.finished and env.distance() <= KEPT_DISTANCE else None
 
 
 def draw_stages(env: PushEnv, seed: int, index: int) -> Demonstration:

@@ -16,8 +16,6 @@ from envs.push.scene import PUCK_RADIUS, Scene, blocked
 
 Array = NDArray[np.float64]
 
-STRIDE = 3
-"""Control steps between two frames."""
 CORNER_LEISURE = (0.5, 0.5, 0.5, 0.5)
 """Parameters of the Dirichlet distribution that shares spare time among a rest, the legs and a last rest."""
 TWO_PUCKS_LEISURE = (0.25, 0.25, 0.25, 0.4, 0.4)

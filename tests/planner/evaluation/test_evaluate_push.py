@@ -102,3 +102,17 @@ def test_a_rhythm_or_a_number_of_keyframes_picks_models_that_have_them() -> None
     few = replace(run, planners="keyin,jumpy", keyframes=3)
     assert few.weights() == {"keyin": "keyin-push-regular", "jumpy": "jumpy-push-regular"}
     assert replace(few, model="runs/a", jumpy="runs/b").weights() == {"keyin": "runs/a", "jumpy": "runs/b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keyframes": 0}, "from 1 to 30"),
+        ({"keyframes": 31}, "from 1 to 30"),
+        ({"constant": 0}, "--constant at least 1"),
+        ({"disturbance": -0.1}, "--disturbance must be at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(Push(planners="oracle-random"), **change).starts(("oracle-random", "simulator"))

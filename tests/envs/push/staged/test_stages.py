@@ -11,9 +11,10 @@ from envs.push.demonstrations import KEPT_DISTANCE
 from envs.push.env import PushEnv
 from envs.push.episodes import find_demonstration, load_manifest
 from envs.push.ids import PUSH_IDS
+from envs.push.rhythms import FRAMES
 from envs.push.scene import PUCKS, blocked
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS, PushTwoPucks
-from envs.push.staged.demonstrations import FRAMES, STEPS, draw_stages
+from envs.push.staged.demonstrations import STEPS, draw_stages
 from envs.push.staged.plans import plan_stages
 from world_models.data import SequenceDataset, read_attributes
 
