@@ -1,5 +1,6 @@
 """``waymark/Push-v0``: a two-link arm pushes a puck round a wall to where the goal picture shows it."""
 
+from functools import cache
 from typing import Any
 
 import gymnasium
@@ -21,7 +22,7 @@ from envs.push.scene import (
     place,
 )
 from envs.push.tasks import find_task
-from envs.rendering import Renderer
+from envs.rendering import Projection, Renderer
 from world_models.segmenter import PUCK_GOAL
 
 CAMERA = "table"
@@ -33,6 +34,15 @@ PUCK_PIXELS: Colour = PUCK_GOAL.segmenter.color
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 Info = dict[str, Any]
+
+
+@cache
+def standard_view(size: int) -> Projection:
+    """Pixels of the camera where it stands for the training data, in pictures of side ``size``.
+
+    Pictures of a camera that was turned are brought to this view before anybody measures in them.
+    """
+    return Projection(build_model(), CAMERA, size)
 
 
 class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):

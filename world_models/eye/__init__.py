@@ -1,0 +1,7 @@
+"""The eye: where pictures enter models. It maps pictures of a known world to ones as in training."""
+
+from world_models.eye.calibration import STANDARD, Calibration, Tone
+from world_models.eye.eye import Eye
+from world_models.eye.reference import EyeStage, Reference, collect_reference
+
+__all__ = ["STANDARD", "Calibration", "Eye", "EyeStage", "Reference", "Tone", "collect_reference"]

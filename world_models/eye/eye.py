@@ -1,0 +1,78 @@
+"""An eye: calibrated on a scene once, then applied to every picture of it before a model sees it."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from safetensors.torch import save
+
+from world_models.eye.calibration import STANDARD, Calibration
+from world_models.eye.palette import find_colour, recolour
+from world_models.eye.reference import Reference
+from world_models.eye.tone import apply_tone, find_tone
+from world_models.eye.view import find_view, undo_turn
+from world_models.segmenter import ObjectGoal, Wanted
+
+
+@dataclass(frozen=True)
+class Eye:
+    """How a model sees pictures of the world: as they would be in the light, view and colours of training.
+
+    Only pictures of the world pass through an eye; those that a model has made are as in training anyway.
+    """
+
+    reference: Reference | None = None
+    """What pictures looked like in training. Without it nothing is ever corrected."""
+    goal: Wanted | None = None
+    """What is to be moved. The colour of a single object is corrected, not those of several."""
+
+    def calibrate(
+        self, first: UInt8[np.ndarray, "H W 3"], goal: UInt8[np.ndarray, "H W 3"] | None = None
+    ) -> Calibration:
+        """How the scene differs from those of the training data; ``goal`` is None where there is no picture
+        of it. :data:`STANDARD` for pictures of another size than those of the training data.
+        """
+        if self.reference is None or first.shape != self.reference.background.shape:
+            return STANDARD
+        seen = np.stack([first] if goal is None else [first, goal])
+        tone = find_tone(seen, self.reference)
+        seen = seen if tone is None else apply_tone(seen, tone)
+        pitch, yaw = find_view(seen, self.reference)
+        found = Calibration(tone=tone, pitch_degrees=pitch, yaw_degrees=yaw)
+        if goal is None or self._usual is None:
+            return found
+        seen = undo_turn(seen, pitch, yaw, self.reference) if found.turned else seen
+        colour = find_colour(seen[0], seen[1], self._usual, self.reference)
+        return found.model_copy(update={"object_colour": colour})
+
+    def see(
+        self, pictures: UInt8[np.ndarray, "*batch H W 3"], calibration: Calibration
+    ) -> UInt8[np.ndarray, "*batch H W 3"]:
+        """Pictures of the calibrated scene as the model is to see them."""
+        if self.reference is None or calibration == STANDARD:
+            return pictures
+        if calibration.tone is not None:
+            pictures = apply_tone(pictures, calibration.tone)
+        if calibration.turned:
+            turn = (calibration.pitch_degrees, calibration.yaw_degrees)
+            pictures = undo_turn(pictures, *turn, self.reference)
+        if calibration.object_colour is not None and self._usual is not None:
+            pictures = recolour(pictures, calibration.object_colour, self._usual, self.reference)
+        return pictures
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 that names exactly what it knows; None if that is nothing."""
+        if self.reference is None:
+            return None
+        known = save(self.reference.to_tensors()) + repr(self._usual).encode()
+        return hashlib.sha256(known).hexdigest()
+
+    @property
+    def _usual(self) -> tuple[float, float, float] | None:
+        """The object's colour in training, in bytes."""
+        if not isinstance(self.goal, ObjectGoal):
+            return None
+        red, green, blue = self.goal.segmenter.color
+        return 255 * red, 255 * green, 255 * blue

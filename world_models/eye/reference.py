@@ -1,0 +1,110 @@
+"""What pictures of the training data look like: collected once, stored in the model's folder."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from world_models.data import SequenceDataset
+
+LEVELS = 8
+"""Levels per channel of a coarse colour."""
+BRIGHT = 99.5
+"""Percentile that stands for the brightest pixels: a few of them may be glare."""
+_PICTURES, _SEQUENCES = 2000, 200
+_COMMON = 1e-3
+"""Share of all pixels that makes a coarse colour a common one."""
+
+
+class EyeStage(BaseModel):
+    """What a training run keeps of its data's pictures for the model's eye."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    field_of_view: float | None = Field(default=None, gt=0, lt=180)
+    """The camera's vertical field of view in degrees; None: unknown, turns are then taken for shifts."""
+
+    def focal(self, height: int) -> float:
+        """Focal length in pixels of pictures of this height."""
+        if self.field_of_view is None:
+            return math.inf
+        return height / 2 / math.tan(math.radians(self.field_of_view) / 2)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The look of the training data, in bytes.
+
+    Raises:
+        ValueError: a part has another shape, or the focal length is not positive.
+    """
+
+    background: UInt8[np.ndarray, "H W 3"]
+    """The median picture: what stays where it is."""
+    typical: Float32[np.ndarray, " 3"]
+    """Median colour of a picture."""
+    brightest: Float32[np.ndarray, " 3"]
+    """99.5th percentile of each channel."""
+    common: Bool[np.ndarray, "512"]
+    """Coarse colours that are often seen."""
+    focal: float
+    """Focal length of the camera in pixels; infinite where it is unknown: turns are then taken for shifts."""
+
+    def __post_init__(self) -> None:
+        if not self.focal > 0:
+            raise ValueError(f"the focal length must be positive, got {self.focal}")
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """As it is stored; the inverse of :meth:`from_tensors`."""
+        arrays = {name: getattr(self, name) for name in ("background", "typical", "brightest", "common")}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        return tensors | {"focal": torch.tensor(self.focal, dtype=torch.float64)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Reference":
+        """Read what :meth:`to_tensors` wrote.
+
+        Raises:
+            ValueError: a part is missing or has another shape or type.
+        """
+        expected = {"typical": torch.float32, "brightest": torch.float32, "common": torch.bool}
+        shapes = {"typical": (3,), "brightest": (3,), "common": (LEVELS**3,), "focal": ()}
+        expected |= {"background": torch.uint8, "focal": torch.float64}
+        if tensors.keys() != expected.keys():
+            raise ValueError(f"a reference has {', '.join(expected)}, got {', '.join(tensors) or 'nothing'}")
+        for name, tensor in tensors.items():
+            shape = shapes.get(name, (*tensor.shape[:2], 3))
+            if tensor.dtype != expected[name] or tuple(tensor.shape) != shape:
+                raise ValueError(
+                    f"{name} must be {expected[name]} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}"
+                )
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name != "focal"}
+        return cls(focal=float(tensors["focal"]), **arrays)
+
+
+def collect_reference(data: SequenceDataset, stop: int, stage: EyeStage) -> Reference:
+    """The look of the first ``stop`` sequences, from about 2000 pictures of up to 200 of them."""
+    indices = np.unique(np.linspace(0, stop - 1, min(stop, _SEQUENCES)).astype(int))
+    spaced = max(1, round(len(indices) * data.shapes["frames"][0] / _PICTURES))
+    pictures = [data[int(index) : int(index) + 1].frames[0, ::spaced] for index in indices]
+    shown = np.concatenate(pictures)
+    flat = shown.reshape(len(shown), -1, 3)
+    counts = np.bincount(coarse(shown).ravel(), minlength=LEVELS**3)
+    return Reference(
+        background=np.median(shown, axis=0).round().astype(np.uint8),
+        typical=np.median(np.median(flat, axis=1), axis=0).astype(np.float32),
+        brightest=np.median(np.percentile(flat, BRIGHT, axis=1), axis=0).astype(np.float32),
+        common=counts >= _COMMON * counts.sum(),
+        focal=stage.focal(shown.shape[1]),
+    )
+
+
+def coarse(pictures: UInt8[np.ndarray, "*batch 3"]) -> np.ndarray:
+    """Which of the 512 coarse colours each pixel has."""
+    red, green, blue = np.moveaxis(pictures.astype(np.int64) * LEVELS // 256, -1, 0)
+    return (red * LEVELS + green) * LEVELS + blue
