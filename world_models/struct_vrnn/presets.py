@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from world_models.segmenter import PUCK_GOAL
 from world_models.eye import EyeStage
+from world_models.segmenter import PUCK_GOAL
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.recipe import DynamicsStage, StructVRNNRecipe, VisionStage
 
