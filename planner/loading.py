@@ -16,7 +16,6 @@ from world_models.eye import Eye, Reference
 from world_models.kalman.model import Kalman
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
-from world_models.segmenter import Wanted
 from world_models.shipped import find_folder, heads_folder, model_name, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.model import StructVRNN
@@ -166,7 +165,7 @@ def load_planner(
             fewest=1 if model.config.countdown else None,
         ),
         goal=wanted,
-        eye=_eye(stored, wanted),
+        eye=_eye(stored),
     )
 
 
@@ -192,7 +191,7 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         image_size=config.image_size,
         world=StructVRNN.load(folder, device),
         heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
-        eye=_eye(stored, config.goal),
+        eye=_eye(stored),
     )
 
 
@@ -233,18 +232,14 @@ def load_eye(name: str) -> Eye:
         ValueError: there is no such model.
         CheckpointError: its files are incomplete or differ from their manifest.
     """
-    stored = read_model(find_folder(name))
-    kind = stored.config.get("kind")
-    if kind == "keyin":
-        return _eye(stored, stored.parse_config(KeyInConfig).goal)
-    return _eye(stored, stored.parse_config(StructVRNNConfig).goal if kind == "struct-vrnn" else None)
+    return _eye(read_model(find_folder(name)))
 
 
-def _eye(stored: StoredModel, goal: Wanted | None) -> Eye:
+def _eye(stored: StoredModel) -> Eye:
     if stored.eye is None:
-        return Eye(goal=goal)
+        return Eye()
     try:
-        return Eye(Reference.from_tensors(stored.eye), goal)
+        return Eye(Reference.from_tensors(stored.eye))
     except ValueError as error:
         raise CheckpointError(f"{stored.folder / EYE} is none: {error}") from error
 

@@ -17,6 +17,7 @@ from server.errors import InvalidRequest, NoObject, TooMuchWork
 from server.http.pictures import Picture
 from server.plans.schemas import MAX_KEYFRAMES
 from server.schemas import FieldError
+from world_models.eye import Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.segmenter import ColorSegmenter
@@ -41,6 +42,10 @@ class PlanOutcome:
     cost: float | None
     history: tuple[float | None, ...]
     stop_reason: StopReason
+    calibration: Calibration
+    """How start and goal were corrected before the model saw them ..."""
+    seen: tuple[Picture, Picture]
+    """... and what it saw then."""
     alternatives: tuple["PlanOutcome", ...] = ()
     """Other plans of the same search."""
 
@@ -94,7 +99,9 @@ class PlanTask:
 
     def work(self, device: str) -> Work[PlanOutcome]:
         """Search; stopped, it answers the best so far. Raises NoObject, Interrupted."""
-        start, goal = to_tensor(np.stack([self.start, self.goal]), device).split(1)
+        look = self.model.eye.calibrate(self.start, self.goal)
+        seen = self.model.eye.see(np.stack([self.start, self.goal]), look)
+        start, goal = to_tensor(seen, device).split(1)
         start_position, goal_position = self._find_object(start, goal)
         plan = yield from self.model.planner.planning(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
@@ -106,7 +113,7 @@ class PlanTask:
             alternatives=self.alternatives,
         )
         chosen, *others = (
-            _outcome(one, self.model.segmenter, start_position, goal_position)
+            _outcome(one, self.model.segmenter, start_position, goal_position, look, (seen[0], seen[1]))
             for one in (plan, *plan.alternatives)
         )
         return replace(chosen, alternatives=tuple(others))
@@ -197,7 +204,14 @@ def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
     return picture
 
 
-def _outcome(plan: Plan, segmenter: ColorSegmenter, start: Point, goal: Point) -> PlanOutcome:
+def _outcome(
+    plan: Plan,
+    segmenter: ColorSegmenter,
+    start: Point,
+    goal: Point,
+    look: Calibration,
+    seen: tuple[Picture, Picture],
+) -> PlanOutcome:
     """Row 0 of a plan as bytes and numbers."""
     return PlanOutcome(
         pictures=to_bytes(plan.subgoals[0]),
@@ -209,6 +223,8 @@ def _outcome(plan: Plan, segmenter: ColorSegmenter, start: Point, goal: Point) -
         cost=_finite(plan.cost[0].item()),
         history=tuple(_finite(value) for value in plan.history[0].tolist()),
         stop_reason=plan.stop_reason,
+        calibration=look,
+        seen=seen,
     )
 
 

@@ -2,6 +2,15 @@
 
 from world_models.eye.calibration import STANDARD, Calibration, Tone
 from world_models.eye.eye import Eye
-from world_models.eye.reference import EyeStage, Reference, collect_reference
+from world_models.eye.reference import EyeStage, Reference, collect_reference, reference_of
 
-__all__ = ["STANDARD", "Calibration", "Eye", "EyeStage", "Reference", "Tone", "collect_reference"]
+__all__ = [
+    "STANDARD",
+    "Calibration",
+    "Eye",
+    "EyeStage",
+    "Reference",
+    "Tone",
+    "collect_reference",
+    "reference_of",
+]

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Byte = Annotated[float, Field(ge=0, le=255)]
-Angle = Annotated[float, Field(ge=-15, le=15, allow_inf_nan=False)]
+Bright = Annotated[float, Field(gt=0, le=255)]
+Exponent = Annotated[float, Field(gt=0, le=10)]
+Angle = Annotated[float, Field(ge=-15, le=15)]
 Channels = tuple[Byte, Byte, Byte]
 
 
@@ -15,11 +16,11 @@ class Tone(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    brightest: tuple[Positive, Positive, Positive]
+    brightest: tuple[Bright, Bright, Bright]
     """The brightest of red, green and blue in the scene ..."""
-    becomes: tuple[Positive, Positive, Positive]
+    becomes: tuple[Bright, Bright, Bright]
     """... and what it is in the training data."""
-    exponent: tuple[Positive, Positive, Positive]
+    exponent: tuple[Exponent, Exponent, Exponent]
     """Curvature; 1 where the light is only stronger or weaker."""
 
 

@@ -12,7 +12,6 @@ from world_models.eye.palette import find_colour, recolour
 from world_models.eye.reference import Reference
 from world_models.eye.tone import apply_tone, find_tone
 from world_models.eye.view import find_view, undo_turn
-from world_models.segmenter import ObjectGoal, Wanted
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,6 @@ class Eye:
 
     reference: Reference | None = None
     """What pictures looked like in training. Without it nothing is ever corrected."""
-    goal: Wanted | None = None
-    """What is to be moved. The colour of a single object is corrected, not those of several."""
 
     def calibrate(
         self, first: UInt8[np.ndarray, "H W 3"], goal: UInt8[np.ndarray, "H W 3"] | None = None
@@ -66,13 +63,12 @@ class Eye:
         """SHA-256 that names exactly what it knows; None if that is nothing."""
         if self.reference is None:
             return None
-        known = save(self.reference.to_tensors()) + repr(self._usual).encode()
-        return hashlib.sha256(known).hexdigest()
+        return hashlib.sha256(save(self.reference.to_tensors())).hexdigest()
 
     @property
     def _usual(self) -> tuple[float, float, float] | None:
-        """The object's colour in training, in bytes."""
-        if not isinstance(self.goal, ObjectGoal):
+        """The object's colour in training, in bytes; that of a single object, not those of several."""
+        if self.reference is None or np.isnan(self.reference.object_colour).any():
             return None
-        red, green, blue = self.goal.segmenter.color
-        return 255 * red, 255 * green, 255 * blue
+        red, green, blue = self.reference.object_colour.tolist()
+        return red, green, blue

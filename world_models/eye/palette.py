@@ -23,6 +23,8 @@ _TRACE = 0.15
 """Share of the object's colour in a pixel at its edge, at least."""
 _OFF = 45.0
 """Distance of an edge pixel from mixtures of background and object, at most."""
+_BESIDE = 100.0
+"""Distance from the object's colour of pixels that it shares with something else than the background."""
 
 
 def find_colour(
@@ -62,7 +64,7 @@ def recolour(
 ) -> UInt8[np.ndarray, "*batch H W 3"]:
     """Give the object its usual colour: each pixel in the measure of its share of the found one.
 
-    Pixels are taken for mixtures of the background and the object.
+    Pixels are taken for mixtures of the object with the background, or else with something before it.
     """
     background = reference.background.astype(np.float64)
     shown = pictures.astype(np.float64)
@@ -70,10 +72,14 @@ def recolour(
     offset = shown - background
     share = (offset * direction).sum(-1) / np.maximum((direction**2).sum(-1), 1.0)
     off = np.linalg.norm(offset - share[..., None] * direction, axis=-1)
-    pure = _opened((np.abs(shown - np.array(found)).max(axis=-1) < _ALIKE) & (share > _PURE))
-    mixed = _dilated(pure) & (share > _TRACE) & (off < _OFF)
-    change = np.clip(share, 0, 1.1)[..., None] * (np.array(usual) - np.array(found))
-    return np.clip(np.round(np.where(mixed[..., None], shown + change, shown)), 0, 255).astype(np.uint8)
+    from_found = shown - np.array(found)
+    pure = (np.abs(from_found).max(axis=-1) < _ALIKE) & (share > _PURE)
+    near = _dilated(pure & (_around(pure) > 1))  # a single pixel is none of it
+    mixed = near & (share > _TRACE) & (off < _OFF)
+    covered = near & ~mixed & (np.linalg.norm(from_found, axis=-1) < _BESIDE)
+    amount = np.where(mixed, np.clip(share, 0, 1.1), covered)
+    change = amount[..., None] * (np.array(usual) - np.array(found))
+    return np.clip(np.round(shown + change), 0, 255).astype(np.uint8)
 
 
 def _opened(mask: Bool[np.ndarray, "*batch H W"]) -> Bool[np.ndarray, "*batch H W"]:
@@ -89,10 +95,15 @@ def _opened(mask: Bool[np.ndarray, "*batch H W"]) -> Bool[np.ndarray, "*batch H 
 
 def _dilated(mask: Bool[np.ndarray, "*batch H W"]) -> Bool[np.ndarray, "*batch H W"]:
     """With all pixels beside it."""
-    wider = mask.copy()
-    wider[..., 1:, :] |= mask[..., :-1, :]
-    wider[..., :-1, :] |= mask[..., 1:, :]
-    widest = wider.copy()
-    widest[..., 1:] |= wider[..., :-1]
-    widest[..., :-1] |= wider[..., 1:]
-    return widest
+    return _around(mask) > 0
+
+
+def _around(mask: Bool[np.ndarray, "*batch H W"]) -> UInt8[np.ndarray, "*batch H W"]:
+    """How many of a pixel and the eight beside it belong to the mask."""
+    rows = mask.astype(np.uint8)
+    rows[..., 1:, :] += mask[..., :-1, :]
+    rows[..., :-1, :] += mask[..., 1:, :]
+    count = rows.copy()
+    count[..., 1:] += rows[..., :-1]
+    count[..., :-1] += rows[..., 1:]
+    return count

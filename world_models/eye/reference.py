@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from world_models.data import SequenceDataset
+from world_models.segmenter import ObjectGoal, Wanted
 
 LEVELS = 8
 """Levels per channel of a coarse colour."""
@@ -52,6 +53,8 @@ class Reference:
     """99.5th percentile of each channel."""
     common: Bool[np.ndarray, "512"]
     """Coarse colours that are often seen."""
+    object_colour: Float32[np.ndarray, " 3"]
+    """What the object to be moved looks like; NaN if it is not one by its colour."""
     focal: float
     """Focal length of the camera in pixels; infinite where it is unknown: turns are then taken for shifts."""
 
@@ -61,7 +64,7 @@ class Reference:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """As it is stored; the inverse of :meth:`from_tensors`."""
-        arrays = {name: getattr(self, name) for name in ("background", "typical", "brightest", "common")}
+        arrays = {name: getattr(self, name) for name in _SHAPES if name != "focal"}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         return tensors | {"focal": torch.tensor(self.focal, dtype=torch.float64)}
 
@@ -72,36 +75,63 @@ class Reference:
         Raises:
             ValueError: a part is missing or has another shape or type.
         """
-        expected = {"typical": torch.float32, "brightest": torch.float32, "common": torch.bool}
-        shapes = {"typical": (3,), "brightest": (3,), "common": (LEVELS**3,), "focal": ()}
-        expected |= {"background": torch.uint8, "focal": torch.float64}
-        if tensors.keys() != expected.keys():
-            raise ValueError(f"a reference has {', '.join(expected)}, got {', '.join(tensors) or 'nothing'}")
+        if tensors.keys() != _SHAPES.keys():
+            names = (", ".join(sorted(found)) for found in (_SHAPES, tensors))
+            raise ValueError("a reference has {}, got {}".format(*names))
         for name, tensor in tensors.items():
-            shape = shapes.get(name, (*tensor.shape[:2], 3))
-            if tensor.dtype != expected[name] or tuple(tensor.shape) != shape:
+            dtype, shape = _SHAPES[name]
+            shape = (*tensor.shape[:2], 3) if shape is None else shape
+            if tensor.dtype != dtype or tuple(tensor.shape) != shape:
                 raise ValueError(
-                    f"{name} must be {expected[name]} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}"
+                    f"{name} must be {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}"
                 )
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name != "focal"}
         return cls(focal=float(tensors["focal"]), **arrays)
 
 
-def collect_reference(data: SequenceDataset, stop: int, stage: EyeStage) -> Reference:
+_SHAPES: dict[str, tuple[torch.dtype, tuple[int, ...] | None]] = {
+    "background": (torch.uint8, None),
+    "typical": (torch.float32, (3,)),
+    "brightest": (torch.float32, (3,)),
+    "common": (torch.bool, (LEVELS**3,)),
+    "object_colour": (torch.float32, (3,)),
+    "focal": (torch.float64, ()),
+}
+"""Of the tensors of a reference; None for that of a picture."""
+
+
+def collect_reference(data: SequenceDataset, stop: int, stage: EyeStage, goal: Wanted | None) -> Reference:
     """The look of the first ``stop`` sequences, from about 2000 pictures of up to 200 of them."""
     indices = np.unique(np.linspace(0, stop - 1, min(stop, _SEQUENCES)).astype(int))
     spaced = max(1, round(len(indices) * data.shapes["frames"][0] / _PICTURES))
-    pictures = [data[int(index) : int(index) + 1].frames[0, ::spaced] for index in indices]
-    shown = np.concatenate(pictures)
-    flat = shown.reshape(len(shown), -1, 3)
-    counts = np.bincount(coarse(shown).ravel(), minlength=LEVELS**3)
+    parts = [data[int(index) : int(index) + 1].frames[0, ::spaced] for index in indices]
+    return reference_of(np.concatenate(parts), stage, goal)
+
+
+def reference_of(
+    pictures: UInt8[np.ndarray, "n H W 3"], stage: EyeStage, goal: Wanted | None = None
+) -> Reference:
+    """The look of these pictures; ``goal`` says what is to be moved in them."""
+    flat = pictures.reshape(len(pictures), -1, 3)
+    counts = np.bincount(coarse(pictures).ravel(), minlength=LEVELS**3)
     return Reference(
-        background=np.median(shown, axis=0).round().astype(np.uint8),
+        background=np.median(pictures, axis=0).round().astype(np.uint8),
         typical=np.median(np.median(flat, axis=1), axis=0).astype(np.float32),
         brightest=np.median(np.percentile(flat, BRIGHT, axis=1), axis=0).astype(np.float32),
         common=counts >= _COMMON * counts.sum(),
-        focal=stage.focal(shown.shape[1]),
+        object_colour=_object_colour(flat, goal),
+        focal=stage.focal(pictures.shape[1]),
     )
+
+
+def _object_colour(pixels: UInt8[np.ndarray, "n P 3"], goal: Wanted | None) -> Float32[np.ndarray, " 3"]:
+    """Median of the pixels that the goal's segmenter takes for the object."""
+    found = pixels[:0, 0]
+    if isinstance(goal, ObjectGoal):
+        segmenter = goal.segmenter
+        distance = np.linalg.norm(pixels / 255 - np.array(segmenter.color), axis=-1)
+        found = pixels[distance < segmenter.tolerance]
+    return (np.median(found, axis=0) if len(found) else np.full(3, np.nan)).astype(np.float32)
 
 
 def coarse(pictures: UInt8[np.ndarray, "*batch 3"]) -> np.ndarray:

@@ -37,7 +37,8 @@ def _three(values: NDArray[np.floating]) -> tuple[float, float, float]:
 def apply_tone(pictures: UInt8[np.ndarray, "*batch H W 3"], tone: Tone) -> UInt8[np.ndarray, "*batch H W 3"]:
     """Pictures of the scene as they would be in the light of the training data."""
     share = np.arange(256)[:, None] / np.array(tone.brightest)
-    table = np.clip(np.round(np.array(tone.becomes) * share ** np.array(tone.exponent)), 0, 255)
+    with np.errstate(over="ignore"):
+        table = np.clip(np.round(np.array(tone.becomes) * share ** np.array(tone.exponent)), 0, 255)
     return np.stack(
         [table[:, channel].astype(np.uint8)[pictures[..., channel]] for channel in range(3)], axis=-1
     )

@@ -89,7 +89,8 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
         session.write_json("figures.json", found)
         return found
 
-    eye = collect_reference(data, data.known(run.recipe.held_out), run.recipe.eye)
+    learned_from = data.known(run.recipe.held_out)
+    eye = collect_reference(data, learned_from, run.recipe.eye, run.recipe.model.goal)
     return export(session, model, figures, partial(card_text, run, data, command), eye=eye)
 
 

@@ -68,7 +68,7 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
         figures = measure_bodies(model.cpu(), tasks, features, recipe.dynamics.observed)
     eye = None
     if len(tasks) == 1:  # tasks that look different have no look in common
-        eye = collect_reference(tasks[0].sequences, tasks[0].known, recipe.eye)
+        eye = collect_reference(tasks[0].sequences, tasks[0].known, recipe.eye, recipe.model.goal)
     return export(session, model, lambda _: figures, partial(card_text, run, tasks, command), eye=eye)
 
 
