@@ -19,8 +19,8 @@ def plan_content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
         iterations=task.iterations,
         iterations_run=len(outcome.history),
         stop_reason=outcome.stop_reason,
-        start=schemas.Scene(object_position=to_position(outcome.start_position)),
-        goal=schemas.Scene(object_position=to_position(outcome.goal_position)),
+        start=schemas.Scene(object_position=to_position(outcome.known.start_position)),
+        goal=schemas.Scene(object_position=to_position(outcome.known.goal_position)),
         subgoals=[
             schemas.Subgoal(
                 index=index,
@@ -48,9 +48,9 @@ def from_calibration(sent: schemas.Calibration) -> Calibration:
 
 def seen_pictures(outcome: PlanOutcome) -> schemas.SeenPictures | None:
     """What the model saw, unless that is what was sent."""
-    if outcome.calibration == STANDARD:
+    if outcome.known.calibration == STANDARD:
         return None
-    start, goal = map(to_base64, outcome.seen)
+    start, goal = map(to_base64, outcome.known.seen)
     return schemas.SeenPictures(start=start, goal=goal)
 
 

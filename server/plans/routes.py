@@ -117,12 +117,13 @@ def _keeping(plans: Plans, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
             for other in others
         ]
         for other, made in zip(alternatives, outcome.alternatives, strict=True):
-            plans.keep(other.id, made.pictures, made.calibration)
-        plans.keep(digest(plan), outcome.pictures, outcome.calibration)
+            plans.keep(other.id, made.pictures, made.known.calibration)
+        plans.keep(digest(plan), outcome.pictures, outcome.known.calibration)
         return schemas.PlanChoice(
             **dict(plan),
-            calibration=to_calibration(outcome.calibration),
+            calibration=to_calibration(outcome.known.calibration),
             seen=seen_pictures(outcome),
+            warnings=list(outcome.known.doubts),
             alternatives=alternatives if task.alternatives else None,
         )
 

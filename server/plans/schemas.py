@@ -179,7 +179,7 @@ class SeenPictures(Schema):
 class PlanChoice(PlanContent):
     """A plan, how its pictures were seen, and others to choose from."""
 
-    undigested = frozenset({"alternatives", "calibration", "seen"})
+    undigested = frozenset({"alternatives", "calibration", "seen", "warnings"})
 
     calibration: Calibration
     """How the pictures were corrected. Send it with requests for actions in the same scene, or name the plan
@@ -187,6 +187,10 @@ class PlanChoice(PlanContent):
 
     seen: SeenPictures | None
     """What the model saw; null if nothing was corrected. It has no part in ``digest``."""
+
+    warnings: list[str]
+    """Why the plan may be worse than usual: pictures that are hardly like what the model knows. They have no
+    part in ``digest``."""
 
     alternatives: list[Alternative] | None = Field(default=None, exclude_if=lambda value: value is None)
     """Other plans of the same search, the most different one first; left out unless they were asked for. They

@@ -1,11 +1,13 @@
 """The eye: where pictures enter models. It maps pictures of a known world to ones as in training."""
 
 from world_models.eye.calibration import STANDARD, Calibration, Tone
-from world_models.eye.eye import Eye
+from world_models.eye.eye import DOUBTFUL, STRANGE, Eye
 from world_models.eye.reference import EyeStage, Reference, collect_reference, reference_of
 
 __all__ = [
+    "DOUBTFUL",
     "STANDARD",
+    "STRANGE",
     "Calibration",
     "Eye",
     "EyeStage",

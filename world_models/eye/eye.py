@@ -8,10 +8,21 @@ from jaxtyping import UInt8
 from safetensors.torch import save
 
 from world_models.eye.calibration import STANDARD, Calibration
+from world_models.eye.edges import displacements, find_edges
 from world_models.eye.palette import find_colour, recolour
 from world_models.eye.reference import Reference
 from world_models.eye.tone import apply_tone, find_tone
 from world_models.eye.view import find_view, undo_turn
+
+STRANGE = 0.5
+"""Strangeness beyond which a picture is of something else: other worlds, photographs and noise have 0.54 to
+1, pictures in other light, colours or views up to 0.42.
+"""
+DOUBTFUL = 0.35
+"""Strangeness beyond which it may be."""
+_TELLING = 0.2
+_MOVED = 1
+"""Pixels that a corrected view may still be off."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,19 @@ class Eye:
         if calibration.object_colour is not None and self._usual is not None:
             pictures = recolour(pictures, calibration.object_colour, self._usual, self.reference)
         return pictures
+
+    def strangeness(self, picture: UInt8[np.ndarray, "H W 3"], calibration: Calibration) -> float:
+        """How little a picture, once corrected, looks like those of training: 0 as they do, 1 not at all.
+
+        It is judged by the edges of what does not move; where training pictures have none in common, or the
+        size is another one, nothing is strange.
+        """
+        known = self.reference
+        if known is None or picture.shape != known.background.shape or known.agreement < _TELLING:
+            return 0.0
+        seen = self.see(picture, calibration)
+        agreement = displacements(seen[None], find_edges(known.background), _MOVED).max()
+        return float(np.clip(1 - agreement / known.agreement, 0, 1))
 
     @property
     def digest(self) -> str | None:

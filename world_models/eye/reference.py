@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from world_models.data import SequenceDataset
+from world_models.eye.edges import displacements, find_edges
 from world_models.segmenter import ObjectGoal, Wanted
 
 LEVELS = 8
 """Levels per channel of a coarse colour."""
 BRIGHT = 99.5
 """Percentile that stands for the brightest pixels: a few of them may be glare."""
-_PICTURES, _SEQUENCES = 2000, 200
+_PICTURES, _SEQUENCES, _EVERY = 2000, 200, 10
 _COMMON = 1e-3
 """Share of all pixels that makes a coarse colour a common one."""
 
@@ -55,6 +56,8 @@ class Reference:
     """Coarse colours that are often seen."""
     object_colour: Float32[np.ndarray, " 3"]
     """What the object to be moved looks like; NaN if it is not one by its colour."""
+    agreement: float
+    """How well edges of a picture agree with those of the background: normalised correlation, the median."""
     focal: float
     """Focal length of the camera in pixels; infinite where it is unknown: turns are then taken for shifts."""
 
@@ -64,9 +67,7 @@ class Reference:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """As it is stored; the inverse of :meth:`from_tensors`."""
-        arrays = {name: getattr(self, name) for name in _SHAPES if name != "focal"}
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        return tensors | {"focal": torch.tensor(self.focal, dtype=torch.float64)}
+        return {name: torch.from_numpy(np.array(getattr(self, name), order="C")) for name in _SHAPES}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Reference":
@@ -85,8 +86,9 @@ class Reference:
                 raise ValueError(
                     f"{name} must be {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}"
                 )
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name != "focal"}
-        return cls(focal=float(tensors["focal"]), **arrays)
+        return cls(
+            **{name: tensor.numpy() if tensor.ndim else tensor.item() for name, tensor in tensors.items()}
+        )
 
 
 _SHAPES: dict[str, tuple[torch.dtype, tuple[int, ...] | None]] = {
@@ -95,6 +97,7 @@ _SHAPES: dict[str, tuple[torch.dtype, tuple[int, ...] | None]] = {
     "brightest": (torch.float32, (3,)),
     "common": (torch.bool, (LEVELS**3,)),
     "object_colour": (torch.float32, (3,)),
+    "agreement": (torch.float64, ()),
     "focal": (torch.float64, ()),
 }
 """Of the tensors of a reference; None for that of a picture."""
@@ -114,12 +117,16 @@ def reference_of(
     """The look of these pictures; ``goal`` says what is to be moved in them."""
     flat = pictures.reshape(len(pictures), -1, 3)
     counts = np.bincount(coarse(pictures).ravel(), minlength=LEVELS**3)
+    background = np.median(pictures, axis=0).round().astype(np.uint8)
+    template = find_edges(background)
+    agreements = [displacements(picture[None], template, 0).item() for picture in pictures[::_EVERY]]
     return Reference(
-        background=np.median(pictures, axis=0).round().astype(np.uint8),
+        background=background,
         typical=np.median(np.median(flat, axis=1), axis=0).astype(np.float32),
         brightest=np.median(np.percentile(flat, BRIGHT, axis=1), axis=0).astype(np.float32),
         common=counts >= _COMMON * counts.sum(),
         object_colour=_object_colour(flat, goal),
+        agreement=float(np.median(agreements)),
         focal=stage.focal(pictures.shape[1]),
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
+from world_models.eye.edges import displacements, find_edges
 from world_models.eye.reference import Reference
 
 Array = NDArray[np.float64]
@@ -15,10 +16,6 @@ _MOST = 7
 """Pixels by which a picture may be displaced."""
 _GAIN = 0.02
 """Correlation that a turn has to bring; with less, the camera is where it was in training."""
-_LIMIT = 9.0
-"""Contrast beyond which all edges count alike: arm and objects are not to outweigh the background."""
-_WINDOW = 5
-_LUMINANCE = np.array([0.3, 0.5, 0.2])
 _CLOSE = 1
 """Pixels by which a picture may still be displaced once it was turned."""
 _FAR = 1e6
@@ -30,15 +27,15 @@ def find_view(pictures: UInt8[np.ndarray, "n H W 3"], reference: Reference) -> t
 
     Pictures of one scene are looked at together; they must have the reference's size.
     """
-    template, focal = _edges(reference.background), _focal(reference)
-    scores = _displacements(pictures, template, _MOST)
+    template, focal = find_edges(reference.background), _focal(reference)
+    scores = displacements(pictures, template, _MOST)
     if scores.max() < scores[_MOST, _MOST] + _GAIN:
         return 0.0, 0.0
     down, right = _peak(scores)
     pitch, yaw = atan(down / focal), atan(right / focal)
     # Once more on the turned pictures, to a fraction of a pixel.
     turned = np.stack([undo_turn(one, degrees(pitch), degrees(yaw), reference) for one in pictures])
-    down, right = _peak(_displacements(turned, template, _CLOSE))
+    down, right = _peak(displacements(turned, template, _CLOSE))
     return degrees(pitch + atan(down / focal)), degrees(yaw + atan(right / focal))
 
 
@@ -88,38 +85,6 @@ def _sampling(
 
 def _focal(reference: Reference) -> float:
     return _FAR if isinf(reference.focal) else reference.focal
-
-
-def _edges(picture: UInt8[np.ndarray, "H W 3"]) -> Array:
-    """Brightness less its mean over a window, which light that changes slowly does not alter."""
-    bright = picture @ _LUMINANCE
-    padded = np.pad(bright, _WINDOW // 2, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (_WINDOW, _WINDOW))
-    edges: Array = np.clip(bright - windows.mean(axis=(-2, -1)), -_LIMIT, _LIMIT)
-    return edges
-
-
-def _displacements(pictures: UInt8[np.ndarray, "n H W 3"], template: Array, most: int) -> Array:
-    """How well pictures agree with the template if they are displaced by -most..most pixels down and right.
-
-    Normalised correlation of the overlap, as a mean over the pictures.
-    """
-    size = 2 * max(template.shape)
-    known = np.ones_like(template)
-    wanted, wanted_square, overlap = (
-        np.conj(np.fft.rfft2(one, (size, size))) for one in (template, template**2, known)
-    )
-    moves = np.arange(-most, most + 1) % size
-    scores = np.zeros((len(moves), len(moves)))
-    for picture in pictures:
-        edges = _edges(picture)
-        seen, seen_square, shown = (np.fft.rfft2(one, (size, size)) for one in (edges, edges**2, known))
-        product, own, other = (
-            np.fft.irfft2(one, (size, size))[np.ix_(moves, moves)]
-            for one in (seen * wanted, seen_square * overlap, shown * wanted_square)
-        )
-        scores += product / np.sqrt(np.maximum(own, 1e-6) * np.maximum(other, 1e-6))
-    return scores / len(pictures)
 
 
 def _peak(scores: Float[np.ndarray, "n n"]) -> tuple[float, float]:
