@@ -11,8 +11,9 @@ from envs.push.env import STRICT_SUCCESS, SUCCESS, PushEnv, standard_view
 from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
 from envs.push.ids import MANIFESTS
 from envs.push.rhythms import find_rhythm
-from envs.push.scene import PUCK_NAMES, Scene, Variation, is_free, path_length
+from envs.push.scene import PUCK_NAMES, Scene, is_free, path_length
 from envs.push.simulator import PushSimulator
+from envs.push.variation.factors import Variation
 from envs.world import Column, Demonstrated, Measures, Picture, Record, World
 from world_models.segmenter import PUCK_GOAL, TWO_PUCKS_GOAL, Wanted
 from world_models.statistics import mcnemar, wilson_interval

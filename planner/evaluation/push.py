@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from envs.push.episodes import Scenes, draw_episodes, load_manifest
 from envs.push.ids import MANIFESTS, PUSH_IDS
-from envs.push.scene import Variation
 from envs.push.tasks import find_task
+from envs.push.variation.factors import Variation
 from envs.world import World
 from planner.evaluation import films, plan_figures
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names

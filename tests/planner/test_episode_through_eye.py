@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from envs.push.episodes import draw_episodes
-from envs.push.scene import Variation
+from envs.push.variation.factors import Variation
 from envs.push.world import PushWorld
 from planner.episode import run_episode
 from planner.goals import make_goal

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,9 +87,8 @@ class Reference:
                 raise ValueError(
                     f"{name} must be {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}"
                 )
-        return cls(
-            **{name: tensor.numpy() if tensor.ndim else tensor.item() for name, tensor in tensors.items()}
-        )
+        known: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls(**known | {name: tensors[name].item() for name in ("agreement", "focal")})
 
 
 _SHAPES: dict[str, tuple[torch.dtype, tuple[int, ...] | None]] = {

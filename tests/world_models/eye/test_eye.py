@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.push.episodes import draw_episodes
-from envs.push.scene import Variation
+from envs.push.variation.factors import Variation
 from envs.push.world import PushWorld
 from world_models.eye import STANDARD, Calibration, Eye, EyeStage, Reference, reference_of
 from world_models.frames import to_tensor
