@@ -11,6 +11,8 @@ _SAME = 1.0
 """Bytes by which the median colour of a picture as in training may be off."""
 _CURVED = (0.4, 2.5)
 """Least and greatest exponent: outside, the median is of something else."""
+_FLAT = 0.95
+"""Share of the brightest that is typical from which on there is no curve to be seen."""
 
 
 def find_tone(pictures: UInt8[np.ndarray, "n H W 3"], reference: Reference) -> Tone | None:
@@ -18,13 +20,15 @@ def find_tone(pictures: UInt8[np.ndarray, "n H W 3"], reference: Reference) -> T
 
     Two points of the curve are pinned: what is seen most (the table) and what is brightest (the arm).
     """
-    flat = pictures.reshape(len(pictures), -1, 3)
-    typical = np.median(np.median(flat, axis=1), axis=0)
+    pixels = pictures.reshape(len(pictures), -1, 3)
+    typical = np.median(np.median(pixels, axis=1), axis=0)
     if np.abs(typical - reference.typical).max() <= _SAME:
         return None
-    brightest = np.maximum(np.median(np.percentile(flat, BRIGHT, axis=1), axis=0), 1.0)
+    brightest = np.maximum(np.median(np.percentile(pixels, BRIGHT, axis=1), axis=0), 1.0)
     wanted = np.log(np.maximum(reference.typical, 1.0) / np.maximum(reference.brightest, 1.0))
-    exponent = np.clip(wanted / np.log(np.clip(typical / brightest, 1e-3, 0.98)), *_CURVED)
+    share = np.clip(typical / brightest, 1e-3, 1.0)
+    flat = share > _FLAT
+    exponent = np.where(flat, 1.0, np.clip(wanted / np.log(np.where(flat, 0.5, share)), *_CURVED))
     becomes = np.maximum(reference.brightest, 1.0)
     return Tone(brightest=_three(brightest), becomes=_three(becomes), exponent=_three(exponent))
 

@@ -149,7 +149,7 @@ def test_references_can_be_stored(eye):
     read = Reference.from_tensors(eye.reference.to_tensors())
     assert Eye(read).digest == eye.digest
     assert Eye(replace(read, focal=50.0)).digest != eye.digest
-    with pytest.raises(ValueError, match="a reference has background"):
+    with pytest.raises(ValueError, match="a reference has agreement, background"):
         Reference.from_tensors({"background": eye.reference.to_tensors()["background"]})
     wrong = eye.reference.to_tensors() | {"typical": eye.reference.to_tensors()["background"]}
     with pytest.raises(ValueError, match=r"typical must be torch\.float32"):
