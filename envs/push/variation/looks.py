@@ -120,7 +120,7 @@ def _look(usual: PushEnv, rng: np.random.Generator) -> tuple[NDArray[np.uint8], 
 
 
 def _moments(rng: np.random.Generator) -> Iterator[Scene]:
-    """A scene at its start, as it should be, then with the puck anywhere, the finger beside it or anywhere."""
+    """A scene at its start, as it should be, then with the puck anywhere and the finger beside it or not."""
     scene = draw_sampler(rng)(rng)
     yield scene
     yield replace(scene, puck=scene.goal)
