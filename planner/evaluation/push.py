@@ -10,8 +10,9 @@ from envs.push.ids import MANIFESTS, PUSH_IDS
 from envs.push.tasks import find_task
 from envs.push.variation.factors import Variation
 from envs.world import World
-from planner.evaluation import films, plan_figures
+from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names
+from planner.evaluation.figures.plans import draw_plans
 from planner.evaluation.proposers import make_proposer
 from planner.evaluation.run import evaluate
 from planner.evaluation.settings import Settings
@@ -201,7 +202,7 @@ class Push(Evaluation):
 
     def seen_through(self) -> Eye:
         """The eye of the keyin planner's model, for all planners alike."""
-        return load_eye(self.model or self._shipped("keyin")) if self.eye else Eye()
+        return load_eye(self.model or "keyin-push") if self.eye else Eye()
 
     def low_level(self, servo: str, search: ServoConfig, world: World[Any]) -> LowLevel:
         """The low level of that name; learned ones are not given the world."""
@@ -260,5 +261,5 @@ def evaluate_push(run: Push) -> dict[str, Any]:
     titles = {", ".join(trial): records for trial, records in found.items()}
     films.final_positions(titles, run.figure_path())
     if run.drawn is not None:
-        plan_figures.draw_plans(run, run.drawn, run.drawing_path())
+        draw_plans(run, run.drawn, run.drawing_path())
     return result

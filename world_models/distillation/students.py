@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,7 @@ _STEADY = 0.01
 """Least standard deviation that features are taken in units of."""
 
 
+@runtime_checkable
 class Student(Protocol):
     """A model whose encoder learns."""
 

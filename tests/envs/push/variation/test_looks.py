@@ -5,7 +5,6 @@ import numpy as np
 from envs.push.data_sets import PUSH_LOOKS, PushLooks
 from envs.push.variation.factors import STANDARD
 from envs.push.variation.looks import PAIRS, draw_looks, draw_variation
-from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
 from world_models.segmenter import PUCK_GOAL
 
@@ -26,9 +25,9 @@ def test_a_sequence_depends_on_seed_and_index_alone(tmp_path):
     looks = draw_looks(seed=5, first=1, count=1)
     assert np.array_equal(looks.frames, draw_looks(seed=5, first=0, count=2).frames[1:])
     assert not np.array_equal(looks.frames, draw_looks(seed=6, first=1, count=1).frames)
-    PUSH_LOOKS.collect(PushLooks(out=tmp_path))[0].write(5, 0)
-    stored = SequenceDataset(tmp_path)
-    assert np.array_equal(stored[1:2].frames, looks.frames)
+    recorded, attributes = PUSH_LOOKS.collect(PushLooks(out=tmp_path))[0].draw(5, 1, 1)
+    assert np.array_equal(recorded.frames, looks.frames)
+    assert attributes == {"observation": 4, "bodies": "puck,finger"}
 
 
 def test_every_factor_is_usual_now_and_then_and_changed_at_other_times():
