@@ -23,8 +23,8 @@ class Push(Shards):
     rhythm: Literal["regular", "irregular", "pauses"] = "regular"
     """Pushes of nearly equal length, of very different length, or with rests between them."""
     anywhere: float = 0.0
-    """Share of the demonstrations that begin as if in mid-episode, where plans are made, too: the finger is not
-    in the middle of the table, and in half of them the puck is anywhere."""
+    """Share of the demonstrations that begin as if in mid-episode, where plans are made, too: the finger is
+    not in the middle of the table, and in half of them the puck is anywhere on its way."""
 
 
 @dataclass(frozen=True)
