@@ -24,8 +24,8 @@ class Push(Shards):
     rhythm: Literal["regular", "irregular", "pauses"] = "regular"
     """Pushes of nearly equal length, of very different length, or with rests between them."""
     anywhere: float = 0.0
-    """Share of the demonstrations in which the finger does not begin in the middle of the table: as it is
-    when a plan is made in mid-episode."""
+    """Share of the demonstrations that begin as if in mid-episode, where plans are made, too: the finger is
+    not in the middle of the table, and in half of them the puck is anywhere on its way."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _push(settings: Push) -> Sequence[Part]:
     if settings.rhythm != "regular":  # what was recorded before there were others says nothing of it
         origin["rhythm"] = settings.rhythm
     if settings.anywhere:
-        origin["anywhere"] = settings.anywhere
+        origin |= {"anywhere": settings.anywhere, "puck_anywhere": settings.anywhere / 2}
     return [
         Part(settings.out, origin, partial(_draw_push, rhythm=settings.rhythm, anywhere=settings.anywhere))
     ]

@@ -11,13 +11,25 @@ from envs.push.arm import REACH
 from envs.push.demonstrator import REGULAR, Pusher, plan_pushes
 from envs.push.env import PushEnv
 from envs.push.rhythms import FRAMES, PUSHES, Rhythm
-from envs.push.scene import FINGER_CLEARANCE, MOST_WALLS, Scene, path_length
+from envs.push.scene import (
+    FINGER_CLEARANCE,
+    MOST_WALLS,
+    PUCK_RADIUS,
+    TABLE,
+    Scene,
+    is_free,
+    path_length,
+)
 from envs.push.tasks import draw_sampler
 from world_models.data import Sequences
 
 KEPT_DISTANCE = 0.1
 """A demonstration that leaves the puck farther than this from the goal (table units) is dropped."""
 PLAN_DRAWS = 100
+FARTHER = 0.3
+"""How much longer the way may be from where the puck is put, table units: it can be pushed back, too."""
+FAR_AWAY = np.full(2, 2 * TABLE)
+"""A place where a finger touches nothing."""
 
 Array = NDArray[Any]
 
@@ -94,18 +106,30 @@ def draw_demonstration(
 ) -> Demonstration:
     """Sequence ``index`` of the data set with this seed: the first attempt that qualifies.
 
-    The finger begins in the middle of the table, or anywhere in the share ``anywhere`` of attempts. Depends
-    on nothing but its arguments, so any process may make any sequence.
+    In the share ``anywhere`` of attempts it begins as if in mid-episode: the finger is anywhere, not in the
+    middle of the table, and in half of them the puck is anywhere, too. Depends on nothing but its arguments,
+    so any process may make any sequence.
     """
     rng = np.random.default_rng([seed, index])
     sample = draw_sampler(rng)
     while True:
         scene = sample(rng)
         if anywhere and rng.random() < anywhere:
+            if rng.random() < 0.5:
+                scene = replace(scene, puck=_on_the_way(scene, rng))
             scene = replace(scene, finger=_anywhere(np.array(scene.puck), rng))
         demonstration = demonstrate(env, scene, rng, rhythm)
         if demonstration is not None and keeps_rhythm(demonstration, rhythm):
             return demonstration
+
+
+def _on_the_way(scene: Scene, rng: np.random.Generator) -> tuple[float, float]:
+    """A place of the puck that is hardly farther from the goal than in the scene, and not at the goal."""
+    farthest = path_length(scene, np.array(scene.puck)) + FARTHER
+    while True:
+        place = rng.uniform(PUCK_RADIUS - TABLE, TABLE - PUCK_RADIUS, size=2)
+        if is_free(scene, place, FAR_AWAY) and KEPT_DISTANCE < path_length(scene, place) < farthest:
+            return float(place[0]), float(place[1])
 
 
 def _anywhere(puck: Array, rng: np.random.Generator) -> tuple[float, float]:

@@ -44,7 +44,7 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
         ),
         "interpolator": FitConfig(steps=1500, batch=256),
         "predictor": PredictorStage(
-            steps=12000,
+            steps=6000,
             batch=128,
             learning_rate=4e-3,
             offset_weight=1.0,

@@ -6,6 +6,7 @@ from envs.push.data_sets import PUSH, Push
 from envs.push.demonstrations import draw_demonstration, keeps_rhythm, render_sequences
 from envs.push.demonstrator import Pusher, PushPlan
 from envs.push.rhythms import FRAMES, PUSHES, RHYTHMS, find_rhythm
+from envs.push.scene import blocked, path_length
 from envs.push.world import PushWorld
 from world_models.data import SequenceDataset
 
@@ -98,6 +99,16 @@ def test_the_finger_begins_anywhere_in_the_share_asked_for(push):
     assert middle[0.0] == 10 and middle[1.0] < 3 and middle[1.0] < middle[0.5] < 10
     for found in starts.values():
         assert np.abs(found).max() <= 1.15
+
+
+def test_half_of_those_begin_with_the_puck_anywhere_on_its_way(push):
+    irregular = find_rhythm("irregular")
+    for share, near in ((0.0, False), (1.0, True)):
+        scenes = [draw_demonstration(push, 2, index, irregular, share).scene for index in range(16)]
+        lengths = [path_length(scene, np.array(scene.puck)) for scene in scenes]
+        straight = [not blocked(scene, np.array(scene.puck), np.array(scene.goal)) for scene in scenes]
+        assert (min(lengths) < 0.9) == near
+        assert any(straight) == near  # no wall is left between them
 
 
 def test_a_share_is_from_0_to_1(tmp_path):
