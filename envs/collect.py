@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from envs import data_set
 from envs.data_set import DataSet, Part, Shards, check_made_with
-from envs.dmc.data_set import DMC
+from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
 from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
@@ -33,6 +33,7 @@ DATA_SETS: Sequence[DataSet] = (
     PUSH_LOOKS,
     BROWNIAN,
     DMC,
+    DMC_LOOKS,
     AGENTS,
     MOVING_DIGITS,
     CANNONBALLS,

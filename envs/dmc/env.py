@@ -129,6 +129,15 @@ class DmcEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         mujoco.mj_getState(self.model, self._data, state, STATE)
         return state
 
+    def render_state(self, state: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """What it would look like there: ``state`` is a :meth:`physics_state` of this task.
+
+        The running episode goes on from there.
+        """
+        mujoco.mj_setState(self.model, self._data, state, STATE)
+        mujoco.mj_forward(self.model, self._data)
+        return self.render()
+
     def close(self) -> None:
         """Free the renderer and the simulation."""
         self._renderer.close()

@@ -33,7 +33,7 @@ class PushLooks(Shards):
     """Moments of pushing as they usually look and as they look in a changed world, 6 of each."""
 
     out: Path = Path("data/push-looks")
-    sequences: int = 1_800
+    sequences: int = 1_750
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ def _play(settings: PushPlay) -> Sequence[Part]:
 
 def _draw_looks(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, Scalar]]:
     from envs.push.play import BODIES
-    from envs.push.variation.looks import draw_looks
+    from envs.push.variation.looks import FIELD_OF_VIEW, draw_looks
 
-    bodies: dict[str, Scalar] = {"observation": 2 * len(BODIES), "bodies": ",".join(BODIES)}
-    return draw_looks(seed, first, count), bodies
+    more: dict[str, Scalar] = {"observation": 2 * len(BODIES), "bodies": ",".join(BODIES)}
+    return draw_looks(seed, first, count), more | {"field_of_view": FIELD_OF_VIEW}
 
 
 def _looks(settings: PushLooks) -> Sequence[Part]:

@@ -151,6 +151,8 @@ class Dmc(Evaluation):
                 "weights_sha256": model.weights_sha256,
                 "head_sha256": find_head(model, task).sha256,
             }
+            if model.eye.digest is not None:
+                settings["eye_sha256"] = model.eye.digest
         return settings
 
     def _varied(self) -> dict[str, Any]:
@@ -173,7 +175,7 @@ class Dmc(Evaluation):
             return Team(true_servo(world, self.search_of(arm, task)))
         control = control_by_reward if self.objective == "reward" else control_by_goal
         model = load_world_model(model_for(self.model, task), self.device)
-        return Team(control(model, task, self.search_of(arm, task)), device=self.device)
+        return Team(control(model, task, self.search_of(arm, task)), device=self.device, eye=model.eye)
 
     def randomness(self, index: int) -> Randomness:
         """One stream for the whole episode."""

@@ -26,8 +26,8 @@ class DistillationRecipe(BaseModel):
     held_out: PositiveInt = 200
     """Sequences, at the end, that figures are measured on."""
     encoder: EncoderStage = EncoderStage(steps=4000, batch=32, learning_rate=1e-3)
-    eye: EyeStage = EyeStage(field_of_view=40.0)
-    """Of models that have no eye yet."""
+    eye: EyeStage = EyeStage()
+    """Of models that have no eye yet; the field of view is the data's, unless it is given."""
 
 
 class DistillationRun(TrainingRun):

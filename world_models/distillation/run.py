@@ -12,10 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from world_models.checkpoint import StoredModel, read_model
-from world_models.data import DataError, SequenceDataset
+from world_models.data import DataError, SequenceDataset, read_attributes
 from world_models.distillation.recipe import DistillationRun, EncoderStage
 from world_models.distillation.students import Student, load_student
-from world_models.eye import Eye, Reference, reference_of
+from world_models.eye import Eye, EyeStage, Reference, reference_of
 from world_models.frames import to_tensor
 from world_models.losses import Loss
 from world_models.shipped import find_folder
@@ -52,7 +52,8 @@ def distil(run: DistillationRun, command: str) -> Path:
     student.encoder.requires_grad_(True)
     reference = _reference(stored, data, known, run, student)
     eye = Eye(reference)
-    learned, held = (_pairs(data, eye, *part) for part in ((0, known), (known, len(data))))
+    has_goal = student.goal is not None
+    learned, held = (_pairs(data, eye, *part, has_goal) for part in ((0, known), (known, len(data))))
     targets = _targets(student, learned.usual, session.device)
     student.set_scales(targets)
     before = _errors(student, held, session.device)
@@ -73,7 +74,9 @@ def _reference(
         return Reference.from_tensors(stored.eye)
     every = max(1, known // 400)
     usual = [_halves(data, index)[0] for index in range(0, known, every)]
-    return reference_of(np.concatenate(usual), run.recipe.eye, student.goal)
+    view = run.recipe.eye.field_of_view or read_attributes(data.paths[0]).get("field_of_view")
+    stage = EyeStage.model_validate({"field_of_view": view})
+    return reference_of(np.concatenate(usual), stage, student.goal)
 
 
 def _halves(data: SequenceDataset, index: int) -> UInt8[np.ndarray, "2 n H W 3"]:
@@ -85,12 +88,12 @@ def _halves(data: SequenceDataset, index: int) -> UInt8[np.ndarray, "2 n H W 3"]
     return frames.reshape(2, -1, *frames.shape[1:])
 
 
-def _pairs(data: SequenceDataset, eye: Eye, first: int, last: int) -> Pairs:
+def _pairs(data: SequenceDataset, eye: Eye, first: int, last: int, has_goal: bool) -> Pairs:
     usual, other = list[np.ndarray](), list[np.ndarray]()
     for index in tqdm(range(first, last), desc=f"{'look':>12}"):
         clean, changed = _halves(data, index)
         # As in use: by pictures of the scene as it is and as it should be, which come first.
-        look = eye.calibrate(changed[0], changed[1])
+        look = eye.calibrate(changed[0], changed[1] if has_goal else None)
         usual.append(clean)
         other.append(eye.see(changed, look))
     return Pairs(np.concatenate(usual), np.concatenate(other))

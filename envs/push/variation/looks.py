@@ -19,6 +19,8 @@ from world_models.data import Sequences
 
 PAIRS = 6
 """Moments of one scene: a sequence has twice as many frames, first those of the usual world."""
+FIELD_OF_VIEW = 40.0
+"""Of the camera, degrees."""
 FREE = 1.1
 """A finger anywhere is within this distance of the table's middle, per axis."""
 

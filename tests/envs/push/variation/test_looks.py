@@ -5,6 +5,7 @@ import numpy as np
 from envs.push.data_sets import PUSH_LOOKS, PushLooks
 from envs.push.variation.factors import STANDARD
 from envs.push.variation.looks import PAIRS, draw_looks, draw_variation
+from envs.push.variation.model import CAMERA, build_model
 from world_models.frames import to_tensor
 from world_models.segmenter import PUCK_GOAL
 
@@ -27,7 +28,8 @@ def test_a_sequence_depends_on_seed_and_index_alone(tmp_path):
     assert not np.array_equal(looks.frames, draw_looks(seed=6, first=1, count=1).frames)
     recorded, attributes = PUSH_LOOKS.collect(PushLooks(out=tmp_path))[0].draw(5, 1, 1)
     assert np.array_equal(recorded.frames, looks.frames)
-    assert attributes == {"observation": 4, "bodies": "puck,finger"}
+    assert attributes == {"observation": 4, "bodies": "puck,finger", "field_of_view": 40.0}
+    assert build_model().camera(CAMERA).fovy[0] == attributes["field_of_view"]
 
 
 def test_every_factor_is_usual_now_and_then_and_changed_at_other_times():
