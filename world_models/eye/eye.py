@@ -10,19 +10,23 @@ from safetensors.torch import save
 from world_models.eye.calibration import STANDARD, Calibration
 from world_models.eye.edges import displacements, find_edges
 from world_models.eye.palette import find_colour, recolour
-from world_models.eye.reference import Reference
+from world_models.eye.reference import Reference, coarse
 from world_models.eye.tone import apply_tone, find_tone
 from world_models.eye.view import find_view, undo_turn
 
-STRANGE = 0.5
-"""Strangeness beyond which a picture is of something else: other worlds, photographs and noise have 0.54 to
-1, pictures in other light, colours or views up to 0.42.
+STRANGE = 0.6
+"""Strangeness beyond which a picture is of something else: other worlds, photographs and noise have 0.7 to 1,
+pictures in other light, colours or views up to 0.5.
 """
-DOUBTFUL = 0.35
+DOUBTFUL = 0.45
 """Strangeness beyond which it may be."""
 _TELLING = 0.2
 _MOVED = 1
 """Pixels that a corrected view may still be off."""
+_OTHER = 40
+"""Bytes by which a channel of a pixel differs from that of the background if something else is there."""
+_FOREIGN = 0.3
+"""Share of pixels of unknown colours in a picture that is altogether strange."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,18 @@ class Eye:
     def strangeness(self, picture: UInt8[np.ndarray, "H W 3"], calibration: Calibration) -> float:
         """How little a picture, once corrected, looks like those of training: 0 as they do, 1 not at all.
 
-        It is judged by the edges of what does not move; where training pictures have none in common, or the
-        size is another one, nothing is strange.
+        It is judged by the edges of what does not move, and by how many pixels have a colour that is neither
+        that of the background nor a common one. Where training pictures have no edges in common, or the size
+        is another one, nothing is strange.
         """
         known = self.reference
         if known is None or picture.shape != known.background.shape or known.agreement < _TELLING:
             return 0.0
         seen = self.see(picture, calibration)
         agreement = displacements(seen[None], find_edges(known.background), _MOVED).max()
-        return float(np.clip(1 - agreement / known.agreement, 0, 1))
+        far = np.abs(seen.astype(int) - known.background).max(axis=-1) > _OTHER
+        unknown = (far & ~known.common[coarse(seen)]).mean() / _FOREIGN
+        return float(np.clip(1 - agreement / known.agreement + unknown, 0, 1))
 
     @property
     def digest(self) -> str | None:

@@ -15,6 +15,7 @@ from world_models.frames import Picture
 ACROSS = 6
 """Pictures of each world, shared among its tasks."""
 SCALE = 2
+FRONT_SCALE = 3
 GAP = 4
 LABEL = 190
 """Width of the names, pixels."""
@@ -26,6 +27,22 @@ def draw_sheet(evaluations: Mapping[str, Evaluation], path: Path) -> None:
     rows = {name: start_pictures(evaluation) for name, evaluation in evaluations.items()}
     content = BytesIO()
     Image.fromarray(compose(rows)).save(content, "PNG")
+    write_bytes(path, content.getvalue())
+
+
+def draw_row(pictures: Sequence[Picture], captions: Sequence[str], path: Path) -> None:
+    """Write pictures side by side as PNG, enlarged, a caption under each."""
+    height, width = (FRONT_SCALE * side for side in pictures[0].shape[:2])
+    size = (len(pictures) * (width + GAP) - GAP, height + 2 * TEXT)
+    row = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(row), ImageFont.load_default(TEXT)
+    for column, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left = column * (width + GAP)
+        enlarged = picture.repeat(FRONT_SCALE, axis=0).repeat(FRONT_SCALE, axis=1)
+        row.paste(Image.fromarray(enlarged), (left, 0))
+        draw.text((left + width // 2, height + TEXT), caption, "black", font, "mm")
+    content = BytesIO()
+    row.save(content, "PNG")
     write_bytes(path, content.getvalue())
 
 

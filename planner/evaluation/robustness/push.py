@@ -10,6 +10,7 @@ import numpy as np
 from envs.push.variation.factors import Variation
 from planner.evaluation.evaluation import parse_names
 from planner.evaluation.push import Push, evaluate_push
+from planner.evaluation.robustness.contact_sheet import draw_row, start_pictures
 from planner.evaluation.robustness.shifts import (
     STANDARD,
     VARIATIONS,
@@ -22,6 +23,14 @@ from world_models.jobs.workers import cores
 
 ENOUGH = 0.95
 """Success that counts as unharmed in the summary."""
+FRONT = {
+    STANDARD: "as in training",
+    "light-0.5": "half the light",
+    "puck-red": "another colour",
+    "pitch+3": "camera tilted",
+    "distractor": "cluttered",
+}
+"""Worlds of the front page's row, and what it calls them."""
 COPIED = ("success_rate", "success_ci95", "strict_rate", "position_error_mean", "goals_unseen")
 
 
@@ -54,6 +63,8 @@ class Robustness(Study[Variation, Push]):
     """Shipped model or model folder of the keyin planner."""
     learned: str = "struct-vrnn-push"
     """The same for the learned servo."""
+    eye: bool = True
+    """Correct pictures before anybody looks at them, as the model does."""
     out: Path = Path("robustness.json")
     """Results; a PNG of how the worlds look stands beside them."""
 
@@ -78,6 +89,7 @@ class Robustness(Study[Variation, Push]):
             seed=self.seed,
             model=self.model,
             learned=self.learned,
+            eye=self.eye,
             out=self.place(change),
         )
 
@@ -110,6 +122,21 @@ class Robustness(Study[Variation, Push]):
             **drawn,
             "summary": summarise(rows),
         }
+
+    def drawings(self) -> list[Path]:
+        """The sheet, and the front page's row if its worlds are among those that are run."""
+        names = {change.name for change in self.changes()}
+        return [self.sheet_path(), *([self.out.with_suffix(".front.png")] if names >= set(FRONT) else [])]
+
+    def draw(self, rows: Sequence[Row]) -> None:
+        """A picture of each of the front page's worlds, with the first planner's success under it."""
+        drawn = self.drawings()[1:]
+        worlds = {change.name: change for change in self.changes()}
+        success = {row["variation"]: row["success_rate"] for row in reversed(rows)}
+        for path in drawn:
+            pictures = [start_pictures(self.evaluation(worlds[name]))[0] for name in FRONT]
+            captions = [f"{title}: {100 * success[name]:.0f} %" for name, title in FRONT.items()]
+            draw_row(pictures, captions, path)
 
     def table(self, rows: Sequence[Row]) -> str:
         """The rows, and their means if there are several."""

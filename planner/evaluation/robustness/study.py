@@ -56,6 +56,14 @@ class Study(ABC, Generic[V, E]):
         """Where the pictures of all worlds go."""
         return self.out.with_suffix(".png")
 
+    def drawings(self) -> list[Path]:
+        """All pictures that are drawn."""
+        return [self.sheet_path()]
+
+    def draw(self, rows: Sequence[Row]) -> None:
+        """Draw what can only be drawn when all rows are there."""
+        return None
+
 
 def measure(study: Study[V, E], evaluation: Callable[[E], dict[str, Any]] | None = None) -> dict[str, Any]:
     """Draw how all worlds begin, evaluate in each and write the rows to ``study.out``; returns the JSON
@@ -64,7 +72,7 @@ def measure(study: Study[V, E], evaluation: Callable[[E], dict[str, Any]] | None
     evaluate = study.evaluate if evaluation is None else evaluation
     changes = study.changes()
     jobs = [study.evaluation(change) for change in changes]
-    check_outputs("--out", study.out, study.sheet_path())
+    check_outputs("--out", study.out, *study.drawings())
     draw_sheet({change.name: job for change, job in zip(changes, jobs, strict=True)}, study.sheet_path())
     rows: list[Row] = []
     result: dict[str, Any] = {}
@@ -78,4 +86,5 @@ def measure(study: Study[V, E], evaluation: Callable[[E], dict[str, Any]] | None
             rows.append(study.row(change, row, standard.setdefault(labels, row)))
         content = {**study.content(outcome, rows), "rows": rows}
         result = write_results(study.out, study.verb, content, study.table(rows))
+    study.draw(rows)
     return result

@@ -8,7 +8,17 @@ import pytest
 from envs.push.episodes import draw_episodes
 from envs.push.variation.factors import Variation
 from envs.push.world import PushWorld
-from world_models.eye import STANDARD, Calibration, Eye, EyeStage, Reference, reference_of
+from envs.worlds import make_world
+from world_models.eye import (
+    DOUBTFUL,
+    STANDARD,
+    STRANGE,
+    Calibration,
+    Eye,
+    EyeStage,
+    Reference,
+    reference_of,
+)
 from world_models.frames import to_tensor
 from world_models.segmenter import PUCK_GOAL, TWO_PUCKS_GOAL
 
@@ -154,3 +164,24 @@ def test_references_can_be_stored(eye):
     wrong = eye.reference.to_tensors() | {"typical": eye.reference.to_tensors()["background"]}
     with pytest.raises(ValueError, match=r"typical must be torch\.float32"):
         Reference.from_tensors(wrong)
+
+
+def test_pictures_of_other_worlds_are_strange_and_of_changed_ones_are_not(eye):
+    changed = ({}, {"light": 0.5}, {"camera_pitch": 3.0}, {"wall_color": (0.85, 0.45, 0.10)})
+    for variation in changed:
+        for pair in pairs(Variation(**variation), SCENES[:3]):
+            look = eye.calibrate(*pair)
+            assert max(eye.strangeness(picture, look) for picture in pair) < DOUBTFUL
+    rng = np.random.default_rng(0)
+    cartpole = make_world("dmc/cartpole-balance")
+    others = [
+        cartpole.begin(cartpole.episodes(1).starts[0])[0],
+        rng.integers(0, 256, (64, 64, 3), dtype=np.uint8),
+        rng.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1),
+        np.full((64, 64, 3), 90, np.uint8),
+    ]
+    cartpole.close()
+    for picture in others:
+        assert eye.strangeness(picture, eye.calibrate(picture)) > STRANGE
+    assert Eye().strangeness(others[1], STANDARD) == 0.0
+    assert eye.strangeness(others[1][::2, ::2], STANDARD) == 0.0

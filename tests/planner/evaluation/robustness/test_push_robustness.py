@@ -157,6 +157,25 @@ def test_a_picture_shows_how_every_world_begins(tmp_path: Path) -> None:
     assert (sheet[:128, :180] < 128).any(), "a name stands before the pictures"
 
 
+def test_a_row_of_pictures_tells_the_success_if_all_its_worlds_are_run(tmp_path: Path) -> None:
+    names = ("light-0.5", "puck-red", "pitch+3", "distractor")
+    whole, part = (
+        Robustness(variations=",".join(chosen), episodes=2, out=tmp_path / f"{len(chosen)}.json")
+        for chosen in (names, names[:-1])
+    )
+    for study in (whole, part):
+        measure(study, outcome)
+    assert not (tmp_path / "3.front.png").exists()
+    row = np.asarray(Image.open(tmp_path / "4.front.png"))
+    scene = load_manifest("push-400").starts[0]
+    env = PushEnv(Variation(light=0.5))
+    picture, _ = env.reset(options={"scene": scene})
+    env.close()
+    assert row.shape[1] == 5 * 192 + 4 * 4
+    assert np.array_equal(row[:192:3, 196:388:3], picture)
+    assert (row[192:, :192] < 128).any(), "a caption stands under the first"
+
+
 def test_worlds_look_different_and_the_goals_colour_is_lost_in_few() -> None:
     scene, unseen, alike, seen = load_manifest("push-400").starts[0], [], [], {}
     for name, (_, variation) in VARIATIONS.items():
