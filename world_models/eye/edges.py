@@ -16,9 +16,27 @@ def find_edges(picture: UInt8[np.ndarray, "H W 3"]) -> Array:
     """Brightness less its mean over a window, which light that changes slowly does not alter."""
     bright = picture @ _LUMINANCE
     padded = np.pad(bright, _WINDOW // 2, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (_WINDOW, _WINDOW))
-    edges: Array = np.clip(bright - windows.mean(axis=(-2, -1)), -_LIMIT, _LIMIT)
+    height, width = bright.shape
+    rows = np.sum([padded[first : first + height] for first in range(_WINDOW)], axis=0)
+    means = np.sum([rows[:, first : first + width] for first in range(_WINDOW)], axis=0) / _WINDOW**2
+    edges: Array = np.clip(bright - means, -_LIMIT, _LIMIT)
     return edges
+
+
+def agreement(picture: UInt8[np.ndarray, "H W 3"], template: Array, most: int = 0) -> float:
+    """How well its edges agree with the template: normalised correlation of the overlap, the best of all
+    displacements by at most so many pixels.
+    """
+    edges = find_edges(picture)
+    height, width = edges.shape
+    best = -1.0
+    for down in range(-most, most + 1):
+        for right in range(-most, most + 1):
+            seen = edges[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
+            wanted = template[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
+            size = max(float((seen**2).sum() * (wanted**2).sum()), 1e-12)
+            best = max(best, float((seen * wanted).sum()) / size**0.5)
+    return best
 
 
 def displacements(pictures: UInt8[np.ndarray, "n H W 3"], template: Array, most: int) -> Array:

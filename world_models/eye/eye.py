@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from safetensors.torch import save
 
 from world_models.eye.calibration import STANDARD, Calibration
-from world_models.eye.edges import displacements, find_edges
+from world_models.eye.edges import agreement, find_edges
 from world_models.eye.palette import find_colour, recolour
 from world_models.eye.reference import Reference, coarse
 from world_models.eye.tone import apply_tone, find_tone
@@ -84,10 +84,10 @@ class Eye:
         if known is None or picture.shape != known.background.shape or known.agreement < _TELLING:
             return 0.0
         seen = self.see(picture, calibration)
-        agreement = displacements(seen[None], find_edges(known.background), _MOVED).max()
+        likeness = agreement(seen, find_edges(known.background), _MOVED)
         far = np.abs(seen.astype(int) - known.background).max(axis=-1) > _OTHER
         unknown = (far & ~known.common[coarse(seen)]).mean() / _FOREIGN
-        return float(np.clip(1 - agreement / known.agreement + unknown, 0, 1))
+        return float(np.clip(1 - likeness / known.agreement + unknown, 0, 1))
 
     @property
     def digest(self) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from world_models.data import SequenceDataset
-from world_models.eye.edges import displacements, find_edges
+from world_models.eye.edges import agreement, find_edges
 from world_models.segmenter import ObjectGoal, Wanted
 
 LEVELS = 8
@@ -119,7 +119,7 @@ def reference_of(
     counts = np.bincount(coarse(pictures).ravel(), minlength=LEVELS**3)
     background = np.median(pictures, axis=0).round().astype(np.uint8)
     template = find_edges(background)
-    agreements = [displacements(picture[None], template, 0).item() for picture in pictures[::_EVERY]]
+    agreements = [agreement(picture, template) for picture in pictures[::_EVERY]]
     return Reference(
         background=background,
         typical=np.median(np.median(flat, axis=1), axis=0).astype(np.float32),

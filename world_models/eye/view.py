@@ -7,13 +7,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
-from world_models.eye.edges import displacements, find_edges
+from world_models.eye.edges import agreement, displacements, find_edges
 from world_models.eye.reference import Reference
 
 Array = NDArray[np.float64]
 
 _MOST = 7
 """Pixels by which a picture may be displaced."""
+_STILL = 0.85
+"""Agreement of edges, relative to that of training, beyond which nobody needs to look for a turn."""
 _GAIN = 0.02
 """Correlation that a turn has to bring; with less, the camera is where it was in training."""
 _CLOSE = 1
@@ -28,6 +30,8 @@ def find_view(pictures: UInt8[np.ndarray, "n H W 3"], reference: Reference) -> t
     Pictures of one scene are looked at together; they must have the reference's size.
     """
     template, focal = find_edges(reference.background), _focal(reference)
+    if min(agreement(picture, template) for picture in pictures) > _STILL * reference.agreement:
+        return 0.0, 0.0
     scores = displacements(pictures, template, _MOST)
     if scores.max() < scores[_MOST, _MOST] + _GAIN:
         return 0.0, 0.0
