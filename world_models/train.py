@@ -37,12 +37,14 @@ REFINEMENTS: tuple[Refinement, ...] = (DISTILLATION,)
 """What can be trained further, after them."""
 
 
-TRAININGS: tuple[Method | Refinement, ...] = (*METHODS, *REFINEMENTS)
+def trainings() -> tuple[Method | Refinement, ...]:
+    """All that a run can be of."""
+    return (*METHODS, *REFINEMENTS)
 
 
 def presets() -> dict[str, tuple[str, BaseModel]]:
     """Every named run: what it is, and its settings."""
-    return {name: run for method in TRAININGS for name, run in method.runs.items()}
+    return {name: run for method in trainings() for name, run in method.runs.items()}
 
 
 @command(resumes=True)
@@ -51,7 +53,7 @@ def main() -> None:
     run = tyro.extras.overridable_config_cli(presets())
     words = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     method = next(
-        method for method in TRAININGS if type(run) in {type(named) for _, named in method.runs.values()}
+        method for method in trainings() if type(run) in {type(named) for _, named in method.runs.values()}
     )
     model = method.train(run, words)
     print((model / "card.md").read_text())
