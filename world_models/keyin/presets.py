@@ -1,5 +1,6 @@
 """Named training recipes. ``-debug`` recipes run every stage in seconds, for tests."""
 
+from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig, Segmentation
 from world_models.keyin.recipe import (
     AutoencoderStage,
@@ -24,6 +25,7 @@ KEYIN_PUSH = KeyInRecipe(
     surprise=SVGStage(steps=2000, batch=64, beta=0.02),
     predictor=PredictorStage(steps=3000, batch=128, offset_weight=3.0),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
+    eye=EyeStage(field_of_view=40.0),
 )
 
 _TAUGHT = KEYIN_PUSH.model.model_copy(update={"segmentation": None})
