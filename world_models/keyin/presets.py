@@ -44,12 +44,12 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
         ),
         "interpolator": FitConfig(steps=1500, batch=256),
         "predictor": PredictorStage(
-            steps=6000,
+            steps=9000,
             batch=128,
             learning_rate=4e-3,
             offset_weight=1.0,
             cut=0.25,
-            counts=(1, 2, 3, 2, 1, 1),  # few keyframes have to be at the right places
+            counts=(1, 2, 4, 2, 1, 1),  # few keyframes have to be at the right places
         ),
     }
 )
