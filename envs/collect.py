@@ -30,7 +30,6 @@ from world_models.jobs.workers import run_jobs
 DATA_SETS: Sequence[DataSet] = (
     PUSH,
     PUSH_PLAY,
-    PUSH_LOOKS,
     BROWNIAN,
     DMC,
     DMC_LOOKS,
@@ -39,6 +38,7 @@ DATA_SETS: Sequence[DataSet] = (
     CANNONBALLS,
     PUSH_CORNER,
     PUSH_TWO_PUCKS,
+    PUSH_LOOKS,
     BASKETBALL,
     HUMAN36M,
     KTH,

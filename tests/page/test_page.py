@@ -6,7 +6,7 @@ import tarfile
 from page_steps import button, expect_pixel, render_and_plan
 from PIL import Image
 from playwright.sync_api import expect
-from service_stand_in import PLANNER, WORLD
+from service_stand_in import PLAN, PLANNER, QUEUED, WORLD, events, picture
 
 
 def test_plan_shows_costs_and_subgoals(opened, stand_in):
@@ -35,6 +35,23 @@ def test_plan_shows_costs_and_subgoals(opened, stand_in):
     expect(page.locator("#strip circle.puck")).to_have_count(3)
     page.get_by_label("puck and paths").uncheck()
     expect(page.locator("circle.puck, polyline.path")).to_have_count(0)
+
+
+def test_pictures_that_were_corrected_are_shown_as_the_model_sees_them(opened, stand_in):
+    tone = {"brightest": [203.0, 203.0, 190.4], "becomes": [254.0] * 3, "exponent": [1.0] * 3}
+    found = {"tone": tone, "pitch_degrees": 2.9, "yaw_degrees": -0.01, "object_colour": [255.0, 30.0, 30.0]}
+    seen = {"start": picture(10, 20, 30), "goal": picture(40, 50, 60)}
+    made = PLAN | {"calibration": found, "seen": seen}
+    stand_in.replies["/v1/plans"] = events(("queued", QUEUED), ("result", made))
+    page = opened()
+    render_and_plan(page)
+    captions = page.locator("#strip figcaption").all_inner_texts()
+    assert captions[0] == "Start, as the model sees it" and captions[-1] == "Goal, as the model sees it"
+    expect_pixel(page, "#strip li:first-child canvas", [10, 20, 30])
+    expect_pixel(page, "#strip li:last-child canvas", [40, 50, 60])
+    expect(page.locator("#plan-facts")).to_contain_text(
+        "correctedlight (white was 203, 203, 190); camera turned 2.9° up; colour of the puck (255, 30, 30)"
+    )
 
 
 def test_keyframes_can_be_chosen_where_a_model_leaves_the_choice(opened, stand_in):
