@@ -14,11 +14,14 @@ from envs.dmc.tasks import TASKS, find_task
 from envs.world import Episodes, Picture, World
 from planner.episode import Outcome
 from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
-from planner.loading import load_world_model
+from planner.loaded import ReadyControl
+from planner.loading import load_control, load_world_model
 from planner.low_levels.learned import (
     DMC_SERVO,
+    VALUE_HORIZON,
     control_by_goal,
     control_by_reward,
+    control_by_value,
     find_head,
     horizon_of,
     model_for,
@@ -35,6 +38,7 @@ ARMS = {
     "simulator": "the search in the true dynamics, for true reward",
     "learned": "the search in the learned model, from pictures",
     "random": "uniform actions",
+    "value": "the search in a control model, from pictures, with its value after the horizon",
 }
 """In the order in which they are run: the simulator's episodes leave goal pictures behind."""
 GOAL_TASKS = ("acrobot-swingup", "cartpole-balance", "reacher-easy", "walker-stand")
@@ -53,10 +57,10 @@ class Dmc(Evaluation):
     task: str = "all"
     """Comma-separated tasks, or all (that have a goal picture, with --objective goal)."""
     arms: str = "learned,simulator,random"
-    """Comma-separated: learned, simulator, random."""
+    """Comma-separated: learned, simulator, random, value."""
     objective: Objective = "reward"
     """What the learned arm is after: predicted reward, or a goal picture: the one of the highest reward in
-    the simulator arm's episode from the same start. The simulator arm always searches for true reward."""
+    the simulator arm's episode from the same start. The other arms always search for reward."""
     episodes: int = 20
     """How many of the frozen episodes, from the first."""
     steps: int | None = None
@@ -66,12 +70,15 @@ class Dmc(Evaluation):
     """Seed of the searches; the starts do not depend on it."""
     model: str = "struct-vrnn-{domain}"
     """Shipped model or model folder of the learned arm; {domain} stands for acrobot, cartpole, ..."""
+    control: str | None = None
+    """Shipped control model or model folder of the value arm; {task} stands for the task."""
     device: str = "cpu"
     horizon: int | None = None
-    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others."""
+    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others, and 3 in
+    the value arm."""
     settings: ServoConfig = DMC_SERVO
-    """The search, the same for the learned and the simulator arm: an equal budget. Steps along the
-    gradient are the learned arm's alone."""
+    """The search, the same for all arms that search: an equal budget. Steps along the gradient are those of
+    the arms that learned."""
     out: Path = Path("dmc.json")
     video: Path | None = None
     """Folder for one MP4 per task and arm, of the first episode."""
@@ -139,12 +146,36 @@ class Dmc(Evaluation):
                 "weights_sha256": model.weights_sha256,
                 "head_sha256": find_head(model, task).sha256,
             }
+        if arm == "value":
+            control = self._control(task, "cpu")
+            settings |= {
+                "objective": "reward",
+                "weights_sha256": control.weights_sha256,
+                "detector_sha256": control.control.config.detector,
+            }
         return settings
+
+    def _control(self, task: str, device: str) -> ReadyControl:
+        """The control model of a task.
+
+        Raises:
+            ValueError: none is given, there is no such model, or it is of another task.
+        """
+        if self.control is None:
+            raise ValueError("the arm value needs a control model; name one with --control")
+        model = load_control(self.control.replace("{task}", task), device)
+        if (trained := model.control.config.task) != task:
+            raise ValueError(
+                f"{model.name} was trained to do {trained}, not {task}; choose another --control"
+            )
+        return model
 
     def search_of(self, arm: str, task: str) -> ServoConfig:
         """The search of an arm: true dynamics have no gradient to refine its answers by."""
         steps = 0 if arm == "simulator" else self.settings.gradient_steps
-        horizon = horizon_of(task) if self.horizon is None else self.horizon
+        horizon = self.horizon
+        if horizon is None:
+            horizon = VALUE_HORIZON if arm == "value" else horizon_of(task)
         return self.settings.model_copy(update={"gradient_steps": steps, "horizon": horizon})
 
     def team(self, trial: Trial, world: World[Any]) -> Team:
@@ -154,6 +185,10 @@ class Dmc(Evaluation):
             return Team(RandomActions(world.action_size, uniform))
         if arm == "simulator":
             return Team(true_servo(world, self.search_of(arm, task)))
+        if arm == "value":
+            ready = self._control(task, self.device)
+            servo = control_by_value(ready.world, ready.control, self.search_of(arm, task))
+            return Team(servo, device=self.device)
         control = control_by_reward if self.objective == "reward" else control_by_goal
         model = load_world_model(model_for(self.model, task), self.device)
         return Team(control(model, task, self.search_of(arm, task)), device=self.device)
