@@ -23,7 +23,7 @@ CONTROL_PRESETS: dict[str, tuple[str, ControlRun]] = {
         f"what to do in {task}, and what it is worth, on recorded episodes",
         ControlRun(
             task=task,
-            data=Path("data/rounds") / task,
+            data=Path("data/episodes") / task,
             detector=f"struct-vrnn-{task.partition('-')[0]}",
             out=RUNS / f"control-{task}",
             recipe=recipe,
