@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from envs import data_set
 from envs.data_set import DataSet, Part, Shards, check_made_with
-from envs.dmc.data_set import DMC
+from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
-from envs.push.data_sets import PUSH, PUSH_PLAY
+from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
 from world_models.data import Scalar, shard_path
@@ -30,8 +30,10 @@ from world_models.jobs.workers import run_jobs
 DATA_SETS: Sequence[DataSet] = (
     PUSH,
     PUSH_PLAY,
+    PUSH_LOOKS,
     BROWNIAN,
     DMC,
+    DMC_LOOKS,
     AGENTS,
     MOVING_DIGITS,
     CANNONBALLS,

@@ -7,6 +7,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.factors import Shift
+
 
 class Renderer:
     """Renders square RGB pictures of one fixed camera.
@@ -77,10 +79,33 @@ def _close_all() -> None:
         renderer.close()
 
 
+def shift_picture(model: mujoco.MjModel, camera: str, shift: Shift) -> None:
+    """Move the named camera's whole picture, by shifting the camera's sensor behind its lens."""
+    index, side = model.camera(camera).id, 1.0
+    focal = side / 2 / np.tan(np.deg2rad(model.cam_fovy[index]) / 2)
+    right, down = shift
+    model.cam_sensorsize[index] = side, side
+    model.cam_intrinsic[index] = focal, focal, -side * right / SHIFTED, -side * down / SHIFTED
+
+
+SHIFTED = 64
+"""Side of the picture whose pixels shifts are given in."""
+
+
+def _shift(model: mujoco.MjModel, index: int) -> tuple[float, float]:
+    """What :func:`shift_picture` did to a camera, as shares of the picture's side."""
+    side = model.cam_sensorsize[index][0]
+    if not side:
+        return 0.0, 0.0
+    _, _, right, down = model.cam_intrinsic[index] / -side
+    return float(right), float(down)
+
+
 class Projection:
     """Pin-hole projection of the named fixed camera, in pixels of a square picture of side ``size``.
 
-    Pixel centres are integers, x to the right, y down.
+    Pixel centres are integers, x to the right, y down. The camera may have been shifted by
+    :func:`shift_picture`.
     """
 
     def __init__(self, model: mujoco.MjModel, camera: str, size: int) -> None:
@@ -89,7 +114,8 @@ class Projection:
         mujoco.mju_quat2Mat(rotation, model.cam_quat[index])
         self._axes = rotation.reshape(3, 3)
         self._position = model.cam_pos[index].copy()
-        self._centre = (size - 1) / 2
+        right, down = _shift(model, index)
+        self._right, self._down = (size - 1) / 2 + size * right, (size - 1) / 2 + size * down
         self._focal = size / 2 / np.tan(np.deg2rad(model.cam_fovy[index]) / 2)
 
     def __call__(self, plane: NDArray[np.float64], height: float) -> NDArray[np.float64]:
@@ -100,12 +126,12 @@ class Projection:
             self._axes[0, k] * dx + self._axes[1, k] * dy + self._axes[2, k] * dz for k in range(3)
         )
         scale = self._focal / -back
-        return np.stack([self._centre + right * scale, self._centre - up * scale], axis=-1)
+        return np.stack([self._right + right * scale, self._down - up * scale], axis=-1)
 
     def plane(self, pixels: NDArray[np.float64], height: float) -> NDArray[np.float64]:
         """Points ``[..., 2]`` at one height that fall on pixels ``[..., 2]``; the inverse of calling it."""
-        right = (pixels[..., 0] - self._centre) / self._focal
-        up = (self._centre - pixels[..., 1]) / self._focal
+        right = (pixels[..., 0] - self._right) / self._focal
+        up = (self._down - pixels[..., 1]) / self._focal
         rays = right[..., None] * self._axes[:, 0] + up[..., None] * self._axes[:, 1] - self._axes[:, 2]
         lengths = (height - self._position[2]) / rays[..., 2]
         return self._position[:2] + lengths[..., None] * rays[..., :2]

@@ -18,7 +18,7 @@ import tyro
 from envs.push.env import SUCCESS
 from envs.push.episodes import Scenes, draw_episodes, load_manifest
 from envs.push.ids import PUSH_IDS
-from planner.evaluation import curve_figures
+from planner.evaluation.figures import curves as figures
 from planner.evaluation.journal import journal_path
 from planner.report import Measurement, read_measurement
 from world_models.files import write_bytes
@@ -244,7 +244,7 @@ def draw(settings: Curves) -> dict[str, Any]:
         **gather(trials),
     }
     write_bytes(numbers, (json.dumps(content, indent=2) + "\n").encode())
-    curve_figures.panels(content, settings.out)
+    figures.panels(content, settings.out)
     return content
 
 

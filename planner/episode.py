@@ -108,12 +108,13 @@ def episode(
     if actor.config.replan == "surprised" and not actor.low_level.can_be_surprised:
         raise ValueError("nothing surprises this low level; replan never, missed or always")
     outcome = Outcome(frames=[picture], measures=[world.measure()])
-    shown = np.zeros_like(picture) if goal is None else goal
+    look = outcome.calibration = actor.eye.calibrate(picture, goal)
+    shown = np.zeros_like(picture) if goal is None else actor.eye.see(goal, look)
     pilot = Pilot(actor, shown, steps, outcome, randomness)
     if not pilot.sees_the_goal:
         outcome.stop = "unseen"
         return outcome
-    seen = _Seen(picture, steps, world.action_size, actor.device)
+    seen = _Seen(actor.eye.see(picture, look), steps, world.action_size, actor.device)
     for now in range(steps):
         if pilot.finds_itself_done(seen.context):
             outcome.stop = "goal"
@@ -132,7 +133,7 @@ def episode(
         except Diverged:
             outcome.stop = "diverged"
             break
-        seen.add(action, picture)
+        seen.add(action, actor.eye.see(picture, look))
         outcome.step_seconds.append(time.perf_counter() - begun)
         outcome.actions.append(done)
         outcome.frames.append(picture)

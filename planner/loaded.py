@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from planner.figures import Figure
 from planner.search.hierarchy import Planner
+from world_models.eye import Eye
 from world_models.kalman.model import Kalman
 from world_models.segmenter import ColorSegmenter, Wanted
 from world_models.struct_vrnn.control.model import Control
@@ -30,6 +31,8 @@ class ReadyModel:
     image_size: int
     figures: Mapping[str, Figure] = field(default_factory=dict, kw_only=True)
     """How well it was measured to do, by task."""
+    eye: Eye = field(default_factory=Eye, kw_only=True)
+    """What pictures of the world pass through before the model sees them."""
 
 
 @dataclass(frozen=True)

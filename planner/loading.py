@@ -19,7 +19,8 @@ from planner.loaded import (
     ReadyWorldModel,
 )
 from planner.search.hierarchy import HierarchyConfig, Planner
-from world_models.checkpoint import CONFIG, CheckpointError, StoredModel, read_model
+from world_models.checkpoint import CONFIG, EYE, CheckpointError, StoredModel, read_model
+from world_models.eye import Eye, Reference
 from world_models.kalman.model import Kalman
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
@@ -175,6 +176,7 @@ def load_planner(
             fewest=1 if model.config.countdown else None,
         ),
         goal=wanted,
+        eye=_eye(stored),
     )
 
 
@@ -200,6 +202,7 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         image_size=config.image_size,
         world=StructVRNN.load(folder, device),
         heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
+        eye=_eye(stored),
     )
 
 
@@ -215,12 +218,14 @@ def load_control(name: str, device: str = "cpu") -> ReadyControl:
     folder = find_folder(name)
     stored = read_model(folder)
     config = stored.parse_config(ControlConfig)
-    world = StructVRNN.load(find_detector(folder, config.detector), device)
+    detector = find_detector(folder, config.detector)
+    world = StructVRNN.load(detector, device)
     return ReadyControl(
         **_identity(folder, stored),
         image_size=world.config.image_size,
         world=world,
         control=Control.load(folder, device),
+        eye=_eye(read_model(detector)),
     )
 
 
@@ -252,6 +257,25 @@ _LOADERS: Mapping[str, Callable[[str, str], Ready]] = {
     "kalman": load_kalman,
 }
 """By kind of model."""
+
+
+def load_eye(name: str) -> Eye:
+    """What pictures pass through before a model sees them, by the model's name or folder.
+
+    Raises:
+        ValueError: there is no such model.
+        CheckpointError: its files are incomplete or differ from their manifest.
+    """
+    return _eye(read_model(find_folder(name)))
+
+
+def _eye(stored: StoredModel) -> Eye:
+    if stored.eye is None:
+        return Eye()
+    try:
+        return Eye(Reference.from_tensors(stored.eye))
+    except ValueError as error:
+        raise CheckpointError(f"{stored.folder / EYE} is none: {error}") from error
 
 
 def _identity(folder: Path, stored: StoredModel) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from planner.goals import Goal
 from planner.low_levels.low_level import LowLevel, Request
 from planner.search.rollout import RollOut
 from planner.subgoals import Subgoals, no_subgoals
+from world_models.eye import STANDARD, Calibration, Eye
 from world_models.frames import Picture, to_bytes, to_tensor
 from world_models.interface import Context
 
@@ -65,6 +66,8 @@ class Pursuit:
     pursued: list[tuple[int, int]] = field(default_factory=list)
     """For every step, which plan was in force, and which picture of its strip was the subgoal."""
     plan_seconds: list[float] = field(default_factory=list)
+    calibration: Calibration = STANDARD
+    """How pictures were corrected before anybody looked at them; plans show the scene as corrected."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Actor:
     config: EpisodeConfig = field(default_factory=EpisodeConfig)
     device: str = "cpu"
     """Where pictures and actions are handed over."""
+    eye: Eye = field(default_factory=Eye)
+    """What pictures pass through, once calibrated on the first one and the goal."""
 
 
 class SubgoalQueue:

@@ -201,19 +201,23 @@ def _keep_figures(folder: Path, measured: Sequence[Measurement]) -> None:
 
 
 def figures_of(measured: Measurement, weights_sha256: str) -> Iterator[Figure]:
-    """What a measurement of closed loops says of the model with these weights, planner or low level."""
+    """What a measurement of closed loops says of the model with these weights, planner or low level.
+
+    Changed worlds say nothing of what a model is good at.
+    """
     content = measured.content
     settings = content.get("settings", {}) if isinstance(content, dict) else {}
     if measured.maker == "planner.evaluate dmc" and content["objective"] == "reward":
         for row in content["rows"]:
             used = settings.get(row["task"], {}).get(row["arm"], {})
-            if used.get("weights_sha256") == weights_sha256:
+            if used.get("weights_sha256") == weights_sha256 and not used.get("variation"):
                 yield _figure(row["task"], "return", row["return_mean"], row, content)
     elif measured.maker == "planner.evaluate push":
         task = next(name for name, env in PUSH_IDS.items() if env == content["env"])
         for row in content["rows"]:
             used = settings.get(f"{row['planner']}, {row['servo']}", {})
-            if weights_sha256 in (used.get("weights_sha256"), used.get("servo_sha256")):
+            own = weights_sha256 in (used.get("weights_sha256"), used.get("servo_sha256"))
+            if own and not used.get("variation"):
                 yield _figure(task, "success", row["success_rate"], row, content)
 
 

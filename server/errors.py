@@ -52,6 +52,17 @@ class NoObject(ValueError):
         self.errors = [FieldError(field=field, message=problem)]
 
 
+class StrangePicture(ValueError):
+    """A picture is of something else than what the model knows; ``errors`` says which one."""
+
+    def __init__(self, field: str, strangeness: float, limit: float) -> None:
+        """``field`` names the picture."""
+        problem = f"The {field} picture shows something that this model has never seen: it differs by "
+        problem += f"{strangeness:.2f} from what it knows, up to {limit:.2f} is taken."
+        super().__init__(problem)
+        self.errors = [FieldError(field=field, message=problem)]
+
+
 class UnknownPlan(LookupError):
     """There is no plan of that id, or no longer."""
 

@@ -1,8 +1,9 @@
 """Models and training states on disk. Weights are safetensors, everything else is text; nothing is pickled.
 
-A model folder holds ``config.json``, ``model.safetensors``, ``card.md`` and ``MANIFEST.json`` with the
-SHA-256 of the other three, which is checked before any of them is parsed; weights may be stored in
-pieces that several folders share (:mod:`world_models.shipped`). A training checkpoint is one file.
+A model folder holds ``config.json``, ``model.safetensors``, ``card.md``, for some models ``eye.safetensors``
+(what pictures looked like in training), and ``MANIFEST.json`` with the SHA-256 of the others, which is
+checked before any of them is parsed; weights may be stored in pieces that several folders share
+(:mod:`world_models.shipped`). A training checkpoint is one file.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from world_models.files import SHARED, exchange, has_content, read_content, writ
 
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
 FILES = (CONFIG, WEIGHTS, CARD)
+EYE = "eye.safetensors"
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 ModelT = TypeVar("ModelT", bound=nn.Module)
@@ -43,6 +45,8 @@ class StoredModel:
     """Tensors by parameter name."""
     card: str
     """The model card, Markdown."""
+    eye: dict[str, Tensor] | None
+    """What its eye knows of the training data's pictures, by name; None for models without."""
     digest: str
     """SHA-256 of the manifest: one name for exactly these files."""
     weights_digest: str
@@ -63,10 +67,13 @@ class StoredModel:
             raise CheckpointError(f"{self.folder / WEIGHTS} does not fit its config: {error}") from error
 
 
-def write_model(folder: Path, config: BaseModel, model: nn.Module, card: str) -> str:
+def write_model(
+    folder: Path, config: BaseModel, model: nn.Module, card: str, eye: Mapping[str, Tensor] | None = None
+) -> str:
     """Write a model folder and answer its digest; an old one is replaced only once the new one is whole.
 
-    Weights are rounded to half precision: half the size, and what is lost is far below a model's own error.
+    ``eye`` is what its eye knows of the training data's pictures. Weights are rounded to half precision: half
+    the size, and what is lost is far below a model's own error.
     """
     folder = Path(folder)
     weights = {name: _stored(tensor) for name, tensor in model.state_dict().items()}
@@ -74,6 +81,7 @@ def write_model(folder: Path, config: BaseModel, model: nn.Module, card: str) ->
         CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
         WEIGHTS: save(weights),
         CARD: card.encode(),
+        **({} if eye is None else {EYE: save(dict(eye))}),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _manifest(hashes)
@@ -119,12 +127,12 @@ def read_model(folder: Path) -> StoredModel:
         raise CheckpointError(f"{folder} is no model folder: it lacks {', '.join(missing)}")
     manifest = (folder / MANIFEST).read_bytes()
     try:
-        hashes = json.loads(manifest)["sha256"]
-        expected = {name: str(hashes[name]) for name in FILES}
+        hashes = dict(json.loads(manifest)["sha256"])
+        expected = {name: str(hashes[name]) for name in (*FILES, EYE) if name != EYE or name in hashes}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / MANIFEST} must list the SHA-256 of {', '.join(FILES)}") from error
     try:
-        contents = {name: read_content(folder / name) for name in FILES}
+        contents = {name: read_content(folder / name) for name in expected}
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{folder} lacks a piece of its weights: {error}; fetch it again, with {SHARED} beside it"
@@ -140,6 +148,7 @@ def read_model(folder: Path) -> StoredModel:
             config=dict(json.loads(contents[CONFIG])),
             weights=load(contents[WEIGHTS]),
             card=contents[CARD].decode(),
+            eye=load(contents[EYE]) if EYE in contents else None,
             digest=hashlib.sha256(manifest).hexdigest(),
             weights_digest=expected[WEIGHTS],
         )
@@ -170,11 +179,20 @@ def write_card(folder: Path, card: str) -> None:
     Raises:
         CheckpointError: the folder is incomplete or differs from its manifest.
     """
+    _rewrite(folder, CARD, card.encode())
+
+
+def write_eye(folder: Path, eye: Mapping[str, Tensor]) -> None:
+    """Give a model folder another eye; configuration, weights and card stay as they are. Raises likewise."""
+    _rewrite(folder, EYE, save(dict(eye)))
+
+
+def _rewrite(folder: Path, name: str, content: bytes) -> None:
     read_model(folder)
     hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
-    hashes[CARD] = hashlib.sha256(card.encode()).hexdigest()
+    hashes[name] = hashlib.sha256(content).hexdigest()
     kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    replace_folder(folder, kept | {CARD: card.encode(), MANIFEST: _manifest(hashes)})
+    replace_folder(folder, kept | {name: content, MANIFEST: _manifest(hashes)})
 
 
 def _manifest(hashes: dict[str, str]) -> bytes:

@@ -11,6 +11,7 @@ import tyro
 from pydantic import BaseModel
 
 from world_models.action_recognition.method import ACTION_RECOGNITION
+from world_models.distillation.method import DISTILLATION
 from world_models.jobs.command import command
 from world_models.kalman.ed_lstm.method import ED_LSTM
 from world_models.kalman.method import KALMAN
@@ -20,7 +21,7 @@ from world_models.struct_vrnn.method import STRUCT_VRNN
 from world_models.struct_vrnn.rewards.method import REWARDS
 from world_models.svg.method import SVG_ON_PICTURES
 from world_models.tap.method import TAP
-from world_models.training.method import Method
+from world_models.training.method import Method, Refinement
 
 METHODS: tuple[Method, ...] = (
     KEYIN,
@@ -34,11 +35,18 @@ METHODS: tuple[Method, ...] = (
     ACTION_RECOGNITION,
 )
 """What can be trained, in the order of ``--help``."""
+REFINEMENTS: tuple[Refinement, ...] = (DISTILLATION,)
+"""What can be trained further, after them."""
+
+
+def trainings() -> tuple[Method | Refinement, ...]:
+    """All that a run can be of."""
+    return (*METHODS, *REFINEMENTS)
 
 
 def presets() -> dict[str, tuple[str, BaseModel]]:
     """Every named run: what it is, and its settings."""
-    return {name: run for method in METHODS for name, run in method.runs.items()}
+    return {name: run for method in trainings() for name, run in method.runs.items()}
 
 
 @command(resumes=True)
@@ -47,7 +55,7 @@ def main() -> None:
     run = tyro.extras.overridable_config_cli(presets())
     words = shlex.join(["python", "-m", "world_models.train", *sys.argv[1:]])
     method = next(
-        method for method in METHODS if type(run) in {type(named) for _, named in method.runs.values()}
+        method for method in trainings() if type(run) in {type(named) for _, named in method.runs.values()}
     )
     model = method.train(run, words)
     print((model / "card.md").read_text())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shimmy.dm_control_compatibility import DmControlCompatibilityV0
 
 from envs.dmc.tasks import Point, find_task
+from envs.dmc.variation import DmcVariation, vary
 from envs.rendering import Renderer
 
 SEEDS = 2**32
@@ -30,13 +31,20 @@ class DmcEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
 
     ``info["state"]`` holds the true state, ``[S]`` float64, for evaluation only: the task's observation
     (``observation_size`` numbers, flattened in DM Control's order), then x and y pixel positions of
-    ``bodies`` (pixel centres are integers, x to the right, y down). No task ends by itself; all are
+    ``bodies`` (pixel centres are integers, x to the right, y down) before ``variation``, which says how the
+    world looks otherwise than in training, shifts the picture. No task ends by itself; all are
     truncated after 1000 control steps.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}
 
-    def __init__(self, task: str, image_size: int = 64, render_mode: str | None = "rgb_array") -> None:
+    def __init__(
+        self,
+        task: str,
+        image_size: int = 64,
+        render_mode: str | None = "rgb_array",
+        variation: DmcVariation | None = None,
+    ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}")
         self.render_mode = render_mode
@@ -55,6 +63,8 @@ class DmcEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         self._data: mujoco.MjData = physics.data.ptr
         self.substeps = round(self._env.control_timestep() / self.model.opt.timestep)
         _simplify(self.model, image_size)
+        if variation is not None:
+            vary(self.model, self.task.camera, variation)
         self._renderer = Renderer(self.model, self.task.camera, image_size)
         self._camera = self.model.camera(self.task.camera).id
         self._observation: NDArray[np.float64] | None = None
@@ -118,6 +128,15 @@ class DmcEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         state = np.empty(mujoco.mj_stateSize(self.model, STATE))
         mujoco.mj_getState(self.model, self._data, state, STATE)
         return state
+
+    def render_state(self, state: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """What it would look like there: ``state`` is a :meth:`physics_state` of this task.
+
+        The running episode goes on from there.
+        """
+        mujoco.mj_setState(self.model, self._data, state, STATE)
+        mujoco.mj_forward(self.model, self._data)
+        return self.render()
 
     def close(self) -> None:
         """Free the renderer and the simulation."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from envs.dmc.env import DmcEnv
 from envs.dmc.episodes import DmcStart, draw_starts, load_starts
 from envs.dmc.simulator import DmcSimulator
+from envs.dmc.variation import DmcVariation
 from envs.world import (
     Column,
     Diverged,
@@ -66,7 +67,7 @@ def _returns(records: Sequence[Record]) -> NDArray[np.float64]:
 
 
 class DmcWorld(World[DmcStart]):
-    """One task of the DeepMind Control Suite."""
+    """One task of the DeepMind Control Suite; ``variation`` says how it looks otherwise than in training."""
 
     columns: ClassVar[Sequence[Column | str]] = (
         Column("return, mean ± sd (95 % CI)", _return, _return_text),
@@ -77,9 +78,9 @@ class DmcWorld(World[DmcStart]):
         "decision_seconds",
     )
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, variation: DmcVariation | None = None) -> None:
         self.id = f"dmc/{task}"
-        self.env: DmcEnv = DmcEnv(task)
+        self.env: DmcEnv = DmcEnv(task, variation=variation)
         self.steps = self.env.task.steps
         self._reward = 0.0
 

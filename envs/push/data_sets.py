@@ -12,6 +12,7 @@ from world_models.data import Scalar, Sequences
 
 PUSH_VERSION = 2
 PLAY_VERSION = 1
+LOOKS_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Push(Shards):
     anywhere: float = 0.0
     """Share of the demonstrations that begin as if in mid-episode, where plans are made, too: the finger is
     not in the middle of the table, and in half of them the puck is anywhere on its way."""
+
+
+@dataclass(frozen=True)
+class PushLooks(Shards):
+    """Moments of pushing as they usually look and as they look in a changed world, 6 of each."""
+
+    out: Path = Path("data/push-looks")
+    sequences: int = 1_750
 
 
 @dataclass(frozen=True)
@@ -81,5 +90,19 @@ def _play(settings: PushPlay) -> Sequence[Part]:
     return [Part(settings.out, origin, _draw_play)]
 
 
+def _draw_looks(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, Scalar]]:
+    from envs.push.play import BODIES
+    from envs.push.variation.looks import FIELD_OF_VIEW, draw_looks
+
+    more: dict[str, Scalar] = {"observation": 2 * len(BODIES), "bodies": ",".join(BODIES)}
+    return draw_looks(seed, first, count), more | {"field_of_view": FIELD_OF_VIEW}
+
+
+def _looks(settings: PushLooks) -> Sequence[Part]:
+    origin: dict[str, Scalar] = {"environment": PUSH_ID, "version": LOOKS_VERSION, "policy": "looks"}
+    return [Part(settings.out, origin, _draw_looks)]
+
+
 PUSH = DataSet("push", Push, _push)
 PUSH_PLAY = DataSet("push-play", PushPlay, _play)
+PUSH_LOOKS = DataSet("push-looks", PushLooks, _looks)

@@ -1,5 +1,6 @@
 """``waymark/Push-v0``: a two-link arm pushes a puck round a wall to where the goal picture shows it."""
 
+from functools import cache
 from typing import Any
 
 import gymnasium
@@ -8,23 +9,17 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from envs.factors import Colour
 from envs.push import arm
-from envs.push.scene import (
-    JOINTS,
-    PUCK,
-    PUCKS,
-    Colour,
-    Scene,
-    Variation,
-    build_model,
-    distance_left,
-    place,
-)
+from envs.push.scene import JOINTS, PUCK, PUCKS, Scene, distance_left, place
 from envs.push.tasks import find_task
-from envs.rendering import Renderer
+from envs.push.variation.distractors import Course, draw_courses, place_distractors
+from envs.push.variation.factors import STANDARD, Variation
+from envs.push.variation.model import CAMERA as CAMERA
+from envs.push.variation.model import build_model
+from envs.rendering import Projection, Renderer
 from world_models.segmenter import PUCK_GOAL
 
-CAMERA = "table"
 SUCCESS = 0.30
 """Shortest-path distance (table units) below which the puck counts as delivered."""
 STRICT_SUCCESS = 0.15
@@ -33,6 +28,15 @@ PUCK_PIXELS: Colour = PUCK_GOAL.segmenter.color
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 Info = dict[str, Any]
+
+
+@cache
+def standard_view(size: int) -> Projection:
+    """Pixels of the camera where it stands for the training data, in pictures of side ``size``.
+
+    Pictures of a camera that was turned are brought to this view before anybody measures in them.
+    """
+    return Projection(build_model(), CAMERA, size)
 
 
 class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
@@ -48,6 +52,9 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
     positions and is meant for evaluation, never for a planner. The episode does not end by itself on
     success: leaving the puck at the goal is part of the task. It is truncated after the
     steps of its task.
+
+    ``variation`` says how the world differs from the one of training; what moves or flickers there follows
+    from scene and step. The goal picture is as if taken one step after the episode.
 
     ``task`` is one of :data:`envs.push.tasks.TASKS`; ``reset`` draws its scenes, and
     ``reset(options={"scene": scene})`` starts a given :class:`~envs.push.scene.Scene`.
@@ -66,12 +73,15 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
             raise ValueError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}")
         self.render_mode = render_mode
         self.task = find_task(task)
+        self._variation = variation or STANDARD
         self.model = build_model(variation, image_size, self.task.pucks)
         self.data = mujoco.MjData(self.model)
         self.action_space = spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float64)
         self.observation_space = spaces.Box(0, 255, shape=(image_size, image_size, 3), dtype=np.uint8)
         self._renderer = Renderer(self.model, CAMERA, image_size)
         self._scene: Scene | None = None
+        self._courses: list[Course] = []
+        self._seed: list[int] = []
 
     @property
     def scene(self) -> Scene:
@@ -92,16 +102,17 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         if scene is not None and not isinstance(scene, Scene):
             raise TypeError(f"options['scene'] must be an envs.push.scene.Scene, not {type(scene).__name__}")
         scene = self.task.draw(self.np_random) if scene is None else scene
-        self._check(scene)
-        place(self.model, self.data, scene, [goal for _, goal in scene.errands])
-        goal = self.render()
         self.start(scene)
+        goal = self._goal_picture()
+        place(self.model, self.data, scene)
         return self.render(), {"goal": goal, **self._info()}
 
     def start(self, scene: Scene) -> None:
         """The physics of :meth:`reset` alone, without pictures."""
         self._check(scene)
         self._scene = scene
+        self._courses = draw_courses(self._variation.distractors, scene)
+        self._seed = list(bytes.fromhex(scene.digest)[:16])
         place(self.model, self.data, scene)
 
     def step(self, action: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint8], float, bool, bool, Info]:
@@ -122,8 +133,17 @@ class PushEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
 
     def render(self) -> NDArray[np.uint8]:
         """The current picture ``[H, W, 3]`` uint8."""
+        step = round(self.data.time / (arm.SUBSTEPS * self.model.opt.timestep))
+        place_distractors(self.model, self.data, self._courses, step)
         mujoco.mj_kinematics(self.model, self.data)
-        return self._renderer.render(self.data)
+        return self._variation.corruption.apply(self._renderer.render(self.data), [*self._seed, step])
+
+    def _goal_picture(self) -> NDArray[np.uint8]:
+        """The running episode's, in a state that is to be left at once."""
+        scene = self.scene
+        place(self.model, self.data, scene, [goal for _, goal in scene.errands])
+        self.data.time = (scene.steps + 1) * arm.SUBSTEPS * self.model.opt.timestep
+        return self.render()
 
     def get_state(self) -> NDArray[np.float64]:
         """Everything the physics depends on, as one vector; :meth:`set_state` continues from it exactly."""

@@ -94,8 +94,8 @@ def _demonstrated(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Play:
 
 def _babbled(env: PushEnv, scene: Scene, rng: np.random.Generator) -> Play:
     """Smooth random actions of a finger that begins near a puck anywhere on the table."""
-    puck = _free_place(scene.walls, rng)
-    finger = _beside(puck, rng)
+    puck = free_place(scene.walls, rng)
+    finger = beside(puck, rng)
     env.start(Scene(scene.walls, (puck[0], puck[1]), scene.goal, (finger[0], finger[1])))
     aimed = rng.random() < AIMED
     noise = smooth_noise(rng, FRAMES - 1) * rng.uniform(0.3, 1.2)
@@ -151,7 +151,7 @@ class _Record:
         )
 
 
-def _free_place(walls: tuple[Wall, ...], rng: np.random.Generator) -> Array:
+def free_place(walls: tuple[Wall, ...], rng: np.random.Generator) -> Array:
     """A place for the puck that touches no wall."""
     most = TABLE - PUCK_RADIUS - GAP
     while True:
@@ -167,7 +167,7 @@ def _distance(wall: Wall, place: Array) -> float:
     return float(np.linalg.norm(offset - along * wall.along))
 
 
-def _beside(puck: Array, rng: np.random.Generator) -> Array:
+def beside(puck: Array, rng: np.random.Generator) -> Array:
     """A place for the finger near the puck, on the table."""
     while True:
         angle, distance = rng.uniform(-np.pi, np.pi), rng.uniform(*NEAR)

@@ -9,17 +9,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from envs.push import arm
 from envs.push.ids import PUSH_STEPS
-from envs.push.staged.second_puck import SECOND_PUCK, add_second_puck
+from envs.push.staged.second_puck import SECOND_PUCK
 
 Array = NDArray[np.float64]
 
@@ -31,8 +29,6 @@ LONGEST_HALF_LENGTH = 2 * WALL_HALF_LENGTH
 """A longer wall is two standard pieces that overlap."""
 MOST_WALLS = 2
 
-Channel = Annotated[float, Field(ge=0, le=1)]
-Colour = tuple[Channel, Channel, Channel]
 Point = tuple[float, float]
 FINGER_CLEARANCE = PUCK_RADIUS + 0.05 + 0.03
 """Least distance of finger and puck centre at the start."""
@@ -138,20 +134,6 @@ class Scene:
         return cls(walls, puck, goal, finger, int(values["steps"]), second)
 
 
-class Variation(BaseModel):
-    """Factors of variation of the pushing environment; the defaults are the training distribution."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    puck_color: Colour = (0.80, 0.12, 0.75)
-    wall_color: Colour = (0.16, 0.33, 0.78)
-    table_color: Colour = (0.42, 0.30, 0.20)
-    light: float = Field(1.0, gt=0, le=2, description="factor on every light's intensity")
-    camera_pitch: float = Field(0.0, ge=-10, le=10, description="degrees added to the camera's pitch")
-    puck_radius: float = Field(1.0, ge=0.8, le=1.2, description="factor on the puck's radius")
-    friction: float = Field(1.0, gt=0, le=4, description="factor on the table's resistance to the puck")
-
-
 def blocked(scene: Scene, start: Array, end: Array, margin: float = PUCK_RADIUS) -> bool:
     """Whether a wall, lengthened by ``margin``, cuts the straight line from ``start`` to ``end``."""
     return any(wall.blocks(start, end, margin) for wall in scene.walls)
@@ -208,41 +190,6 @@ def distance_left(scene: Scene, positions: Sequence[Array]) -> float:
     """
     goals = (goal for _, goal in scene.errands)
     return max(path_length(scene, place, goal) for place, goal in zip(positions, goals, strict=True))
-
-
-def build_model(
-    variation: Variation | None = None, image_size: int = 64, pucks: Literal[1, 2] = 1
-) -> mujoco.MjModel:
-    """Compile the pushing scene with the given factors of variation, which are those of every puck but for
-    the second one's colour.
-    """
-    variation = variation or Variation()
-    spec = mujoco.MjSpec.from_file(str(Path(__file__).with_name("push.xml")))
-    names = PUCK_NAMES[:pucks]
-    if pucks == 2:
-        add_second_puck(spec)
-    spec.visual.global_.offwidth = spec.visual.global_.offheight = image_size
-    for name, colour in (
-        ("puck_visual", variation.puck_color),
-        *((piece, variation.wall_color) for piece in PIECES),
-        ("table", variation.table_color),
-    ):
-        spec.geom(name).rgba = [*colour, 1.0]
-    for name in (name + part for name in names for part in ("", "_visual")):
-        spec.geom(name).size[0] *= variation.puck_radius
-    for name in (name + axis for name in names for axis in ("_x", "_y")):
-        joint = spec.joint(name)
-        joint.damping = np.asarray(joint.damping) * variation.friction
-        joint.frictionloss *= variation.friction
-    model = spec.compile()
-    model.light_diffuse *= variation.light
-    model.vis.headlight.ambient[:] *= variation.light
-    model.vis.headlight.diffuse[:] *= variation.light
-    pitch = np.deg2rad(variation.camera_pitch) / 2
-    mujoco.mju_mulQuat(
-        model.cam_quat[0], model.cam_quat[0].copy(), np.array([np.cos(pitch), np.sin(pitch), 0.0, 0.0])
-    )
-    return model
 
 
 def place(

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from envs.batch_simulator import BatchSimulator
 from envs.push import arm
-from envs.push.env import CAMERA, PushEnv
+from envs.push.env import PushEnv, standard_view
 from envs.push.scene import JOINTS, PUCKS
-from envs.rendering import Projection
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class PushSimulator(BatchSimulator[SimulatorState]):
     def __init__(self, env: PushEnv, pool: int, threads: int = 1) -> None:
         super().__init__(mujoco.batch.Batch(env.model, pool, threads), pool)
         self._env = env
-        self._project = Projection(env.model, CAMERA, env.observation_space.shape[0])  # type: ignore[index]
+        self._project = standard_view(env.observation_space.shape[0])  # type: ignore[index]
 
     def observe(self) -> SimulatorState:
         """The environment's present physics state as a batch of one."""

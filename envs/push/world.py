@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.push.env import CAMERA, STRICT_SUCCESS, SUCCESS, PushEnv
+from envs.push.env import STRICT_SUCCESS, SUCCESS, PushEnv, standard_view
 from envs.push.episodes import Scenes, draw_episodes, find_demonstration, load_manifest
 from envs.push.ids import MANIFESTS
 from envs.push.rhythms import find_rhythm
-from envs.push.scene import PUCK_NAMES, Scene, Variation, is_free, path_length
+from envs.push.scene import PUCK_NAMES, Scene, is_free, path_length
 from envs.push.simulator import PushSimulator
-from envs.rendering import Projection
+from envs.push.variation.factors import Variation
 from envs.world import Column, Demonstrated, Measures, Picture, Record, World
 from world_models.segmenter import PUCK_GOAL, TWO_PUCKS_GOAL, Wanted
 from world_models.statistics import mcnemar, wilson_interval
@@ -130,7 +130,7 @@ class PushWorld(World[Scene]):
         self.steps = self.env.task.steps
         if self.env.task.pucks == 2:
             self.goal = TWO_PUCKS_GOAL
-        self._project = Projection(self.env.model, CAMERA, self.image_size)
+        self._project = standard_view(self.image_size)
 
     def episodes(self, count: int, seed: int | None = None) -> Scenes:
         """The task's frozen scenes, or ``count`` new ones drawn with ``seed``."""

@@ -1,8 +1,10 @@
 """``planner.evaluate dmc``: DM Control tasks controlled from pictures, beside true dynamics and chance."""
 
+import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,11 +13,14 @@ from PIL import Image
 
 from envs.dmc.episodes import DmcStart, load_starts
 from envs.dmc.tasks import TASKS, find_task
-from envs.world import Episodes, Picture, World
+from envs.dmc.variation import STANDARD, DmcVariation
+from envs.world import Episodes, Picture, World, canonical
+from envs.worlds import make_world
 from planner.episode import Outcome
+from planner.evaluation.control_models import describe_control, find_control
 from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
 from planner.loaded import ReadyControl
-from planner.loading import load_control, load_world_model
+from planner.loading import load_world_model
 from planner.low_levels.learned import (
     DMC_SERVO,
     VALUE_HORIZON,
@@ -61,8 +66,12 @@ class Dmc(Evaluation):
     objective: Objective = "reward"
     """What the learned arm is after: predicted reward, or a goal picture: the one of the highest reward in
     the simulator arm's episode from the same start. The other arms always search for reward."""
+    variation: DmcVariation = STANDARD
+    """How the worlds look otherwise than in training."""
     episodes: int = 20
     """How many of the frozen episodes, from the first."""
+    fresh: int | None = None
+    """Draw new episodes with this seed instead of the frozen ones."""
     steps: int | None = None
     """Stop after so many steps of the environment; None runs whole episodes."""
     workers: int = cores()
@@ -111,17 +120,21 @@ class Dmc(Evaluation):
         return sorted(trials, key=lambda trial: (arms.index(trial[1]), -find_task(trial[0]).steps))
 
     def place(self, trial: Trial) -> tuple[str, dict[str, Any]]:
-        """The task."""
-        return f"dmc/{trial[0]}", {}
+        """The task, varied as asked."""
+        return f"dmc/{trial[0]}", {} if self.variation == STANDARD else {"variation": self.variation}
 
     def starts(self, trial: Trial) -> Episodes[DmcStart]:
-        """The task's frozen starts."""
+        """The task's frozen starts, or new ones."""
         if self.episodes < 1 or self.workers < 1 or (self.steps is not None and self.steps < 1):
             raise ValueError("--episodes, --workers and --steps must be at least 1")
+        if self.fresh is not None:
+            return fresh_starts(trial[0], self.fresh, self.episodes)
         frozen = load_starts()
         starts = frozen.starts[trial[0]]
         if self.episodes > len(starts):
-            raise ValueError(f"{frozen.name} has {len(starts)} episodes of every task; ask for fewer")
+            raise ValueError(
+                f"{frozen.name} has {len(starts)} episodes of every task; ask for fewer, or use --fresh SEED"
+            )
         return Episodes(frozen.name, frozen.seed, frozen.fingerprint, starts)
 
     def who(self, trial: Trial) -> str:
@@ -136,7 +149,7 @@ class Dmc(Evaluation):
         return {trial: self._settings(*trial) for trial in trials}
 
     def _settings(self, task: str, arm: str) -> dict[str, Any]:
-        settings: dict[str, Any] = {"seed": self.seed, "steps": self._steps(task)}
+        settings: dict[str, Any] = {"seed": self.seed, "steps": self._steps(task), **self._varied()}
         if arm != "random":
             settings["search"] = self.search_of(arm, task).model_dump(mode="json")
         if arm == "learned":
@@ -146,29 +159,19 @@ class Dmc(Evaluation):
                 "weights_sha256": model.weights_sha256,
                 "head_sha256": find_head(model, task).sha256,
             }
+            if model.eye.digest is not None:
+                settings["eye_sha256"] = model.eye.digest
         if arm == "value":
-            control = self._control(task, "cpu")
-            settings |= {
-                "objective": "reward",
-                "weights_sha256": control.weights_sha256,
-                "detector_sha256": control.control.config.detector,
-            }
+            settings |= describe_control(self._control(task, "cpu"))
         return settings
 
     def _control(self, task: str, device: str) -> ReadyControl:
-        """The control model of a task.
+        return find_control(self.control, task, device)
 
-        Raises:
-            ValueError: none is given, there is no such model, or it is of another task.
-        """
-        if self.control is None:
-            raise ValueError("the arm value needs a control model; name one with --control")
-        model = load_control(self.control.replace("{task}", task), device)
-        if (trained := model.control.config.task) != task:
-            raise ValueError(
-                f"{model.name} was trained to do {trained}, not {task}; choose another --control"
-            )
-        return model
+    def _varied(self) -> dict[str, Any]:
+        """How the worlds differ; nothing if they do not, as in results of before they could."""
+        changed = self.variation.model_dump(mode="json", exclude_defaults=True)
+        return {"variation": changed} if changed else {}
 
     def search_of(self, arm: str, task: str) -> ServoConfig:
         """The search of an arm: true dynamics have no gradient to refine its answers by."""
@@ -188,10 +191,10 @@ class Dmc(Evaluation):
         if arm == "value":
             ready = self._control(task, self.device)
             servo = control_by_value(ready.world, ready.control, self.search_of(arm, task))
-            return Team(servo, device=self.device)
+            return Team(servo, device=self.device, eye=ready.eye)
         control = control_by_reward if self.objective == "reward" else control_by_goal
         model = load_world_model(model_for(self.model, task), self.device)
-        return Team(control(model, task, self.search_of(arm, task)), device=self.device)
+        return Team(control(model, task, self.search_of(arm, task)), device=self.device, eye=model.eye)
 
     def randomness(self, index: int) -> Randomness:
         """One stream for the whole episode."""
@@ -232,7 +235,13 @@ class Dmc(Evaluation):
         """Where the goal picture of an episode is kept: named after all it depends on."""
         search = self.search_of("simulator", task).model_dump(mode="json")
         start = self.starts((task, "simulator")).starts[index]
-        source = {"search": search, "seed": self.seed, "steps": self._steps(task), "start": start.digest}
+        source = {
+            "search": search,
+            "seed": self.seed,
+            "steps": self._steps(task),
+            "start": start.digest,
+            **self._varied(),
+        }
         name = f"{task}-{index:03d}-{fingerprint(source)[:12]}.png"
         return self.out.with_name(self.out.name + ".goals") / name
 
@@ -244,14 +253,29 @@ class Dmc(Evaluation):
 
     def content(self, settings: Mapping[Trial, dict[str, Any]]) -> dict[str, Any]:
         """Objective, episodes and settings."""
-        frozen, named = load_starts(), dict[str, dict[str, Any]]()
+        named: dict[str, dict[str, Any]] = {}
         for (task, arm), values in settings.items():
             named.setdefault(task, {})[arm] = values
-        return {
-            "objective": self.objective,
-            "manifest": {"name": frozen.name, "fingerprint": frozen.fingerprint, "seed": frozen.seed},
-            "settings": named,
-        }
+        return {"objective": self.objective, "manifest": self._manifest(settings), "settings": named}
+
+    def _manifest(self, trials: Iterable[Trial]) -> dict[str, Any]:
+        """What the episodes are: the frozen ones are of all tasks, new ones of those that are run."""
+        if self.fresh is None:
+            frozen = load_starts()
+            return {"name": frozen.name, "fingerprint": frozen.fingerprint, "seed": frozen.seed}
+        drawn = {trial[0]: self.starts(trial).fingerprint for trial in trials}
+        content = hashlib.sha256(canonical(drawn)).hexdigest()
+        return {"name": f"dmc-fresh-{self.fresh}", "fingerprint": content, "seed": self.fresh}
+
+
+@lru_cache
+def fresh_starts(task: str, seed: int, count: int) -> Episodes[DmcStart]:
+    """New starts of a task."""
+    world = make_world(f"dmc/{task}")
+    try:
+        return world.episodes(count, seed)
+    finally:
+        world.close()
 
 
 def best_frame(outcome: Outcome) -> Picture:

@@ -17,6 +17,7 @@ from planner.low_levels.low_level import LowLevel
 from planner.pursuit import EpisodeConfig, Randomness
 from planner.search.hierarchy import Count
 from planner.subgoals import Subgoals, no_subgoals
+from world_models.eye import Eye
 from world_models.frames import Picture
 
 Trial = tuple[str, str]
@@ -45,6 +46,8 @@ class Team:
     config: EpisodeConfig = field(default_factory=EpisodeConfig)
     device: str = "cpu"
     """Where pictures are handed over."""
+    eye: Eye = field(default_factory=Eye)
+    """What pictures pass through before they are handed over."""
 
 
 Run = Callable[[Trial, int], Outcome]

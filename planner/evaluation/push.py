@@ -7,35 +7,25 @@ from typing import Any, ClassVar, Literal
 
 from envs.push.episodes import Scenes, draw_episodes, load_manifest
 from envs.push.ids import MANIFESTS, PUSH_IDS
-from envs.push.scene import Variation
 from envs.push.tasks import find_task
+from envs.push.variation.factors import Variation
 from envs.world import World
-from planner.evaluation import films, plan_figures
+from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names
+from planner.evaluation.figures.plans import draw_plans
+from planner.evaluation.proposers import make_proposer
 from planner.evaluation.run import evaluate
 from planner.evaluation.settings import Settings
-from planner.goals import make_goal
-from planner.loading import load_keyin, load_planner, load_tap, load_world_model
+from planner.loading import load_eye, load_world_model
 from planner.low_levels.learned import control_by_place
 from planner.low_levels.low_level import LowLevel, RandomActions, clipped_normal, true_servo
 from planner.pursuit import Randomness, own_seeds
-from planner.search.hierarchy import Count
 from planner.search.servo import ServoConfig
-from planner.subgoals import (
-    PLANNERS,
-    TAP_DRAWS,
-    TIMED,
-    Timing,
-    keyin_subgoals,
-    oracle_subgoals,
-    tap_subgoals,
-    timed_oracle,
-)
+from planner.subgoals import PLANNERS
+from world_models.eye import Eye
 from world_models.jobs.outputs import check_device
 from world_models.jobs.workers import cores
-from world_models.keyin.model import KeyIn
 from world_models.shipped import weights_digest
-from world_models.tap.model import Tap
 
 SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
 """Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""
@@ -98,6 +88,8 @@ class Push(Evaluation):
     """Not here: ``python -m server.evaluate push --server URL`` has a server plan and act."""
     settings: Settings = SHIPPED
     """How both levels search, and when subgoals are switched."""
+    eye: bool = True
+    """Correct pictures of changed worlds before anybody looks at them, as the keyin planner's model does."""
     out: Path = Path("results.json")
     video: Path | None = None
     """Folder for one MP4 and one plan strip per episode."""
@@ -190,6 +182,8 @@ class Push(Evaluation):
             settings["keyframes"] = self.keyframes
         if self.rhythm is not None:
             settings["rhythm"] = self.rhythm
+        if (seen_with := self.seen_through().digest) is not None:
+            settings["eye_sha256"] = seen_with
         if self.disturbance:
             settings["disturbance"] = self.disturbance
         if planner == "oracle-constant":
@@ -204,7 +198,11 @@ class Push(Evaluation):
         """The planner's subgoals, and the low level with the planner's search."""
         planner, servo = trial
         low_level = self.low_level(servo, self.settings.search(planner), world)
-        return Team(low_level, self.proposer(planner), self.settings.episode)
+        return Team(low_level, self.proposer(planner), self.settings.episode, eye=self.seen_through())
+
+    def seen_through(self) -> Eye:
+        """The eye of the keyin planner's model, for all planners alike."""
+        return load_eye(self.model or "keyin-push") if self.eye else Eye()
 
     def low_level(self, servo: str, search: ServoConfig, world: World[Any]) -> LowLevel:
         """The low level of that name; learned ones are not given the world."""
@@ -216,29 +214,8 @@ class Push(Evaluation):
 
     def proposer(self, planner: str) -> Proposer:
         """Where a planner's subgoals come from."""
-        weights = self.weights()
-        if planner == "oracle":
-            return Proposer(oracle_subgoals)
-        if planner in TIMED:
-            return self._timed_oracle(TIMED[planner])
-        if planner == "tap":
-            pictures = load_keyin(weights["keyin"], self.device)
-            return _tap_proposer(load_tap(self.tap, self.device), pictures, self.keyframes)
-        if planner not in weights:
-            return Proposer()
-        found = load_planner(weights[planner], self.device, self.settings.hierarchy).planner
-        if self.keyframes is not None:
-            found.check_keyframes(self.keyframes)
-        cem, subgoals = found.config.cem, keyin_subgoals(found, self.keyframes)
-        count = found.config.keyframes if self.keyframes is None else self.keyframes
-        candidates = cem.candidates * cem.iterations
-        return Proposer(lambda world, start: subgoals, count, lambda planned: candidates * (planned + 1))
-
-    def _timed_oracle(self, timing: Timing) -> Proposer:
-        count = 6 if self.keyframes is None else self.keyframes
-        if count == "auto":
-            raise ValueError("oracles do not choose the number of keyframes; give --keyframes a number")
-        return Proposer(lambda world, start: timed_oracle(world, start, count, timing, self.constant), count)
+        search = (self.settings.hierarchy, self.keyframes, self.constant)
+        return make_proposer(planner, self.weights(), *search, self.device)
 
     def randomness(self, index: int) -> Randomness:
         """A seed for every search."""
@@ -275,18 +252,6 @@ class Push(Evaluation):
         return None if self.video is None else self.video / f"{'-'.join(trial)}-{index:03d}.mp4"
 
 
-def _tap_proposer(tap: Tap, pictures: KeyIn, keyframes: Count | None) -> Proposer:
-    """TAP on the pictures of the model that it was trained with."""
-    goal = make_goal(pictures.config.goal)
-    if goal is None:
-        raise ValueError("tap works on the pictures of a model that has a goal in its configuration")
-    if keyframes == "auto":
-        raise ValueError("tap does not choose the number of keyframes; give --keyframes a number")
-    count = (keyframes or pictures.config.keyframes) - 1
-    subgoals = tap_subgoals(tap, pictures, count, goal.plausible)
-    return Proposer(lambda world, start: subgoals, count + 1, lambda planned: TAP_DRAWS * planned)
-
-
 def evaluate_push(run: Push) -> dict[str, Any]:
     """Evaluate, and draw where the pucks ended beside the results; answers the JSON content."""
     # Imported first: what cannot draw should not run for hours.
@@ -296,5 +261,5 @@ def evaluate_push(run: Push) -> dict[str, Any]:
     titles = {", ".join(trial): records for trial, records in found.items()}
     films.final_positions(titles, run.figure_path())
     if run.drawn is not None:
-        plan_figures.draw_plans(run, run.drawn, run.drawing_path())
+        draw_plans(run, run.drawn, run.drawing_path())
     return result

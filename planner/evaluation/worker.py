@@ -30,7 +30,7 @@ class Worker:
         learned models imagine, keyframes and control steps, ``simulator_steps`` control steps imagined in the
         true dynamics.
         """
-        run, world, team = self._run, self.world(trial), self._team(trial)
+        run, world, team = self._run, self.world(trial), self.team(trial)
         outcome = self.outcome(trial, index)
         record = world.record(self._start(trial, index), outcome.measures, outcome.plans)
         if (film := run.film_path(trial, index)) is not None:
@@ -65,7 +65,7 @@ class Worker:
 
     def outcome(self, trial: Trial, index: int) -> Outcome:
         """Run one episode, and nothing else."""
-        run, world, team = self._run, self.world(trial), self._team(trial)
+        run, world, team = self._run, self.world(trial), self.team(trial)
         goal = run.goal_picture(trial, index, self.outcome) if run.pursues(trial) else None
         start = self._start(trial, index)
         actor = Actor(
@@ -74,6 +74,7 @@ class Worker:
             make_goal(world.goal),
             team.config,
             team.device,
+            team.eye,
         )
         length = run.length(world, start)
         outcome = run_episode(world, start, actor, run.randomness(index), goal=goal, steps=length)
@@ -104,7 +105,8 @@ class Worker:
         self._worlds.append((wanted, make_world(name, **settings)))
         return self._worlds[-1][1]
 
-    def _team(self, trial: Trial) -> Team:
+    def team(self, trial: Trial) -> Team:
+        """Who acts in a trial."""
         if trial not in self._teams:
             self._teams[trial] = self._run.team(trial, self.world(trial))
         return self._teams[trial]

@@ -12,7 +12,9 @@ from server.errors import TooMuchWork, invalid
 from server.http.bodies import decode_text
 from server.http.pictures import Picture
 from server.plans.memory import Plans
+from server.plans.reply import from_calibration
 from server.predictions.requests import check_width, seen, task_sizes
+from world_models.eye import STANDARD, Calibration
 
 
 def action_task(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> ActionTask:
@@ -38,6 +40,7 @@ def action_task(request: ActionRequest, model: ReadyWorldModel, plans: Plans) ->
         warm_start,
         drawn(request.seed),
         request.render,
+        _calibration(request, model, plans),
     )
 
 
@@ -70,6 +73,19 @@ def _search(request: ActionRequest) -> ServoConfig:
             limit=MAX_IMAGINED,
         )
     return config
+
+
+def _calibration(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Calibration:
+    """As sent, as found in the pair of pictures, or that of the plan."""
+    if request.calibration is not None:
+        return from_calibration(request.calibration)
+    if request.start is not None and request.goal is not None:
+        start, goal = (
+            decode_text(field, sent, model.image_size)
+            for field, sent in (("start", request.start), ("goal", request.goal))
+        )
+        return model.eye.calibrate(start, goal)
+    return STANDARD if request.plan is None else plans.calibration(request.plan)
 
 
 def _subgoal(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Picture | None:

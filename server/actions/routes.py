@@ -11,7 +11,7 @@ from server.actions.task import ActionOutcome, ActionTask
 from server.http.exchange import Exchanging, model_ref
 from server.http.pictures import to_base64
 from server.plans.memory import plans_of
-from server.plans.reply import to_position
+from server.plans.reply import to_calibration, to_position
 from server.predictions.models import pushing_models, rewarding
 
 router = APIRouter(tags=["actions"])
@@ -34,9 +34,9 @@ async def choose_action(exchange: Exchanging) -> Response:
     )
 
 
-def _content(task: ActionTask, outcome: ActionOutcome) -> schemas.ActionContent:
+def _content(task: ActionTask, outcome: ActionOutcome) -> schemas.ActionAnswer:
     head = task.model.heads[task.task] if task.task is not None and task.objective == "reward" else None
-    return schemas.ActionContent(
+    return schemas.ActionAnswer(
         model=model_ref(task.model),
         objective=task.objective,
         task=task.task,
@@ -50,6 +50,7 @@ def _content(task: ActionTask, outcome: ActionOutcome) -> schemas.ActionContent:
         warm_start=outcome.warm_start.tolist(),
         cost=outcome.cost,
         expected=[_expected(outcome, step) for step in range(len(outcome.decisions))],
+        calibration=to_calibration(task.calibration),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.plans.schemas import Position
+from server.plans.schemas import Calibration, Position
 from server.predictions.schemas import MAX_STEPS, ActionSequence, ContextRequest
 from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
 
@@ -38,6 +38,16 @@ class ActionRequest(ContextRequest):
     index: int | None = Field(default=None, ge=0, examples=[0])
     """... and which of its subgoals, from 0."""
 
+    calibration: Calibration | None = None
+    """How the frames are to be corrected: that of a plan's reply. A plan that is named brings its own. ..."""
+
+    start: Base64Picture | None = None
+    """... Or it is found anew in the first picture of the scene, PNG or JPEG in base64 and of the model's
+    size, ..."""
+
+    goal: Base64Picture | None = None
+    """... and its goal picture, likewise."""
+
     warm_start: ActionSequence | None = None
     """That of the previous reply; left out at the first step and after a change of subgoal."""
 
@@ -65,6 +75,10 @@ class ActionRequest(ContextRequest):
         named = [self.plan is not None, self.index is not None]
         if named[0] != named[1] or (named[0] and self.subgoal is not None):
             raise PydanticCustomError("subgoal", "Send either subgoal or plan and index.")
+        if (self.start is None) != (self.goal is None) or None not in (self.start, self.calibration):
+            raise PydanticCustomError(
+                "calibration", "Send either a calibration or start and goal, or neither."
+            )
         return self
 
 
@@ -111,5 +125,14 @@ class ActionContent(Schema):
     expected: list[ExpectedStep]
 
 
-class ActionResponse(Answer, ActionContent):
+class ActionAnswer(ActionContent):
+    """An action, and how the frames were seen."""
+
+    undigested = frozenset({"calibration"})
+
+    calibration: Calibration
+    """How the frames were corrected. It has no part in ``digest``."""
+
+
+class ActionResponse(Answer, ActionAnswer):
     """The next action and how it came about."""

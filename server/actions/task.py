@@ -28,6 +28,7 @@ from server.errors import NoObject
 from server.http.pictures import Picture
 from server.plans.task import Point, square_picture
 from server.predictions.keypoint_task import Seen, WorldTask
+from world_models.eye import STANDARD, Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.dynamics import Belief
@@ -70,6 +71,8 @@ class ActionTask(WorldTask):
     warm_start: Float[np.ndarray, "L A"] | None
     seed: int
     render: bool
+    calibration: Calibration = STANDARD
+    """How the frames are corrected before the model sees them; a subgoal needs no correction."""
 
     @property
     def amount(self) -> float:
@@ -78,7 +81,8 @@ class ActionTask(WorldTask):
 
     def work(self, device: str) -> Work[ActionOutcome]:
         """Search and, if wanted, draw. Raises NoObject, Interrupted."""
-        frames, past = to_tensor(self.seen.frames, device), torch.from_numpy(self.seen.actions).to(device)
+        seen = self.model.eye.see(self.seen.frames, self.calibration)
+        frames, past = to_tensor(seen, device), torch.from_numpy(self.seen.actions).to(device)
         subgoal = torch.zeros_like(frames[:1])
         if self.subgoal is not None:
             subgoal = to_tensor(self.subgoal, device)[None]

@@ -17,6 +17,7 @@ from server.client.scenes import SceneCalls
 from server.health.schemas import READY_PATH
 from server.hosts import is_loopback
 from server.http.pictures import from_base64
+from server.plans.schemas import Calibration
 
 
 class Client(PlanCalls, WorldCalls, SceneCalls):
@@ -42,6 +43,9 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
         past_actions: Float[np.ndarray, "past A"] | None = None,
         plan: str | None = None,
         index: int | None = None,
+        calibration: Calibration | None = None,
+        start: PictureLike | None = None,
+        goal: PictureLike | None = None,
         objective: Objective = "push",
         task: str | None = None,
         warm_start: Float[np.ndarray, "L A"] | None = None,
@@ -55,6 +59,8 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
     ) -> ActionReply:
         """Choose the next action, toward ``subgoal`` or toward the picture ``index`` of the plan of that id.
 
+        Frames of a scene that looks otherwise than what the model learned from are corrected by the plan's
+        calibration, by one that is given, or by one that is found in the pictures ``start`` and ``goal``.
         Raises as :meth:`plan` does.
         """
         response = self._post(
@@ -68,6 +74,9 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
             subgoal=None if subgoal is None else encode(subgoal),
             plan=plan,
             index=index,
+            calibration=None if calibration is None else calibration.model_dump(mode="json"),
+            start=None if start is None else encode(start),
+            goal=None if goal is None else encode(goal),
             warm_start=numbers(warm_start),
             seed=seed,
             candidates=candidates,

@@ -121,10 +121,10 @@ def describe(wanted: PlanPictures, outcome: PlanOutcome) -> str:
     lines = [
         f"plan by {wanted.model}, seed {wanted.seed}: last subgoal {_pixels(outcome.cost)} from the goal"
     ]
-    lines.append(f"  start: {_place(outcome.start_position)}")
+    lines.append(f"  start: {_place(outcome.known.start_position)}")
     for index, (step, position) in enumerate(zip(outcome.steps, outcome.positions, strict=True)):
         lines.append(f"  subgoal {index}: frame {step:4.0f}, {_place(position)}")
-    return "\n".join([*lines, f"  goal: {_place(outcome.goal_position)}", f"written: {wanted.out}"])
+    return "\n".join([*lines, f"  goal: {_place(outcome.known.goal_position)}", f"written: {wanted.out}"])
 
 
 def _pixels(cost: float | None) -> str:

@@ -13,6 +13,7 @@ from server.errors import IdempotencyConflict, UnknownPlan
 from server.http.exchange import Exchange
 from server.http.pending import Pending
 from server.plans.schemas import PlanResponse
+from world_models.eye import STANDARD, Calibration
 
 CAPACITY = 256
 """Plans that are kept of a caller."""
@@ -41,15 +42,15 @@ class PlanRecord:
 
 
 class Plans:
-    """The last plans of one caller: records of what was asked for, and the pictures of what was made.
+    """The last plans of one caller: records of what was asked for, and what was made.
 
-    Records are for the event loop alone; threads may share the pictures.
+    Records are for the event loop alone; threads may share what was made.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._records: dict[str, PlanRecord] = {}
-        self._pictures: OrderedDict[str, UInt8[np.ndarray, "L H W 3"]] = OrderedDict()
+        self._made: OrderedDict[str, tuple[UInt8[np.ndarray, "L H W 3"], Calibration]] = OrderedDict()
         self._changing = threading.Lock()
 
     def add(self, record: PlanRecord) -> None:
@@ -88,20 +89,31 @@ class Plans:
             return None if given_up or pending.status == "failed" else record
         return None
 
-    def keep(self, plan: str, pictures: UInt8[np.ndarray, "L H W 3"]) -> None:
-        """Remember the pictures of a plan as the latest ones, and forget the oldest if there are too many."""
+    def keep(
+        self, plan: str, pictures: UInt8[np.ndarray, "L H W 3"], calibration: Calibration = STANDARD
+    ) -> None:
+        """Remember the pictures of a plan, and how its scene was seen, as the latest; forget the oldest if
+        there are too many.
+        """
         with self._changing:
-            self._pictures[plan] = pictures
-            self._pictures.move_to_end(plan)
-            if len(self._pictures) > self._capacity:
-                self._pictures.popitem(last=False)
+            self._made[plan] = pictures, calibration
+            self._made.move_to_end(plan)
+            if len(self._made) > self._capacity:
+                self._made.popitem(last=False)
 
     def subgoals(self, plan: str) -> UInt8[np.ndarray, "L H W 3"]:
         """The pictures of a plan. Raises UnknownPlan."""
+        return self._find(plan)[0]
+
+    def calibration(self, plan: str) -> Calibration:
+        """How the pictures of its scene were corrected. Raises UnknownPlan."""
+        return self._find(plan)[1]
+
+    def _find(self, plan: str) -> tuple[UInt8[np.ndarray, "L H W 3"], Calibration]:
         with self._changing:
-            if plan not in self._pictures:
+            if plan not in self._made:
                 raise UnknownPlan(self._capacity)
-            return self._pictures[plan]
+            return self._made[plan]
 
 
 class PlanMemory:

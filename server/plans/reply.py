@@ -6,6 +6,7 @@ from server.http.exchange import model_ref
 from server.http.pictures import to_base64
 from server.plans import schemas
 from server.plans.task import PlanOutcome, PlanTask
+from world_models.eye import STANDARD, Calibration
 
 
 def plan_content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
@@ -18,8 +19,8 @@ def plan_content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
         iterations=task.iterations,
         iterations_run=len(outcome.history),
         stop_reason=outcome.stop_reason,
-        start=schemas.Scene(object_position=to_position(outcome.start_position)),
-        goal=schemas.Scene(object_position=to_position(outcome.goal_position)),
+        start=schemas.Scene(object_position=to_position(outcome.known.start_position)),
+        goal=schemas.Scene(object_position=to_position(outcome.known.goal_position)),
         subgoals=[
             schemas.Subgoal(
                 index=index,
@@ -33,6 +34,24 @@ def plan_content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
         cost=outcome.cost,
         cost_history=list(outcome.history),
     )
+
+
+def to_calibration(look: Calibration) -> schemas.Calibration:
+    """How pictures were corrected, as it travels."""
+    return schemas.Calibration.model_validate(look.model_dump())
+
+
+def from_calibration(sent: schemas.Calibration) -> Calibration:
+    """The inverse of :func:`to_calibration`."""
+    return Calibration.model_validate(sent.model_dump())
+
+
+def seen_pictures(outcome: PlanOutcome) -> schemas.SeenPictures | None:
+    """What the model saw, unless that is what was sent."""
+    if outcome.known.calibration == STANDARD:
+        return None
+    start, goal = map(to_base64, outcome.known.seen)
+    return schemas.SeenPictures(start=start, goal=goal)
 
 
 def to_position(point: Sequence[float] | None) -> schemas.Position | None:

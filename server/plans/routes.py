@@ -18,7 +18,7 @@ from server.http.pictures import to_base64
 from server.http.problems import explain
 from server.plans import schemas
 from server.plans.memory import PlanRecord, Plans, plans_of
-from server.plans.reply import plan_content
+from server.plans.reply import plan_content, seen_pictures, to_calibration
 from server.plans.requests import read_upload
 from server.plans.task import PlanOutcome, PlanTask, plans_keyframes
 from server.schemas import FieldError, Problem, Schema, digest
@@ -117,9 +117,15 @@ def _keeping(plans: Plans, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
             for other in others
         ]
         for other, made in zip(alternatives, outcome.alternatives, strict=True):
-            plans.keep(other.id, made.pictures)
-        plans.keep(digest(plan), outcome.pictures)
-        return schemas.PlanChoice(**dict(plan), alternatives=alternatives if task.alternatives else None)
+            plans.keep(other.id, made.pictures, made.known.calibration)
+        plans.keep(digest(plan), outcome.pictures, outcome.known.calibration)
+        return schemas.PlanChoice(
+            **dict(plan),
+            calibration=to_calibration(outcome.known.calibration),
+            seen=seen_pictures(outcome),
+            warnings=list(outcome.known.doubts),
+            alternatives=alternatives if task.alternatives else None,
+        )
 
     return content
 

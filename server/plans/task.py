@@ -13,15 +13,30 @@ from planner.loaded import ReadyPlanner
 from planner.search.hierarchy import Count, Progress
 from planner.search.plan import Plan, StopReason
 from server.engine.task import Work, drawn
-from server.errors import InvalidRequest, NoObject, TooMuchWork
+from server.errors import InvalidRequest, NoObject, StrangePicture, TooMuchWork
 from server.http.pictures import Picture
 from server.plans.schemas import MAX_KEYFRAMES
 from server.schemas import FieldError
+from world_models.eye import DOUBTFUL, STRANGE, Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.segmenter import ColorSegmenter
 
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of a scene before any plan was made."""
+
+    start_position: Point
+    goal_position: Point
+    calibration: Calibration
+    """How start and goal were corrected before the model saw them ..."""
+    seen: tuple[Picture, Picture]
+    """... and what it saw then."""
+    doubts: tuple[str, ...]
+    """About whether the model knows such pictures."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +51,10 @@ class PlanOutcome:
     steps: tuple[float, ...]
     positions: tuple[Point | None, ...]
     whole: tuple[bool, ...]
-    start_position: Point
-    goal_position: Point
     cost: float | None
     history: tuple[float | None, ...]
     stop_reason: StopReason
+    known: Known
     alternatives: tuple["PlanOutcome", ...] = ()
     """Other plans of the same search."""
 
@@ -93,8 +107,11 @@ class PlanTask:
         return 1 / self.iterations
 
     def work(self, device: str) -> Work[PlanOutcome]:
-        """Search; stopped, it answers the best so far. Raises NoObject, Interrupted."""
-        start, goal = to_tensor(np.stack([self.start, self.goal]), device).split(1)
+        """Search; stopped, it answers the best so far. Raises StrangePicture, NoObject, Interrupted."""
+        look = self.model.eye.calibrate(self.start, self.goal)
+        doubts = self._check_world(look)
+        seen = self.model.eye.see(np.stack([self.start, self.goal]), look)
+        start, goal = to_tensor(seen, device).split(1)
         start_position, goal_position = self._find_object(start, goal)
         plan = yield from self.model.planner.planning(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
@@ -105,11 +122,23 @@ class PlanTask:
             keyframes=self.keyframes,
             alternatives=self.alternatives,
         )
-        chosen, *others = (
-            _outcome(one, self.model.segmenter, start_position, goal_position)
-            for one in (plan, *plan.alternatives)
-        )
+        known = Known(start_position, goal_position, look, (seen[0], seen[1]), doubts)
+        chosen, *others = (_outcome(one, self.model.segmenter, known) for one in (plan, *plan.alternatives))
         return replace(chosen, alternatives=tuple(others))
+
+    def _check_world(self, look: Calibration) -> tuple[str, ...]:
+        """Doubts about whether this is the model's world. Raises StrangePicture."""
+        doubts = []
+        for field, picture in (("start", self.start), ("goal", self.goal)):
+            strangeness = self.model.eye.strangeness(picture, look)
+            if strangeness > STRANGE:
+                raise StrangePicture(field, strangeness, STRANGE)
+            if strangeness > DOUBTFUL:
+                doubts.append(
+                    f"The {field} picture differs by {strangeness:.2f} from what the model knows; "
+                    f"plans are less sure from {DOUBTFUL:.2f} on."
+                )
+        return tuple(doubts)
 
     def _find_object(
         self, start: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"]
@@ -197,18 +226,17 @@ def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
     return picture
 
 
-def _outcome(plan: Plan, segmenter: ColorSegmenter, start: Point, goal: Point) -> PlanOutcome:
+def _outcome(plan: Plan, segmenter: ColorSegmenter, known: Known) -> PlanOutcome:
     """Row 0 of a plan as bytes and numbers."""
     return PlanOutcome(
         pictures=to_bytes(plan.subgoals[0]),
         steps=tuple(plan.times[0].tolist()),
         positions=points(segmenter.blob(plan.subgoals[0]).centre),
         whole=tuple(plan.whole[0].tolist()),
-        start_position=start,
-        goal_position=goal,
         cost=_finite(plan.cost[0].item()),
         history=tuple(_finite(value) for value in plan.history[0].tolist()),
         stop_reason=plan.stop_reason,
+        known=known,
     )
 
 

@@ -2,6 +2,7 @@
 
 import { address } from "./address.js";
 import { post, stream } from "./api.js";
+import { corrections } from "./calibration.js";
 import { Chart } from "./chart.js";
 import { Comparison } from "./compare.js";
 import { byId, element, facts, saveText, seconds, short } from "./dom.js";
@@ -184,16 +185,21 @@ export class PlanPanel {
       showMarked(view, image, `Subgoal ${index}, step ${Math.round(step)}`, { puck });
     });
     const { start, goal } = this.scenes.scene;
-    showMarked(this.ends[0], start.base64, "Start", { puck: plan.start.object_position });
-    showMarked(this.ends[1], goal.base64, "Goal", { puck: plan.goal.object_position });
+    const corrected = corrections(plan.calibration);
+    const how = corrected ? ", as the model sees it" : "";
+    const [first, last] = plan.seen ? [plan.seen.start, plan.seen.goal] : [start.base64, goal.base64];
+    showMarked(this.ends[0], first, `Start${how}`, { puck: plan.start.object_position });
+    showMarked(this.ends[1], last, `Goal${how}`, { puck: plan.goal.object_position });
+    if (corrected) this.ends.forEach(({ caption }) => (caption.textContent += how));
     this.scenes.seen(plan);
     this.#draw(plan.iterations);
-    expect([start.base64, goal.base64, ...plan.subgoals.map(({ image }) => image)]);
+    expect([first, last, ...plan.subgoals.map(({ image }) => image)]);
     facts(byId("plan-facts"), [
       ["chosen plan", `${short(plan.cost)} px`],
       ["cheapest candidate", `${short(plan.cost_history.at(-1))} px`],
       ["iterations", `${plan.iterations_run} of ${plan.iterations}${stopped(plan.stop_reason)}`],
       ["waiting, planning", `${seconds(plan.timings.queue_ms)}, ${seconds(plan.timings.plan_ms)}`],
+      ...(corrected ? [["corrected", corrected]] : []),
       ["seed", plan.seed],
       ["model", `${plan.model.name}, ${plan.model.sha256.slice(0, 12)}`],
       ["digest", plan.digest.slice(0, 12)],

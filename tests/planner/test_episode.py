@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from envs.push.scene import Scene, Variation, Wall, path_length
+from envs.push.scene import Scene, Wall, path_length
+from envs.push.variation.factors import Variation
 from envs.push.world import PushWorld
 from planner.episode import Moment, episode, run_episode
 from planner.goals import action_cost, make_goal

@@ -94,8 +94,8 @@ def test_what_a_method_refuses_ends_the_command_with_its_words(tmp_path, monkeyp
 
 
 def test_names_and_settings_tell_methods_apart():
-    runs = [name for method in train.METHODS for name in method.runs]
-    kinds = [{type(run) for _, run in method.runs.values()} for method in train.METHODS]
+    runs = [name for method in train.trainings() for name in method.runs]
+    kinds = [{type(run) for _, run in method.runs.values()} for method in train.trainings()]
     assert len(runs) == len(set(runs)) == len(train.presets())
     assert all(len(kind) == 1 for kind in kinds) and len(set.union(*kinds)) == len(kinds)
     measured = [found.settings for method in train.METHODS for found in method.evaluations.values()]

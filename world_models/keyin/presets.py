@@ -1,5 +1,6 @@
 """Named training recipes. ``-debug`` recipes run every stage in seconds, for tests."""
 
+from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig, Segmentation
 from world_models.keyin.recipe import (
     AutoencoderStage,
@@ -24,6 +25,7 @@ KEYIN_PUSH = KeyInRecipe(
     surprise=SVGStage(steps=2000, batch=64, beta=0.02),
     predictor=PredictorStage(steps=3000, batch=128, offset_weight=3.0),
     soft=SoftStage(steps=0, batch=64, learning_rate=5e-4),
+    eye=EyeStage(field_of_view=40.0),
 )
 
 _TAUGHT = KEYIN_PUSH.model.model_copy(update={"segmentation": None})
@@ -42,12 +44,12 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
         ),
         "interpolator": FitConfig(steps=1500, batch=256),
         "predictor": PredictorStage(
-            steps=6000,
+            steps=9000,
             batch=128,
             learning_rate=4e-3,
             offset_weight=1.0,
             cut=0.25,
-            counts=(1, 2, 3, 2, 1, 1),  # few keyframes have to be at the right places
+            counts=(1, 2, 4, 2, 1, 1),  # few keyframes have to be at the right places
         ),
     }
 )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
@@ -92,6 +93,7 @@ class KeyInRecipe(BaseModel):
     teacher: TeacherStage = TeacherStage()
     predictor: PredictorStage
     soft: SoftStage
+    eye: EyeStage = EyeStage()
     object: ObjectColor = ObjectColor()
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from world_models.data import SequenceDataset
+from world_models.eye import collect_reference
 from world_models.keyin import training
 from world_models.keyin.card import card_text
 from world_models.keyin.config import KeyInConfig
@@ -88,7 +89,9 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
         session.write_json("figures.json", found)
         return found
 
-    return export(session, model, figures, partial(card_text, run, data, command))
+    learned_from = data.known(run.recipe.held_out)
+    eye = collect_reference(data, learned_from, run.recipe.eye, run.recipe.model.goal)
+    return export(session, model, figures, partial(card_text, run, data, command), eye=eye)
 
 
 def _check_data(run: KeyInRun, data: SequenceDataset) -> None:
@@ -113,7 +116,7 @@ def _shared(base: Path, run: KeyInRun, origin: Mapping[str, Any]) -> list[Path]:
 def _made_with(config: KeyInConfig, changed: Iterable[str]) -> list[str]:
     """Results that depend on any of the given settings: those of the first stage concerned and all later."""
     first, settings = len(RESULTS), config.segmentation
-    unused = {"object"}  # only figures depend on it
+    unused = {"object", "eye"}  # only figures, and what goes beside the weights, depend on them
     if not config.countdown and (settings is None or not settings.object):
         unused.add("goal")  # only plans depend on it
     for key in changed:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from world_models.eye import EyeStage
 from world_models.segmenter import PUCK_GOAL
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.recipe import DynamicsStage, StructVRNNRecipe, VisionStage
@@ -69,6 +70,7 @@ PUSH = StructVRNNRecipe(
     dynamics=DynamicsStage(
         steps=20000, batch=64, observed=4, predicted=12, samples=4, beta=1e-4, own_future=1.0
     ),
+    eye=EyeStage(field_of_view=40.0),
 )
 
 

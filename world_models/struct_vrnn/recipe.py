@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from world_models.eye import EyeStage
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.training.fit import (
     FitConfig,
@@ -78,6 +79,8 @@ class StructVRNNRecipe(BaseModel):
     bodies: BodiesStage = BodiesStage(steps=4000, batch=1024)
     """Without effect on a model that knows no bodies."""
     dynamics: DynamicsStage
+    eye: EyeStage = EyeStage()
+    """Of a model of a single task."""
     joint: bool = False
     """Train detector and dynamics at once, as in the paper, for as many steps as the detector has. No
     gradient flows from the dynamics into the detector either way, so training one after the other on cached

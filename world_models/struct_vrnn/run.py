@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from world_models.eye import collect_reference
 from world_models.struct_vrnn.card import card_text
 from world_models.struct_vrnn.evaluation.body_errors import measure_bodies
 from world_models.struct_vrnn.model import StructVRNN
@@ -65,7 +66,10 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
         features = [describe(model, part) for part in detected]
         train_dynamics(model, tasks, features, recipe.dynamics, session)
         figures = measure_bodies(model.cpu(), tasks, features, recipe.dynamics.observed)
-    return export(session, model, lambda _: figures, partial(card_text, run, tasks, command))
+    eye = None
+    if len(tasks) == 1:  # tasks that look different have no look in common
+        eye = collect_reference(tasks[0].sequences, tasks[0].known, recipe.eye, recipe.model.goal)
+    return export(session, model, lambda _: figures, partial(card_text, run, tasks, command), eye=eye)
 
 
 def _check_joint(run: StructVRNNRun) -> None:

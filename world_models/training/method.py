@@ -27,6 +27,16 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """A further training of finished models, of several methods."""
+
+    runs: Mapping[str, tuple[str, BaseModel]]
+    """As those of a method; their class is its own."""
+    train: Callable[[Any, str], Path]
+    """Likewise."""
+
+
+@dataclass(frozen=True)
 class Method:
     """A kind of model: how it is read, trained and measured."""
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from world_models.checkpoint import write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
+from world_models.eye import Reference
 from world_models.files import write_bytes
 from world_models.jobs.identity import differences, file_digest
 from world_models.jobs.outputs import check_device, check_folder
@@ -169,13 +170,15 @@ def export(
     measure: Callable[[ModelT], FiguresT],
     card: Callable[[FiguresT], str],
     name: str = "model",
+    eye: Reference | None = None,
 ) -> Path:
-    """Write the model folder ``name`` and answer it.
+    """Write the model folder ``name`` and answer it; ``eye`` is what its eye knows.
 
     Figures are those of the model as it is read back, whose weights are rounded; the card tells them.
     """
     folder = session.folder / name
-    write_model(folder, model.config, cast(nn.Module, model), "")
+    known = None if eye is None else eye.to_tensors()
+    write_model(folder, model.config, cast(nn.Module, model), "", known)
     write_card(folder, card(measure(type(model).load(folder, session.device))))
     return folder
 

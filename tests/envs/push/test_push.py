@@ -10,7 +10,8 @@ import envs
 from envs.push import arm
 from envs.push.env import PUCK_PIXELS, PushEnv
 from envs.push.ids import PUSH_ID
-from envs.push.scene import Scene, Variation, Wall
+from envs.push.scene import Scene, Wall
+from envs.push.variation.factors import Variation
 from envs.rendering import Projection
 
 OPEN_TABLE = Scene((Wall((-0.8, 0.6), 1.5),), puck=(0.0, -0.4), goal=(0.0, 0.6), finger=(0.0, -0.65))

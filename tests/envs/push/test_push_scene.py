@@ -4,15 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from envs.push import arm
-from envs.push.scene import (
-    Scene,
-    Variation,
-    Wall,
-    blocked,
-    build_model,
-    path_length,
-)
+from envs.push.scene import Scene, Wall, blocked, path_length
 from envs.push.tasks import PLACEMENT, TASKS, WALL_TURN, sample_scene
+from envs.push.variation.factors import Variation
+from envs.push.variation.model import build_model
 from envs.rendering import Projection
 
 WALL_ACROSS = Scene((Wall((0.0, 0.0), 0.0),), puck=(0.0, -0.5), goal=(0.0, 0.5), finger=(0.0, -0.8))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from envs.push.episodes import load_manifest
-from envs.push.scene import Scene, Variation, Wall, path_length
+from envs.push.scene import Scene, Wall, path_length
+from envs.push.variation.factors import Variation
 from envs.push.world import PushWorld
 from envs.rendering import Projection
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from envs.dmc.episodes import load_starts
+from envs.dmc.variation import DmcVariation
 from planner.episode import Outcome
 from planner.evaluation.dmc import Dmc, best_frame
 from planner.evaluation.run import evaluate
@@ -83,6 +84,32 @@ def test_bad_settings_name_the_valid_ones(tmp_path, change, words):
     with pytest.raises(ValueError, match=words):
         evaluate(Dmc(**settings))
     assert not list(tmp_path.iterdir())
+
+
+def small(tmp_path, **changes: Any) -> Dmc:
+    settings: dict[str, Any] = {"task": "reacher-easy", "arms": "random", "episodes": 2, "steps": 2}
+    return Dmc(**settings | changes, workers=1, out=tmp_path / "r.json")
+
+
+def test_fresh_episodes_follow_from_their_seed_and_are_not_the_frozen_ones(tmp_path):
+    one, again, other = (small(tmp_path, fresh=seed).starts(("reacher-easy", "random")) for seed in (4, 4, 5))
+    frozen = small(tmp_path).starts(("reacher-easy", "random"))
+    assert one == again and one.fingerprint != other.fingerprint
+    assert not {start.seed for start in one.starts} & {start.seed for start in frozen.starts}
+    # More than are frozen can be had.
+    assert len(small(tmp_path, fresh=4, episodes=21).starts(("reacher-easy", "random")).starts) == 21
+    result, _ = evaluate(small(tmp_path, fresh=4))
+    assert result["manifest"]["name"] == "dmc-fresh-4" and result["manifest"]["seed"] == 4
+
+
+def test_changed_worlds_are_evaluated_apart_from_the_standard_one(tmp_path):
+    plain, _ = evaluate(small(tmp_path))
+    dark, _ = evaluate(small(tmp_path, variation=DmcVariation(light=0.7)))
+    assert plain["settings"]["reacher-easy"]["random"].keys() == {"seed", "steps"}
+    assert dark["settings"]["reacher-easy"]["random"]["variation"] == {"light": 0.7}
+    assert len((tmp_path / "r.json.episodes.jsonl").read_text().splitlines()) == 4
+    # Who is blind does not care.
+    assert dark["rows"][0]["return_mean"] == plain["rows"][0]["return_mean"]
 
 
 def test_the_slowest_episodes_come_first():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planner.evaluation.plan_figures import PLANNED, Panel, draw_panels, draw_plans
+from planner.evaluation.figures.plans import PLANNED, Panel, draw_panels, draw_plans
 from planner.evaluation.push import Push
 from planner.evaluation.settings import Settings
 from planner.search.cem import CemConfig

@@ -6,8 +6,9 @@ from torch import nn
 
 from envs.dmc.world import DmcWorld
 from envs.push.world import PushWorld
-from planner import ablate, benchmark, report, robustness
+from planner import ablate, benchmark, report
 from planner.evaluation.results import markdown_table
+from planner.evaluation.robustness.push import markdown as robustness_table
 from planner.figures import FIGURES, Figure, read_figures
 from planner.report import CARD_TABLES, Report, read_measurement, replace_table
 from world_models.checkpoint import CheckpointError, read_model, write_model
@@ -108,7 +109,7 @@ def evaluated(**changes):
 CONTENTS = {
     "r": evaluated(),
     "a": measured("planner.ablate push", ABLATION, ablate.markdown([ABLATED])),
-    "v": measured("planner.robustness push", ROBUSTNESS, robustness.markdown([VARIED])),
+    "v": measured("planner.robustness push", ROBUSTNESS, robustness_table([VARIED])),
     "d": measured("planner.evaluate dmc", DMC, markdown_table([CONTROLLED], DMC_LABELS, DmcWorld.columns)),
     "b": measured("planner.benchmark", BENCH, benchmark.markdown(BENCH)),
     "s": measured("world_models.evaluate svg", VIDEOS, video_tables(VIDEOS)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs.push.scene import Variation
+from envs.push.variation.factors import Variation
 from envs.worlds import make_world
 from planner.evaluation import films
 from planner.evaluation.dmc import Dmc

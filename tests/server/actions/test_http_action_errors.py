@@ -72,7 +72,7 @@ def assert_problem(reply: Any, status: int, slug: str, sentence: str) -> None:
         ({"objective": "goals"}, "objective: Input should be 'push', 'reward' or 'goal'"),
         ({"objective": "goal"}, "body: The objectives reward and goal need a task"),
         ({"task": "cartpole-balance"}, "body: The objectives reward and goal need a task"),
-        ({"noise": 1}, "noise: Unknown field; the fields are candidates, "),
+        ({"noise": 1}, "noise: Unknown field; the fields are calibration, candidates, "),
     ],
 )
 def test_bad_request(world_http: TestClient, change: dict[str, Any], sentence: str) -> None:

@@ -82,7 +82,7 @@ def test_what_was_not_finished_is_not_left(tmp_path):
 def test_figures_do_not_ask_which_display_there_is(tmp_path, backend):
     code = (
         "import sys, pathlib; from world_models.jobs.figures import new_figure, save_figure; "
-        "from planner.evaluation import films, curve_figures; "
+        "from planner.evaluation import films; from planner.evaluation.figures import curves; "
         "figure = new_figure(); figure.subplots(2, 2); save_figure(figure, pathlib.Path(sys.argv[1]))"
     )
     environment = {**os.environ, "MPLBACKEND": backend}

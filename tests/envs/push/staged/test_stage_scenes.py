@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from envs.push.env import PushEnv
-from envs.push.scene import PUCK_RADIUS, Scene, Variation, Wall, blocked, build_model, distance_left
+from envs.push.scene import PUCK_RADIUS, Scene, Wall, blocked, distance_left
 from envs.push.tasks import TASKS
+from envs.push.variation.factors import Variation
+from envs.push.variation.model import build_model
 from envs.rendering import Projection
 from world_models.segmenter import TWO_PUCKS_GOAL
 

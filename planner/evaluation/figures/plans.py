@@ -12,6 +12,7 @@ from planner.episode import Outcome
 from planner.evaluation.evaluation import Evaluation
 from planner.evaluation.worker import Worker
 from planner.goals import Goal, make_goal
+from world_models.eye import Eye
 from world_models.frames import Picture, to_tensor
 
 PLANNED, DONE, START, GOAL = "#ffb000", "#35e0ff", "#ffffff", "#2fd04f"
@@ -32,15 +33,16 @@ class Panel:
     taken: NDArray[np.float64]
 
 
-def panel(title: str, outcome: Outcome, goal: Goal) -> Panel:
-    """An episode as a panel. The plan begins where the object is and ends at the goal."""
+def panel(title: str, outcome: Outcome, goal: Goal, eye: Eye) -> Panel:
+    """An episode as a panel, as ``eye`` saw it. The plan begins where the object is and ends at the goal."""
+    frames = eye.see(np.stack(outcome.frames), outcome.calibration)
     with torch.inference_mode():
-        taken = goal.target(to_tensor(np.stack(outcome.frames))).double().numpy()
+        taken = goal.target(to_tensor(frames)).double().numpy()
         ends = [strip[-1] for strip in outcome.strips[:1]]
         end = goal.target(to_tensor(np.stack(ends))).double().numpy() if ends else taken[:0]
     planned = np.array(outcome.plans[0] if outcome.plans else [], dtype=np.float64)
     between = planned.reshape(-1, taken.shape[1])
-    return Panel(title, outcome.frames[0], np.concatenate([taken[:1], between, end]), taken)
+    return Panel(title, frames[0], np.concatenate([taken[:1], between, end]), taken)
 
 
 def draw_plans(run: Evaluation, index: int, path: Path) -> None:
@@ -50,7 +52,8 @@ def draw_plans(run: Evaluation, index: int, path: Path) -> None:
         outcome, goal = worker.outcome(trial, index), make_goal(worker.world(trial).goal)
         if outcome.strips and goal is not None:
             ended = "at the goal after" if outcome.stop == "goal" else "not in"
-            panels.append(panel(f"{trial[0]}: {ended} {outcome.steps} steps", outcome, goal))
+            title = f"{trial[0]}: {ended} {outcome.steps} steps"
+            panels.append(panel(title, outcome, goal, worker.team(trial).eye))
     if panels:
         draw_panels(panels, path)
 

@@ -1,0 +1,1 @@
+"""What evaluations draw: plans over a scene, curves."""
