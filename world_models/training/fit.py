@@ -29,13 +29,15 @@ WARM_UP = 50
 class FitConfig(BaseModel):
     """How long and how fast one stage learns: Adam, cosine decay to zero, gradient norm clipped at 5.
 
-    A stage that learns otherwise overrides :meth:`rate`, :meth:`share` and :attr:`largest_gradient`.
+    A stage that learns otherwise overrides :meth:`rate`, :meth:`share` and what is said of its class.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     largest_gradient: ClassVar[float] = 5.0
     """Norm at which the gradient of all parameters together is clipped."""
+    fused: ClassVar[bool] = False
+    """Whether Adam's step is one call, with other bits: it pays where networks are small."""
 
     steps: NonNegativeInt
     batch: PositiveInt
@@ -69,7 +71,9 @@ def fit(
     parameters, groups = [*learned.values()], dict[float, list[nn.Parameter]]()
     for key, parameter in learned.items():
         groups.setdefault(config.share(key), []).append(parameter)
-    optimizer = torch.optim.Adam([{"params": group} for group in groups.values()], lr=config.learning_rate)
+    optimizer = torch.optim.Adam(
+        [{"params": group} for group in groups.values()], lr=config.learning_rate, fused=config.fused or None
+    )
     generator = torch.Generator().manual_seed(session.seed)
     step = load_training(path, module, optimizer, generator) if path.exists() else 0
     module.train()

@@ -12,6 +12,7 @@ class ControlRecipe(FitConfig):
     """Sizes, losses and schedule; the learning rate is constant."""
 
     largest_gradient: ClassVar[float] = 10.0
+    fused: ClassVar[bool] = True
 
     sizes: ControlSizes = ControlSizes()
     steps: PositiveInt = 10_000
