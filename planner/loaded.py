@@ -10,6 +10,7 @@ from planner.search.hierarchy import Planner
 from world_models.eye import Eye
 from world_models.kalman.model import Kalman
 from world_models.segmenter import ColorSegmenter, Wanted
+from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import RewardHead
 from world_models.svg import SVG
@@ -62,6 +63,14 @@ class ReadyWorldModel(ReadyModel):
 
     world: StructVRNN
     heads: Mapping[str, ReadyHead]
+
+
+@dataclass(frozen=True)
+class ReadyControl(ReadyModel):
+    """A control model, and the Struct-VRNN that it reads."""
+
+    world: StructVRNN
+    control: Control
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ from typing import Any
 
 from planner.figures import read_figures
 from planner.goals import find_objects, picture_cost
-from planner.loaded import Ready, ReadyHead, ReadyKalman, ReadyPlanner, ReadySVG, ReadyWorldModel
+from planner.loaded import (
+    Ready,
+    ReadyControl,
+    ReadyHead,
+    ReadyKalman,
+    ReadyPlanner,
+    ReadySVG,
+    ReadyWorldModel,
+)
 from planner.search.hierarchy import HierarchyConfig, Planner
 from world_models.checkpoint import CONFIG, EYE, CheckpointError, StoredModel, read_model
 from world_models.eye import Eye, Reference
@@ -18,6 +26,9 @@ from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
 from world_models.shipped import find_folder, heads_folder, model_name, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.control.config import ControlConfig
+from world_models.struct_vrnn.control.detector import find_detector
+from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import load_heads
 from world_models.svg import SVG
@@ -192,6 +203,29 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         world=StructVRNN.load(folder, device),
         heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
         eye=_eye(stored),
+    )
+
+
+def load_control(name: str, device: str = "cpu") -> ReadyControl:
+    """Load a control model by its shipped name or the path of a model folder, with the Struct-VRNN it reads:
+    that in ``detector`` beside the folder, where a run leaves it, or one that ships.
+
+    Raises:
+        ValueError: there is no such model.
+        CheckpointError: its files are incomplete or differ from their manifest, it is no control model, or
+            the Struct-VRNN it reads is not there.
+    """
+    folder = find_folder(name)
+    stored = read_model(folder)
+    config = stored.parse_config(ControlConfig)
+    detector = find_detector(folder, config.detector)
+    world = StructVRNN.load(detector, device)
+    return ReadyControl(
+        **_identity(folder, stored),
+        image_size=world.config.image_size,
+        world=world,
+        control=Control.load(folder, device),
+        eye=_eye(read_model(detector)),
     )
 
 

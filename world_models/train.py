@@ -16,6 +16,7 @@ from world_models.jobs.command import command
 from world_models.kalman.ed_lstm.method import ED_LSTM
 from world_models.kalman.method import KALMAN
 from world_models.keyin.method import KEYIN
+from world_models.struct_vrnn.control.method import CONTROL
 from world_models.struct_vrnn.method import STRUCT_VRNN
 from world_models.struct_vrnn.rewards.method import REWARDS
 from world_models.svg.method import SVG_ON_PICTURES
@@ -30,6 +31,7 @@ METHODS: tuple[Method, ...] = (
     ED_LSTM,
     SVG_ON_PICTURES,
     REWARDS,
+    CONTROL,
     ACTION_RECOGNITION,
 )
 """What can be trained, in the order of ``--help``."""

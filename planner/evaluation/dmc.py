@@ -17,12 +17,16 @@ from envs.dmc.variation import STANDARD, DmcVariation
 from envs.world import Episodes, Picture, World, canonical
 from envs.worlds import make_world
 from planner.episode import Outcome
+from planner.evaluation.control_models import describe_control, find_control
 from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
+from planner.loaded import ReadyControl
 from planner.loading import load_world_model
 from planner.low_levels.learned import (
     DMC_SERVO,
+    VALUE_HORIZON,
     control_by_goal,
     control_by_reward,
+    control_by_value,
     find_head,
     horizon_of,
     model_for,
@@ -39,6 +43,7 @@ ARMS = {
     "simulator": "the search in the true dynamics, for true reward",
     "learned": "the search in the learned model, from pictures",
     "random": "uniform actions",
+    "value": "the search in a control model, from pictures, with its value after the horizon",
 }
 """In the order in which they are run: the simulator's episodes leave goal pictures behind."""
 GOAL_TASKS = ("acrobot-swingup", "cartpole-balance", "reacher-easy", "walker-stand")
@@ -57,10 +62,10 @@ class Dmc(Evaluation):
     task: str = "all"
     """Comma-separated tasks, or all (that have a goal picture, with --objective goal)."""
     arms: str = "learned,simulator,random"
-    """Comma-separated: learned, simulator, random."""
+    """Comma-separated: learned, simulator, random, value."""
     objective: Objective = "reward"
     """What the learned arm is after: predicted reward, or a goal picture: the one of the highest reward in
-    the simulator arm's episode from the same start. The simulator arm always searches for true reward."""
+    the simulator arm's episode from the same start. The other arms always search for reward."""
     variation: DmcVariation = STANDARD
     """How the worlds look otherwise than in training."""
     episodes: int = 20
@@ -74,12 +79,15 @@ class Dmc(Evaluation):
     """Seed of the searches; the starts do not depend on it."""
     model: str = "struct-vrnn-{domain}"
     """Shipped model or model folder of the learned arm; {domain} stands for acrobot, cartpole, ..."""
+    control: str | None = None
+    """Shipped control model or model folder of the value arm; {task} stands for the task."""
     device: str = "cpu"
     horizon: int | None = None
-    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others."""
+    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others, and 3 in
+    the value arm."""
     settings: ServoConfig = DMC_SERVO
-    """The search, the same for the learned and the simulator arm: an equal budget. Steps along the
-    gradient are the learned arm's alone."""
+    """The search, the same for all arms that search: an equal budget. Steps along the gradient are those of
+    the arms that learned."""
     out: Path = Path("dmc.json")
     video: Path | None = None
     """Folder for one MP4 per task and arm, of the first episode."""
@@ -153,7 +161,12 @@ class Dmc(Evaluation):
             }
             if model.eye.digest is not None:
                 settings["eye_sha256"] = model.eye.digest
+        if arm == "value":
+            settings |= describe_control(self._control(task, "cpu"))
         return settings
+
+    def _control(self, task: str, device: str) -> ReadyControl:
+        return find_control(self.control, task, device)
 
     def _varied(self) -> dict[str, Any]:
         """How the worlds differ; nothing if they do not, as in results of before they could."""
@@ -163,7 +176,9 @@ class Dmc(Evaluation):
     def search_of(self, arm: str, task: str) -> ServoConfig:
         """The search of an arm: true dynamics have no gradient to refine its answers by."""
         steps = 0 if arm == "simulator" else self.settings.gradient_steps
-        horizon = horizon_of(task) if self.horizon is None else self.horizon
+        horizon = self.horizon
+        if horizon is None:
+            horizon = VALUE_HORIZON if arm == "value" else horizon_of(task)
         return self.settings.model_copy(update={"gradient_steps": steps, "horizon": horizon})
 
     def team(self, trial: Trial, world: World[Any]) -> Team:
@@ -173,6 +188,10 @@ class Dmc(Evaluation):
             return Team(RandomActions(world.action_size, uniform))
         if arm == "simulator":
             return Team(true_servo(world, self.search_of(arm, task)))
+        if arm == "value":
+            ready = self._control(task, self.device)
+            servo = control_by_value(ready.world, ready.control, self.search_of(arm, task))
+            return Team(servo, device=self.device, eye=ready.eye)
         control = control_by_reward if self.objective == "reward" else control_by_goal
         model = load_world_model(model_for(self.model, task), self.device)
         return Team(control(model, task, self.search_of(arm, task)), device=self.device, eye=model.eye)

@@ -1,4 +1,7 @@
-"""Struct-VRNNs as dynamics to search in: where keypoints or bodies get, and what rewards they bring."""
+"""Struct-VRNNs as dynamics to search in: where keypoints or bodies get, and what rewards they bring.
+
+The dynamics of a control model are its own; a Struct-VRNN is its eye.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +11,8 @@ from torch import Tensor
 
 from world_models.interface import Context, Future
 from world_models.precision import autocast, is_reduced
+from world_models.struct_vrnn.control.features import detect, measure, stack
+from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.dynamics import Belief
 from world_models.struct_vrnn.fast_roll_out import foresee, foresee_rewards, foresee_states
 from world_models.struct_vrnn.model import StructVRNN
@@ -141,3 +146,56 @@ class RewardModel:
             path = foresee_states(self.world.dynamics, belief, self.world.pad(decisions))
             rewards = foresee_rewards(self.head, path.carried, state.memory)
         return Future(rewards[..., None], imagined_times(decisions))
+
+
+@dataclass(frozen=True)
+class ControlState:
+    """What a control model makes of the seen frames."""
+
+    latent: Float[Tensor, "B Z"]
+
+
+@dataclass(frozen=True)
+class ControlModel:
+    """A control model and the Struct-VRNN that it reads. Decisions are the task's actions, features
+    ``[reward, latent]``: what is predicted for an action, and where it leads.
+
+    It also has a value (:class:`~planner.search.costs.WithValue`) and suggestions
+    (:class:`~planner.search.rollout.Proposer`).
+    """
+
+    world: StructVRNN
+    control: Control
+
+    @property
+    def decision_dim(self) -> int:
+        """Actuators of the task."""
+        return self.control.config.actions
+
+    @property
+    def exact_rows(self) -> bool:
+        """Whether rows may be tried in company: its products are small and made in full precision on CPUs."""
+        return self.control.bins.device.type == "cpu"
+
+    @torch.inference_mode()
+    def encode(self, context: Context) -> ControlState:
+        """See the last frames; what is missing before the first is taken to have stood still."""
+        config, batch = self.control.config, len(context.frames)
+        frames = context.frames[:, -config.frames :]
+        done = context.actions[:, context.actions.shape[1] + 1 - frames.shape[1] :]
+        features = detect(self.world, frames.flatten(0, 1)).unflatten(0, (batch, -1))
+        read = stack(measure(self.world, features, config.reads), done, config.frames)
+        return ControlState(self.control.encode(read[:, -1]))
+
+    def imagine(self, state: ControlState, decisions: Float[Tensor, "B L A"]) -> Future:
+        """Rewards on the way that actions lead to, and the latents on it."""
+        rewards, latents = self.control.roll_out(state.latent, decisions)
+        return Future(torch.cat([rewards[..., None], latents], -1), imagined_times(decisions))
+
+    def value(self, features: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+        """Discounted rewards to come after a step with these features."""
+        return self.control.value(features[:, 1:])
+
+    def propose(self, state: ControlState, noise: Float[Tensor, "B L A"]) -> Float[Tensor, "B L A"]:
+        """What the policy would do."""
+        return self.control.propose(state.latent, noise)

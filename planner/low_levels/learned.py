@@ -1,5 +1,5 @@
-"""Low levels on loaded Struct-VRNNs: for an object's place, for predicted reward, for what a picture
-shows.
+"""Low levels on loaded Struct-VRNNs: for an object's place, for predicted reward, with or without what
+it is worth afterwards, for what a picture shows.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,15 @@ import torch
 from envs.dmc.tasks import find_task
 from planner.goals import action_cost
 from planner.loaded import ReadyHead, ReadyWorldModel
-from planner.low_levels.dynamics import KeypointModel, PlaceModel, RewardModel
+from planner.low_levels.dynamics import ControlModel, KeypointModel, PlaceModel, RewardModel
 from planner.low_levels.low_level import LearnedServo
 from planner.search.cem import CemConfig
-from planner.search.costs import KeypointDistance, Return
+from planner.search.costs import KeypointDistance, Return, WithValue
+from planner.search.rollout import Proposals
 from planner.search.servo import Servo, ServoConfig
 from world_models.interface import Context
+from world_models.struct_vrnn.control.model import Control
+from world_models.struct_vrnn.model import StructVRNN
 
 PLACE_MEMORY = 4
 """Frames that are looked at for places, the last ones: as many as models of bodies see in training."""
@@ -27,6 +30,14 @@ DMC_SERVO = ServoConfig(
     ),
 )
 """The search that the DM Control tasks start from."""
+VALUE_HORIZON = 3
+"""Steps that are looked ahead where a value tells of the rest."""
+VALUE_SERVO = DMC_SERVO.model_copy(update={"horizon": VALUE_HORIZON})
+"""The same search where there is a value."""
+PROPOSED = 3
+"""One of so many candidates is the policy's."""
+POLICY_NOISE = 0.1
+"""Standard deviation of the noise in these, but for the first: as at the end of training."""
 HORIZONS = {"acrobot-swingup": 30, "cartpole-balance": 30}
 """Steps that tasks look ahead where the near future is not enough: a balanced pole drifts off the rail."""
 
@@ -87,6 +98,20 @@ def control_by_reward(ready: ReadyWorldModel, task: str, config: ServoConfig = D
     """
     dynamics = RewardModel(ready.world, find_head(ready, task).head)
     return LearnedServo(dynamics, Servo(dynamics, Return(), config), REWARD_MEMORY)
+
+
+def control_by_value(
+    world: StructVRNN, control: Control, config: ServoConfig = VALUE_SERVO, noise: float = POLICY_NOISE
+) -> LearnedServo:
+    """The search for predicted reward, discounted, and for what is worth most at the end of the horizon, that
+    begins with what the policy would do, with ``noise``; pictures and actions in, the next action out.
+
+    The subgoal it is given says nothing and may be any picture.
+    """
+    model, discount = ControlModel(world, control), control.config.discount
+    cost = WithValue(Return(discount), model.value, discount)
+    proposals = Proposals(model, max(1, config.cem.candidates // PROPOSED), noise)
+    return LearnedServo(model, Servo(model, cost, config, proposals), control.config.frames)
 
 
 def control_by_goal(ready: ReadyWorldModel, task: str, config: ServoConfig = DMC_SERVO) -> LearnedServo:

@@ -89,7 +89,7 @@ class LearnedServo(LowLevel):
     @property
     def imagined_steps(self) -> int:
         """Steps of the model."""
-        return self.servo.config.imagined_steps
+        return self.servo.imagined_steps
 
     def acting(self, request: Request) -> Acting:
         """The next action after a search from the last frames."""
@@ -119,7 +119,7 @@ class TrueServo(LowLevel):
     @property
     def imagined_steps(self) -> int:
         """Steps of the true dynamics."""
-        return self.servo.config.imagined_steps
+        return self.servo.imagined_steps
 
     def acting(self, request: Request) -> Acting:
         """The next action after a search."""

@@ -115,11 +115,14 @@ class Search:
         config: CemConfig,
         generators: Sequence[torch.Generator],
         first: Float[Tensor, "B L D"] | None = None,
+        proposals: Float[Tensor, "B P L D"] | None = None,
     ) -> None:
         """``first`` takes the place of one candidate of the first iteration: an answer to a similar question.
+        So do ``proposals``, what somebody else would do, of several; they are clipped to the bound.
 
         Raises:
-            ValueError: if there is not one generator per row, or if ``first`` differs from ``mean`` in shape.
+            ValueError: if there is not one generator per row, if ``first`` or the proposals differ from
+                ``mean`` in shape, or if they are more than there are candidates.
         """
         if len(generators) != mean.shape[0]:
             raise ValueError(f"one generator per row: {mean.shape[0]} rows, {len(generators)} generators")
@@ -128,7 +131,8 @@ class Search:
                 f"first must have the shape of mean, {list(mean.shape)}, got {list(first.shape)}"
             )
         self._mean, self._std, self._config = mean, std, config
-        self._generators, self._first = generators, first
+        self._generators = generators
+        self._given = _given(mean, first, proposals, config)
         self._iteration = 0
         self._drawn = mean[:, None]
         self._best, self._best_cost = mean, torch.full((mean.shape[0],), torch.inf, device=mean.device)
@@ -138,8 +142,8 @@ class Search:
         """The candidates of the next iteration."""
         self._iteration += 1
         drawn = _sample(self._mean, self._std, self._config, self._generators)
-        if self._iteration == 1 and self._first is not None:
-            drawn[:, 0] = self._first
+        if self._iteration == 1 and self._given is not None:
+            drawn[:, : self._given.shape[1]] = self._given
         elif self._iteration == self._config.iterations and self._config.mean_candidate:
             drawn[:, 0] = self._mean
         self._drawn = drawn
@@ -219,6 +223,25 @@ def _sample(
         noise = [_coloured(row, config.noise_exponent) for row in noise]
     drawn = torch.stack(noise).to(mean).mul_(std[:, None]).add_(mean[:, None])
     return drawn if config.bound is None else drawn.clamp_(-config.bound, config.bound)
+
+
+def _given(
+    mean: Float[Tensor, "B L D"],
+    first: Float[Tensor, "B L D"] | None,
+    proposals: Float[Tensor, "B P L D"] | None,
+    config: CemConfig,
+) -> Tensor | None:
+    """What takes the place of candidates in the first iteration: ``first`` as it is, then proposals."""
+    given = [] if first is None else [first[:, None]]
+    if proposals is not None:
+        if proposals.shape[:1] + proposals.shape[2:] != mean.shape:
+            raise ValueError(
+                f"proposals of shape {list(proposals.shape)} do not fit mean, {list(mean.shape)}"
+            )
+        given.append(proposals if config.bound is None else proposals.clamp(-config.bound, config.bound))
+    if (count := sum(part.shape[1] for part in given)) > config.candidates:
+        raise ValueError(f"{count} sequences are given, the search has {config.candidates} candidates")
+    return torch.cat(given, dim=1) if given else None
 
 
 def _coloured(white: Float[Tensor, "N L D"], exponent: float) -> Float[Tensor, "N L D"]:

@@ -157,6 +157,9 @@ class Return:
     There is nothing to compare with: of a goal picture only the number of rows counts.
     """
 
+    discount: float = 1.0
+    """What a reward counts for after one more step."""
+
     def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 0"]:
         """Nothing."""
         return goal.new_zeros(len(goal), 0)
@@ -165,7 +168,35 @@ class Return:
         self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B 0"]
     ) -> Float[Tensor, " B"]:
         """Minus the return over the horizon."""
-        return -future.features[..., 0].sum(1)
+        rewards = future.features[..., 0]
+        if self.discount != 1.0:
+            steps = torch.arange(rewards.shape[1], device=rewards.device)
+            rewards = rewards * self.discount**steps
+        return -rewards.sum(1)
+
+
+@dataclass(frozen=True)
+class WithValue:
+    """A cost less what the last imagined step is worth: whatever is still to come after the horizon."""
+
+    cost: Cost
+
+    value: Callable[[Float[Tensor, "B F"]], Float[Tensor, " B"]]
+    """What a step with these features is worth, in units of ``cost``; higher is better."""
+
+    discount: float = 1.0
+    """What it counts for after one more step of the horizon."""
+
+    def target(self, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
+        """The target of the wrapped cost."""
+        return self.cost.target(goal)
+
+    def __call__(
+        self, future: Future, decisions: Float[Tensor, "B L D"], target: Float[Tensor, "B G"]
+    ) -> Float[Tensor, " B"]:
+        """The wrapped cost minus the discounted value of the last step."""
+        value = self.value(future.features[:, -1])
+        return self.cost(future, decisions, target) - self.discount ** decisions.shape[1] * value
 
 
 class KeypointDistance:

@@ -5,16 +5,16 @@ round differently for another number of rows, so this is what makes the plan of 
 bits alone or fused with others.
 """
 
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from planner.search.costs import Cost
-from world_models.interface import Context, Dynamics, State, WorldModel
+from world_models.interface import Context, Dynamics, State, StateIn, WorldModel
 
 T = TypeVar("T")
 Interruption = Literal["deadline", "cancelled"]
@@ -107,19 +107,65 @@ class Pricing(Generic[State]):
 
     def _roll_outs(self, candidates: Float[Tensor, "B N L D"]) -> Iterator[RollOut]:
         model, cost, state = self._model, self._cost, self._state
-        names, columns = zip(*_tensors(state).items(), strict=True)
+        columns = _tensors(state).values()
 
         def price(decisions: Tensor, target: Tensor, *parts: Tensor) -> Tensor:
-            repeated = cast(State, replace(cast(Any, state), **dict(zip(names, parts, strict=True))))
-            return cost(model.imagine(repeated, decisions), decisions, target)
+            return cost(model.imagine(_rebuilt(state, parts), decisions), decisions, target)
 
         kind = None
         if getattr(model, "exact_rows", True):
             kind = (model, cost, type(state), self._chunk, candidates.shape[2:])
         for row, decisions in enumerate(candidates):
-            single = [column[row].expand(len(decisions), *column.shape[1:]) for column in columns]
+            single = _row_of(columns, row, len(decisions))
             target = self._target[row].expand(len(decisions), -1)
             yield RollOut(kind, price, (decisions, target, *single), self._chunk)
+
+
+@runtime_checkable
+class Proposer(Protocol[StateIn]):
+    """Somebody who would know what to do without a search, such as a learned policy.
+
+    Pure like :class:`~world_models.interface.Dynamics`, rows do not influence each other.
+    """
+
+    def propose(self, state: StateIn, noise: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Decisions from each state: the best guess where the noise is zero, others elsewhere."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proposals(Generic[State]):
+    """Sequences that somebody else suggests: candidates of a search beside those that it draws."""
+
+    proposer: Proposer[State]
+    count: int
+    """P, at least 1; the first of them is without noise."""
+    spread: float
+    """Standard deviation of the noise of the others."""
+
+    def ask(
+        self, state: State, shape: torch.Size, generators: Sequence[torch.Generator]
+    ) -> Generator[RollOut, Tensor, Float[Tensor, "B P L D"]]:
+        """They are computed by somebody else, a roll-out per row of the state, which has as many as there are
+        generators; ``shape`` is that of a sequence, L D.
+        """
+        proposer, columns = self.proposer, _tensors(state).values()
+
+        def propose(noise: Tensor, *parts: Tensor) -> Tensor:
+            return proposer.propose(_rebuilt(state, parts), noise)
+
+        kind = None
+        if getattr(proposer, "exact_rows", True):
+            kind = (proposer, type(state), self.count, shape)
+        found = []
+        for row, generator in enumerate(generators):
+            # Drawn on the CPU: one seed means the same noise on every device.
+            noise = self.spread * torch.randn(self.count, *shape, generator=generator)
+            noise[0] = 0.0
+            device = next(iter(columns)).device
+            inputs = (noise.to(device), *_row_of(columns, row, self.count))
+            found.append((yield RollOut(kind, propose, inputs, self.count)))
+        return torch.stack(found)
 
 
 def encode_rows(model: WorldModel[State], context: Context) -> State:
@@ -140,8 +186,18 @@ def target_rows(cost: Cost, goal: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 
 
 def repeat_row(state: State, row: int, count: int) -> State:
     """A state with ``count`` rows, all equal to one row of ``state``."""
-    repeated = {name: _repeat(tensor, row, count) for name, tensor in _tensors(state).items()}
-    return cast(State, replace(cast(Any, state), **repeated))
+    return _rebuilt(state, [_repeat(tensor, row, count) for tensor in _tensors(state).values()])
+
+
+def _row_of(columns: Iterable[Tensor], row: int, count: int) -> list[Tensor]:
+    """One row of every tensor, ``count`` times."""
+    return [column[row].expand(count, *column.shape[1:]) for column in columns]
+
+
+def _rebuilt(state: State, parts: Sequence[Tensor]) -> State:
+    """A state of the same kind with other tensors."""
+    named = dict(zip(_tensors(state), parts, strict=True))
+    return cast(State, replace(cast(Any, state), **named))
 
 
 def _repeat(tensor: Tensor, row: int, count: int) -> Tensor:

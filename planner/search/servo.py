@@ -16,7 +16,7 @@ from torch import Tensor
 
 from planner.search.cem import CemConfig, Search, cheapest
 from planner.search.costs import Cost
-from planner.search.rollout import Pricing, RollOut, drive, repeat_row, target_rows
+from planner.search.rollout import Pricing, Proposals, RollOut, drive, repeat_row, target_rows
 from world_models.interface import Dynamics, Future
 
 
@@ -66,16 +66,30 @@ class ServoStep:
 
 
 Acting = Generator[RollOut, Tensor, ServoStep]
-"""Yields roll-outs, to be sent their costs."""
+"""Yields roll-outs, to be sent their output: costs, and proposals where there are any."""
 
 
 class Servo:
     """Chooses the next action by searching the model's action sequences."""
 
-    def __init__(self, model: Dynamics[Any], cost: Cost, config: ServoConfig) -> None:
+    def __init__(
+        self,
+        model: Dynamics[Any],
+        cost: Cost,
+        config: ServoConfig,
+        proposals: Proposals[Any] | None = None,
+    ) -> None:
+        """``proposals`` are among the candidates that every search begins with."""
         self.model = model
         self.cost = cost
         self.config = config
+        self.proposals = proposals
+
+    @property
+    def imagined_steps(self) -> int:
+        """Control steps that are imagined for one decision, those of proposals included."""
+        proposed = 0 if self.proposals is None else self.proposals.count * self.config.horizon
+        return self.config.imagined_steps + proposed
 
     @torch.inference_mode()
     def act(
@@ -92,7 +106,8 @@ class Servo:
 
         Raises:
             ValueError: if the subgoal shows no object, if the warm start has the wrong shape, if
-                there is not one generator per row, or if there is no gradient to take steps along.
+                there is not one generator per row, if there are more proposals than candidates, or if there
+                is no gradient to take steps along.
         """
         return drive(self.acting(state, subgoal, warm_start, generators))
 
@@ -116,7 +131,10 @@ class Servo:
                 raise ValueError(f"warm_start must have shape {list(shape)}, got {list(warm_start.shape)}")
             mean, spread, first = warm_start, config.warm_std, warm_start
         std = torch.full_like(mean, spread)
-        search = Search(mean, std, config.cem, generators, first)
+        proposals = None
+        if self.proposals is not None:
+            proposals = yield from self.proposals.ask(state, mean.shape[1:], generators)
+        search = Search(mean, std, config.cem, generators, first, proposals)
         steps = []
         for _ in range(config.cem.iterations):
             steps.append(search.tell((yield from pricing.ask(search.ask()))))

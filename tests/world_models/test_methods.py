@@ -18,7 +18,10 @@ from world_models.training.run import TrainingRun, claim, export
 
 SOURCES = sorted(Path(world_models.__file__).parent.rglob("*.py"))
 ROOMS = ("config", "method", "model", "presets", "recipe", "run", "training", "card")
-FOLDERS = ("keyin", "tap", "struct_vrnn", "svg", "kalman", "kalman/ed_lstm", "action_recognition")
+FOLDERS = (
+    *("keyin", "tap", "struct_vrnn", "struct_vrnn/control", "svg", "kalman", "kalman/ed_lstm"),
+    "action_recognition",
+)
 
 
 class ToyConfig(BaseModel):
