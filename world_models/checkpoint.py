@@ -135,7 +135,8 @@ def read_model(folder: Path) -> StoredModel:
         contents = {name: read_content(folder / name) for name in expected}
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{folder} lacks a piece of its weights: {error}; fetch it again, with {SHARED} beside it"
+            f"{folder} lacks a piece of its weights or its {EYE}: {error}; "
+            f"fetch it again, with {SHARED} beside it"
         ) from error
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != expected[name]:

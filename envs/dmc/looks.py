@@ -10,28 +10,21 @@ from numpy.typing import NDArray
 from envs.dmc.env import SEEDS, DmcEnv
 from envs.dmc.recordings import random_actions
 from envs.dmc.variation import DmcVariation
+from envs.looks import PAIRS, Look, as_sequences
 from world_models.data import Sequences
 
-PAIRS = 6
-"""Moments of one episode: a sequence has twice as many frames, first those of the usual world."""
 APART = 8
-"""Steps between moments."""
+"""Steps between the moments of an episode."""
 
 
 def draw_looks(task: str, seed: int, first: int, count: int) -> Sequences:
     """Sequences ``first`` to ``first + count`` of the task's data set with this seed."""
     usual = DmcEnv(task)
     try:
-        drawn = [_look(usual, seed, first + k) for k in range(count)]
+        looks = [_look(usual, seed, first + k) for k in range(count)]
     finally:
         usual.close()
-    frames, states = zip(*drawn, strict=True)
-    return Sequences(
-        frames=np.stack(frames),
-        actions=np.zeros((count, 2 * PAIRS - 1, usual.action_size), np.float32),
-        keyframes=np.zeros((count, 2 * PAIRS), np.bool_),
-        states=np.stack(states),
-    )
+    return as_sequences(looks, usual.action_size)
 
 
 def draw_variation(rng: np.random.Generator) -> DmcVariation:
@@ -47,8 +40,7 @@ def draw_variation(rng: np.random.Generator) -> DmcVariation:
     return DmcVariation(**changed)
 
 
-def _look(usual: DmcEnv, seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Frames ``[2 PAIRS, H, W, 3]`` and true states."""
+def _look(usual: DmcEnv, seed: int, index: int) -> Look:
     rng = np.random.default_rng([seed, crc32(usual.task.name.encode()), index, 0x100C])
     other = DmcEnv(usual.task.name, variation=draw_variation(rng))
     try:

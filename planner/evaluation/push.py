@@ -201,8 +201,9 @@ class Push(Evaluation):
         return Team(low_level, self.proposer(planner), self.settings.episode, eye=self.seen_through())
 
     def seen_through(self) -> Eye:
-        """The eye of the keyin planner's model, for all planners alike."""
-        return load_eye(self.model or "keyin-push") if self.eye else Eye()
+        """That of the keyin planner's model, for all planners alike; of keyin-push where there is none."""
+        used = self.weights().get("keyin") or self.model or "keyin-push"
+        return load_eye(used) if self.eye else Eye()
 
     def low_level(self, servo: str, search: ServoConfig, world: World[Any]) -> LowLevel:
         """The low level of that name; learned ones are not given the world."""

@@ -76,7 +76,17 @@ def _search(request: ActionRequest) -> ServoConfig:
 
 
 def _calibration(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Calibration:
-    """As sent, as found in the pair of pictures, or that of the plan."""
+    """As sent, as found in the pair of pictures, or that of the plan. Raises InvalidRequest if there is
+    something to correct, and the model has no eye to do so.
+    """
+    found = _found_calibration(request, model, plans)
+    if found != STANDARD and model.eye.reference is None:
+        field = "plan" if request.calibration is None else "calibration"
+        raise invalid(field, "This model has no eye to correct pictures with: choose another model.")
+    return found
+
+
+def _found_calibration(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Calibration:
     if request.calibration is not None:
         return from_calibration(request.calibration)
     if request.start is not None and request.goal is not None:

@@ -5,7 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from world_models.checkpoint import CheckpointError, load_training, read_model, save_training, write_model
+from world_models.checkpoint import (
+    EYE,
+    CheckpointError,
+    load_training,
+    read_model,
+    save_training,
+    write_card,
+    write_eye,
+    write_model,
+)
 from world_models.keyin import KeyIn, KeyInConfig
 from world_models.keyin.presets import KEYIN_DEBUG
 from world_models.training.fit import FitConfig
@@ -43,6 +52,24 @@ def test_a_model_folder_can_be_replaced(folder):
     before = read_model(folder).digest
     after = write_model(folder, KEYIN_DEBUG.model, KeyIn(KEYIN_DEBUG.model), "# New\n")
     assert read_model(folder).digest == after != before
+
+
+def test_an_eye_lies_beside_the_weights_and_is_checked_like_them(folder):
+    assert read_model(folder).eye is None
+    before, eye = read_model(folder), {"typical": torch.tensor([1.0, 2.0, 3.0])}
+    write_eye(folder, eye)
+    write_card(folder, "# Another\n")
+    stored = read_model(folder)
+    assert torch.equal(stored.eye["typical"], eye["typical"]) and stored.eye.keys() == eye.keys()
+    assert stored.weights_digest == before.weights_digest and stored.digest != before.digest
+    content = bytearray((folder / EYE).read_bytes())
+    content[-1] ^= 1
+    (folder / EYE).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{EYE} differs"):
+        read_model(folder)
+    (folder / EYE).unlink()
+    with pytest.raises(CheckpointError, match=f"lacks a piece of its weights or its {EYE}"):
+        read_model(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "card.md"])

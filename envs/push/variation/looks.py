@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.corruption import Corruption
+from envs.looks import PAIRS, Look, as_sequences
 from envs.push.env import PushEnv, standard_view
 from envs.push.play import BODIES, beside, free_place
 from envs.push.scene import Scene
@@ -17,8 +18,6 @@ from envs.push.variation.distractors import SHAPES, Distractor
 from envs.push.variation.factors import Variation
 from world_models.data import Sequences
 
-PAIRS = 6
-"""Moments of one scene: a sequence has twice as many frames, first those of the usual world."""
 FIELD_OF_VIEW = 40.0
 """Of the camera, degrees."""
 FREE = 1.1
@@ -31,16 +30,10 @@ def draw_looks(seed: int, first: int, count: int) -> Sequences:
     """Sequences ``first`` to ``first + count`` of the data set with this seed."""
     usual = PushEnv()
     try:
-        drawn = [_look(usual, np.random.default_rng([seed, first + k, 0x100C])) for k in range(count)]
+        looks = [_look(usual, np.random.default_rng([seed, first + k, 0x100C])) for k in range(count)]
     finally:
         usual.close()
-    frames, states = zip(*drawn, strict=True)
-    return Sequences(
-        frames=np.stack(frames),
-        actions=np.zeros((count, 2 * PAIRS - 1, 2), np.float32),
-        keyframes=np.zeros((count, 2 * PAIRS), np.bool_),
-        states=np.stack(states),
-    )
+    return as_sequences(looks, actions=2)
 
 
 def draw_variation(rng: np.random.Generator) -> Variation:
@@ -101,8 +94,8 @@ def _clipped(colour: Array) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _look(usual: PushEnv, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Frames ``[2 PAIRS, H, W, 3]`` and states: pixels of puck and finger in the usual view."""
+def _look(usual: PushEnv, rng: np.random.Generator) -> Look:
+    """States are x and y of puck and finger in table units, then their pixels in the usual view."""
     other = PushEnv(draw_variation(rng))
     try:
         size = usual.observation_space.shape[0]  # type: ignore[index]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from envs.dmc.env import DmcEnv
-from envs.dmc.looks import PAIRS, draw_looks, draw_variation
+from envs.dmc.looks import draw_looks, draw_variation
+from envs.looks import PAIRS
 
 
 @pytest.mark.parametrize("task", ["cartpole-balance", "walker-walk"])

@@ -97,6 +97,18 @@ def test_actions_see_as_the_plan_did(client: TestClient, darkened: dict[str, Any
     assert seen["calibration"] == blind["calibration"] == STANDARD
 
 
+def test_a_model_without_eye_says_that_it_cannot_correct(
+    client: TestClient, world_http: TestClient, darkened: dict[str, Any]
+) -> None:
+    plan = client.post("/v1/plans", json=darkened).json()
+    subgoal = {"model": "tiny-push", "subgoal": plan["subgoals"][2]["image"]}
+    refused = act(world_http, darkened["start"], **subgoal, calibration=plan["calibration"])
+    (error,) = refused.json()["errors"]
+    assert refused.status_code == 422 and error["field"] == "calibration"
+    assert "has no eye" in error["message"]
+    assert act(world_http, darkened["start"], **subgoal, calibration=STANDARD).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from envs.looks import PAIRS
 from envs.push.data_sets import PUSH_LOOKS, PushLooks
 from envs.push.variation.factors import STANDARD
-from envs.push.variation.looks import PAIRS, draw_looks, draw_variation
+from envs.push.variation.looks import draw_looks, draw_variation
 from envs.push.variation.model import CAMERA, build_model
 from world_models.frames import to_tensor
 from world_models.segmenter import PUCK_GOAL
