@@ -8,7 +8,7 @@ workers.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,15 @@ from tqdm import tqdm
 
 from envs.dmc.tasks import find_task
 from envs.dmc.world import DmcWorld
-from planner.evaluation.recording import Policy, cut, load_policy, random_policy, record_episode
-from planner.loading import load_world_model
-from planner.low_levels.learned import DMC_SERVO, find_head
+from planner.evaluation.recording import (
+    Policy,
+    cut,
+    disturbed_policy,
+    load_search,
+    random_policy,
+    record_episode,
+)
+from planner.low_levels.learned import DMC_SERVO
 from planner.search.servo import ServoConfig
 from world_models.data import (
     SEQUENCES_OF_EPISODES,
@@ -52,7 +58,8 @@ class Dmc:
     task: str
     """A task such as cartpole-balance."""
     model: str = "struct-vrnn-dmc"
-    """Shipped name or folder of the Struct-VRNN that imagines rewards; or random, for random actions."""
+    """Shipped name or folder of the Struct-VRNN that imagines rewards, or of the task's control model; or
+    random, for random actions."""
     episodes: int = 20
     """How many episodes; rounded up to whole shards of 5."""
     frames: int = 25
@@ -63,6 +70,8 @@ class Dmc:
     """Standard deviation of what is added to the model's actions, which are in [-1, 1]."""
     servo: ServoConfig = DMC_SERVO
     """How actions are searched."""
+    horizon: int | None = None
+    """Steps looked ahead, instead of the servo's; unless given, 3 with a control model."""
     seed: int = 0
     workers: int = cores()
     device: str = "cpu"
@@ -71,7 +80,8 @@ class Dmc:
         """What the content of a shard depends on, beside its number.
 
         Raises:
-            ValueError: there is no such task or model, or a number is out of range.
+            ValueError: there is no such task or model, the model is of another task, or a number is out of
+                range.
         """
         task = find_task(self.task)
         if min(self.episodes, self.workers) < 1 or min(self.noise, self.seed) < 0:
@@ -79,6 +89,8 @@ class Dmc:
         length = task.steps if self.steps is None else self.steps
         if not 2 <= length <= task.steps:
             raise ValueError(f"--steps must be 2 to {task.steps}, the length of an episode of {task.name}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError("--horizon must be at least 1")
         if not 2 <= self.frames <= length:
             raise ValueError(f"--frames must be 2 to {length}, the length of an episode of {task.name}")
         origin: dict[str, Scalar] = {
@@ -91,12 +103,12 @@ class Dmc:
         }
         if self.model == RANDOM:
             return origin
-        ready = load_world_model(self.model, self.device)
-        return origin | {
-            "weights": ready.weights_sha256,
-            "head": find_head(ready, self.task).sha256,
+        search = load_search(self.model, self.task, self.servo, self.horizon, self.device)
+        return {
+            **origin,
+            **search.made_of,
             "noise": self.noise,
-            "search": self.servo.model_dump_json(),
+            "search": search.settings.model_dump_json(),
             "device_type": torch.device(self.device).type,
         }
 
@@ -199,11 +211,12 @@ def write(run: Dmc, origin: dict[str, Scalar], number: int, group: int) -> float
         world.close()
 
 
-@cache
+@lru_cache(maxsize=1)
 def _policy(run: Dmc) -> Policy:
     if run.model == RANDOM:
         return random_policy
-    return load_policy(run.model, run.task, run.servo, run.noise, run.device)
+    search = load_search(run.model, run.task, run.servo, run.horizon, run.device)
+    return disturbed_policy(search.low_level, run.noise)
 
 
 @command(resumes=True)

@@ -27,7 +27,7 @@ from world_models.keyin.model import KeyIn
 from world_models.shipped import find_folder, heads_folder, model_name, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.config import ControlConfig
-from world_models.struct_vrnn.control.detector import find_detector
+from world_models.struct_vrnn.control.detector.stored import find_detector
 from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import load_heads
@@ -204,6 +204,11 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
         eye=_eye(stored),
     )
+
+
+def is_control(name: str) -> bool:
+    """Whether a shipped name or model folder is a control model's. Raises likewise."""
+    return _kind(find_folder(name)) == "control"
 
 
 def load_control(name: str, device: str = "cpu") -> ReadyControl:

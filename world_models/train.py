@@ -6,6 +6,7 @@ Every stage resumes from its last checkpoint, finished stages are skipped; the t
 
 import shlex
 import sys
+from importlib.metadata import entry_points
 
 import tyro
 from pydantic import BaseModel
@@ -37,11 +38,14 @@ METHODS: tuple[Method, ...] = (
 """What can be trained, in the order of ``--help``."""
 REFINEMENTS: tuple[Refinement, ...] = (DISTILLATION,)
 """What can be trained further, after them."""
+GROUP = "waymark.trainings"
+"""Entry points of packages that build on this one and declare a training: a :class:`Refinement` each."""
 
 
 def trainings() -> tuple[Method | Refinement, ...]:
     """All that a run can be of."""
-    return (*METHODS, *REFINEMENTS)
+    declared = (entry.load() for entry in entry_points(group=GROUP))
+    return (*METHODS, *REFINEMENTS, *declared)
 
 
 def presets() -> dict[str, tuple[str, BaseModel]]:

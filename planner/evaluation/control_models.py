@@ -17,7 +17,7 @@ def find_control(name: str | None, task: str, device: str) -> ReadyControl:
         raise ValueError("the arm value needs a control model; name one with --control")
     model = load_control(name.replace("{task}", task), device)
     if (trained := model.control.config.task) != task:
-        raise ValueError(f"{model.name} was trained to do {trained}, not {task}; choose another --control")
+        raise ValueError(f"{model.name} was trained to do {trained}, not {task}; choose another model")
     return model
 
 

@@ -1,7 +1,7 @@
 """Recording whole episodes of the DM Control tasks, for training: random ones, and the planner's own."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
@@ -12,8 +12,9 @@ from envs.dmc.env import SEEDS
 from envs.dmc.recordings import Recording, random_actions
 from envs.dmc.world import DmcWorld
 from planner.episode import Outcome, episode
-from planner.loading import load_world_model
-from planner.low_levels.learned import control_by_reward
+from planner.evaluation.control_models import find_control
+from planner.loading import is_control, load_world_model
+from planner.low_levels.learned import VALUE_HORIZON, control_by_reward, control_by_value, find_head
 from planner.low_levels.low_level import LowLevel, Request
 from planner.pursuit import Actor, Randomness, one_stream
 from planner.search.rollout import drive
@@ -55,14 +56,39 @@ def random_policy(world: DmcWorld, rng: np.random.Generator) -> tuple[LowLevel, 
     return Rehearsed(random_actions(rng, world.steps, world.action_size)), one_stream(0)
 
 
-def load_policy(model: str, task: str, servo: ServoConfig, noise: float, device: str) -> Policy:
-    """The search for predicted reward, whose actions are disturbed.
+@dataclass(frozen=True)
+class Search:
+    """A search for reward in a learned model, and what its actions depend on beside the settings."""
+
+    low_level: LowLevel
+    settings: ServoConfig
+    made_of: Mapping[str, str]
+    """SHA-256 of what it loaded, by what that is."""
+
+
+def load_search(model: str, task: str, servo: ServoConfig, horizon: int | None, device: str) -> Search:
+    """The search for predicted reward: in a Struct-VRNN, or in a control model with its value at the end.
+
+    ``horizon`` replaces that of the settings; None leaves it, but for control models, which look
+    :data:`~planner.low_levels.learned.VALUE_HORIZON` steps ahead.
 
     Raises:
-        ValueError: there is no such model, or it has no reward head for the task.
+        ValueError: there is no such model, it has no reward head for the task, or it was trained for another.
         CheckpointError: its files are damaged.
     """
-    low_level = control_by_reward(load_world_model(model, device), task, servo)
+    if is_control(model):
+        control = find_control(model, task, device)
+        config = servo.model_copy(update={"horizon": horizon or VALUE_HORIZON})
+        made_of = {"weights": control.weights_sha256, "detector": control.control.config.detector}
+        return Search(control_by_value(control.world, control.control, config), config, made_of)
+    ready = load_world_model(model, device)
+    config = servo if horizon is None else servo.model_copy(update={"horizon": horizon})
+    made_of = {"weights": ready.weights_sha256, "head": find_head(ready, task).sha256}
+    return Search(control_by_reward(ready, task, config), config, made_of)
+
+
+def disturbed_policy(low_level: LowLevel, noise: float) -> Policy:
+    """Another's actions, each with noise of this standard deviation."""
 
     def policy(world: DmcWorld, rng: np.random.Generator) -> tuple[LowLevel, Randomness]:
         disturbance = noise * rng.standard_normal((world.steps, world.action_size), dtype=np.float32)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from world_models.interface import Context, Future
 from world_models.precision import autocast, is_reduced
-from world_models.struct_vrnn.control.features import detect, measure, stack
+from world_models.struct_vrnn.control.detector.features import detect, measure, stack
 from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.dynamics import Belief
 from world_models.struct_vrnn.fast_roll_out import foresee, foresee_rewards, foresee_states

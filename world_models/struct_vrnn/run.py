@@ -60,7 +60,7 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
     if recipe.joint:
         train_jointly(model, tasks, recipe, session)
     else:
-        train_vision(model, tasks, recipe, session)
+        train_vision(model, tasks, recipe.vision, session)
         detected = cache_features(model.vision, tasks, (run.base or run.out) / FEATURES, session)
         train_bodies(model, tasks, detected, recipe.bodies, session)
         features = [describe(model, part) for part in detected]

@@ -27,18 +27,14 @@ CHUNK = 100
 """Frames that are looked at together: more do not fit a CPU's cache and take twice as long."""
 
 
-def train_vision(
-    model: StructVRNN, tasks: Sequence[TaskData], recipe: StructVRNNRecipe, session: Session
-) -> None:
+def train_vision(model: StructVRNN, tasks: Sequence[TaskData], stage: VisionStage, session: Session) -> None:
     """Learn to describe single frames by features, and to draw frames from them."""
-    read = cache(
-        lambda: read_known(tasks, recipe.vision.sequences)
-    )  # not read at all if the stage is finished
+    read = cache(lambda: read_known(tasks, stage.sequences))  # not read at all if the stage is finished
 
     def loss(step: int, generator: torch.Generator) -> Loss:
-        return vision_loss(model.vision, read(), recipe.vision, session.device, generator)
+        return vision_loss(model.vision, read(), stage, session.device, generator)
 
-    fit("vision", model.vision, loss, recipe.vision, session)
+    fit("vision", model.vision, loss, stage, session)
 
 
 def vision_loss(

@@ -3,9 +3,13 @@ import pytest
 from counting import STEPS, CountingWorld
 
 from planner.episode import episode
-from planner.evaluation import recording
-from planner.evaluation.recording import Disturbed, cut, load_policy, random_policy, record_episode
-from planner.low_levels.learned import DMC_SERVO
+from planner.evaluation.recording import (
+    Disturbed,
+    cut,
+    disturbed_policy,
+    random_policy,
+    record_episode,
+)
 from planner.low_levels.low_level import LowLevel
 from planner.pursuit import Actor, one_stream
 from planner.search.rollout import drive
@@ -69,17 +73,8 @@ def test_the_low_level_sees_all_pictures_and_what_was_really_done():
     assert echo.warm_starts[0] is None and float(echo.warm_starts[4]) == pytest.approx(1.03)
 
 
-def test_a_model_is_disturbed_anew_in_every_episode_and_not_without_noise(monkeypatch):
-    asked = []
-
-    def control(ready, task, servo):
-        asked.append((ready, task, servo))
-        return Echo()
-
-    monkeypatch.setattr(recording, "load_world_model", lambda name, device: (name, device))
-    monkeypatch.setattr(recording, "control_by_reward", control)
-    clean, loud = (load_policy("some", "walker-walk", DMC_SERVO, noise, "cpu") for noise in (0.0, 0.3))
-    assert asked == [(("some", "cpu"), "walker-walk", DMC_SERVO)] * 2
+def test_a_low_level_is_disturbed_anew_in_every_episode_and_not_without_noise():
+    clean, loud = (disturbed_policy(Echo(), noise) for noise in (0.0, 0.3))
     echoed = record_episode(CountingWorld(), clean, 0, 0)
     assert echoed.actions[:, 0] == pytest.approx(np.arange(1, STEPS) / 100, abs=1e-6)
     first, again, other = (record_episode(CountingWorld(), loud, 0, index) for index in (0, 0, 1))

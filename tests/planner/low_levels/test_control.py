@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from planner.evaluation.dmc import Dmc
+from planner.evaluation.recording import load_search
 from planner.evaluation.run import evaluate
 from planner.loading import load_control
 from planner.low_levels.dynamics import ControlModel
-from planner.low_levels.learned import VALUE_SERVO, control_by_value
+from planner.low_levels.learned import DMC_SERVO, VALUE_SERVO, control_by_value
 from planner.low_levels.low_level import Request
 from planner.search.cem import CemConfig
 from planner.search.rollout import Proposer
@@ -18,7 +19,7 @@ from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.interface import Context, Dynamics
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.config import ControlConfig
-from world_models.struct_vrnn.control.features import measure, stack
+from world_models.struct_vrnn.control.detector.features import measure, stack
 from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.model import StructVRNN
 
@@ -167,3 +168,17 @@ def test_the_value_arm_needs_a_model_of_its_task(tmp_path, folder, change, words
     settings = {"task": "cartpole-balance", "arms": "value", "workers": 1, "out": tmp_path / "r.json"}
     with pytest.raises(ValueError, match=words):
         evaluate(Dmc(**(settings | control | change)))
+
+
+def test_a_control_model_records_with_its_short_horizon_and_others_as_ever(folder):
+    search = load_search(str(folder), "cartpole-balance", DMC_SERVO, None, "cpu")
+    assert search.settings == DMC_SERVO.model_copy(update={"horizon": 3})
+    assert search.made_of == {
+        "weights": read_model(folder).weights_digest,
+        "detector": read_model(folder.with_name("detector")).weights_digest,
+    }
+    assert load_search(str(folder), "cartpole-balance", DMC_SERVO, 5, "cpu").settings.horizon == 5
+    with pytest.raises(ValueError, match="trained to do cartpole-balance, not walker-walk; choose another"):
+        load_search(str(folder), "walker-walk", DMC_SERVO, None, "cpu")
+    shipped = load_search("struct-vrnn-cartpole", "cartpole-balance", DMC_SERVO, None, "cpu")
+    assert shipped.settings == DMC_SERVO and set(shipped.made_of) == {"weights", "head"}

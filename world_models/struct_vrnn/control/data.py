@@ -15,8 +15,8 @@ from world_models.files import save_array
 from world_models.frames import to_tensor
 from world_models.jobs.identity import file_digest, fingerprint
 from world_models.struct_vrnn.control.config import ControlConfig, Part
-from world_models.struct_vrnn.control.detector import Detector
-from world_models.struct_vrnn.control.features import detect, measure, stack
+from world_models.struct_vrnn.control.detector.features import detect, measure, stack
+from world_models.struct_vrnn.control.detector.stored import Detector
 from world_models.struct_vrnn.control.losses import Windows
 
 CHUNK = 250
@@ -32,7 +32,7 @@ class Episode:
     """
 
     measured: Float[Tensor, "T M"]
-    """See :func:`~world_models.struct_vrnn.control.features.measure`."""
+    """See :func:`~world_models.struct_vrnn.control.detector.features.measure`."""
     actions: Float[Tensor, "T-1 A"]
     rewards: Float[Tensor, " T-1"]
     whole: bool = True

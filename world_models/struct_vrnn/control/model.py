@@ -58,7 +58,7 @@ class Control(nn.Module):
         self.input_scale.copy_(inputs.std(0).clamp_min(SMALLEST).half())
 
     def encode(self, inputs: Float[Tensor, "B F"]) -> Float[Tensor, "B Z"]:
-        """The latent of what is read (:func:`~world_models.struct_vrnn.control.features.stack`)."""
+        """The latent of what is read (:func:`~world_models.struct_vrnn.control.detector.features.stack`)."""
         scaled = ((inputs - self.input_mean) / self.input_scale).clamp(-FARTHEST, FARTHEST)
         return simplices(self.encoder(scaled), GROUP)
 

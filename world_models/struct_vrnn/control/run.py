@@ -9,7 +9,7 @@ from world_models.shipped import find_folder
 from world_models.struct_vrnn.control.card import card_text
 from world_models.struct_vrnn.control.config import ControlConfig
 from world_models.struct_vrnn.control.data import Buffer, Episode, read_episodes
-from world_models.struct_vrnn.control.detector import Detector, keep_detector, load_detector
+from world_models.struct_vrnn.control.detector.stored import Detector, keep_detector, load_detector
 from world_models.struct_vrnn.control.learner import Learner
 from world_models.struct_vrnn.control.recipe import ControlRecipe, ControlRun
 from world_models.struct_vrnn.control.training import begin, learn, measure_rewards

@@ -21,8 +21,11 @@ def measure_bodies(
     tasks: Sequence[TaskData],
     features: Sequence[Float[Tensor, "_n T F"]],
     observed: int,
+    ahead: Sequence[int] = AHEAD,
 ) -> str:
-    """A Markdown table of median / mean errors in pixels, per task and body; empty without bodies or data."""
+    """A Markdown table of median / mean errors in pixels, per task and body: where pictures are seen, and
+    ``ahead`` of the ``observed`` first ones; empty without bodies or data.
+    """
     lines: list[str] = []
     for task, described in zip(tasks, features, strict=True):
         first = max(task.known, len(described) - MOST)
@@ -31,11 +34,12 @@ def measure_bodies(
         truth, actions = _recorded(task, model.config.bodies, first)
         seen = described[first:]
         errors = {"seen": _distances(model.places(seen), truth).flatten(0, 1)}
-        state = model.take_in(seen[:, :observed], actions[:, : observed - 1])
-        ahead = actions[:, observed - 1 :][:, : max(AHEAD)]
-        imagined = model.places(model.imagine(state, ahead).features)
-        missed = _distances(imagined, truth[:, observed : observed + ahead.shape[1]])
-        errors |= {f"{step} ahead": missed[:, step - 1] for step in AHEAD if step <= ahead.shape[1]}
+        if ahead:
+            state = model.take_in(seen[:, :observed], actions[:, : observed - 1])
+            done = actions[:, observed - 1 :][:, : max(ahead)]
+            imagined = model.places(model.imagine(state, done).features)
+            missed = _distances(imagined, truth[:, observed : observed + done.shape[1]])
+            errors |= {f"{step} ahead": missed[:, step - 1] for step in ahead if step <= done.shape[1]}
         if not lines:
             lines = [f"| task | body | {' | '.join(errors)} |", "|---" * (2 + len(errors)) + "|"]
         for number, body in enumerate(model.config.bodies):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from world_models.checkpoint import write_model
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.config import ControlConfig, ControlSizes
-from world_models.struct_vrnn.control.features import detect, measure, stack
+from world_models.struct_vrnn.control.detector.features import detect, measure, stack
 from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.control.networks import Ensemble, simplices
 from world_models.struct_vrnn.model import StructVRNN

@@ -14,7 +14,7 @@ from world_models.struct_vrnn.control import data as stored
 from world_models.struct_vrnn.control import training
 from world_models.struct_vrnn.control.config import ControlConfig, ControlSizes
 from world_models.struct_vrnn.control.data import Buffer, Episode, read_episodes
-from world_models.struct_vrnn.control.detector import find_detector, load_detector
+from world_models.struct_vrnn.control.detector.stored import find_detector, load_detector
 from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.control.recipe import ControlRecipe, ControlRun
 from world_models.struct_vrnn.control.run import train_control

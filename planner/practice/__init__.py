@@ -1,0 +1,1 @@
+"""Practice: a control model learns from episodes that it records itself, round by round."""
