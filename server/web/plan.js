@@ -255,12 +255,14 @@ export class PlanPanel {
   }
 }
 
-function verdict({ cost, subgoals, timings }) {
+// In words, and "good" or "bad"; what makes a plan doubtful comes last.
+function verdict({ cost, subgoals, timings, warnings }) {
   const done = `Planned in ${seconds(timings.total_ms)}:`;
   const more = "Try more samples or iterations, or another seed.";
   if (cost === null) return [`${done} no candidate shows where the puck would end. ${more}`, "bad"];
   const end = `${subgoals.length} subgoals, the last one ${short(cost)} pixels from the goal.`;
-  return cost > SUBGOAL_RADIUS ? [`${done} ${end} That is too far to count as reached. ${more}`, "bad"] : [`${done} ${end}`, "good"];
+  const far = cost > SUBGOAL_RADIUS ? [`That is too far to count as reached. ${more}`] : [];
+  return [[done, end, ...far, ...warnings].join(" "), far.length || warnings.length ? "bad" : "good"];
 }
 
 function stopped(reason) {

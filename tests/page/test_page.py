@@ -1,6 +1,7 @@
 """What the page shows of plans, episodes and clips, before a stand-in for the service."""
 
 import ast
+import re
 import tarfile
 
 from page_steps import button, expect_pixel, render_and_plan
@@ -52,6 +53,15 @@ def test_pictures_that_were_corrected_are_shown_as_the_model_sees_them(opened, s
     expect(page.locator("#plan-facts")).to_contain_text(
         "correctedlight (white was 203, 203, 190); camera turned 2.9° up; colour of the puck (255, 30, 30)"
     )
+
+
+def test_doubts_about_a_plan_are_said_with_it(opened, stand_in):
+    doubt = "The goal picture differs by 0.50 from what the model knows; plans are less sure from 0.45 on."
+    stand_in.replies["/v1/plans"] = events(("queued", QUEUED), ("result", PLAN | {"warnings": [doubt]}))
+    page = opened()
+    render_and_plan(page)
+    expect(page.locator("#plan-status")).to_contain_text(f"2.5 pixels from the goal. {doubt}")
+    expect(page.locator("#plan-status")).to_have_class(re.compile("bad"))
 
 
 def test_keyframes_can_be_chosen_where_a_model_leaves_the_choice(opened, stand_in):
