@@ -36,6 +36,49 @@ class Options(Schema):
     """Milliseconds for waiting and working, 10,000 if left out; a refusal if they do not suffice."""
 
 
+Bright = Annotated[float, Field(gt=0, le=255)]
+Byte = Annotated[float, Field(ge=0, le=255)]
+Exponent = Annotated[float, Field(gt=0, le=10)]
+Angle = Annotated[float, Field(ge=-15, le=15)]
+
+
+class Tone(Schema):
+    """Light and colour balance of pictures: ``becomes * (value / brightest) ** exponent`` of red, green and
+    blue, in 0..255.
+    """
+
+    model_config = Options.model_config
+
+    brightest: tuple[Bright, Bright, Bright] = Field(examples=[[203.0, 203.0, 203.0]])
+    """The brightest there is in the pictures sent ..."""
+
+    becomes: tuple[Bright, Bright, Bright] = Field(examples=[[254.0, 254.0, 254.0]])
+    """... and in those that the model learned from."""
+
+    exponent: tuple[Exponent, Exponent, Exponent] = Field(examples=[[1.0, 1.0, 1.0]])
+    """Curvature; 1 where the light is only weaker or stronger."""
+
+
+class Calibration(Schema):
+    """How pictures differ from those that the model learned from. They are corrected by it before the model
+    sees them.
+    """
+
+    model_config = Options.model_config
+
+    tone: Tone | None = None
+    """Light and colour balance; null where they are as the model knows them."""
+
+    pitch_degrees: Angle = 0.0
+    """How far up the camera is turned; negative: down."""
+
+    yaw_degrees: Angle = 0.0
+    """How far to the left it is turned; negative: right."""
+
+    object_colour: tuple[Byte, Byte, Byte] | None = Field(default=None, examples=[[255.0, 30.0, 30.0]])
+    """Red, green and blue, in 0..255, of what is to be moved; null where it is as the model knows it."""
+
+
 class ModelRef(Schema):
     """Which weights answered."""
 

@@ -11,8 +11,8 @@ from server.engine.task import drawn
 from server.errors import TooMuchWork, invalid
 from server.http.bodies import decode_text
 from server.http.pictures import Picture
+from server.models.eye import from_calibration
 from server.plans.memory import Plans
-from server.plans.reply import from_calibration
 from server.predictions.requests import check_width, seen, task_sizes
 from world_models.eye import STANDARD, Calibration
 

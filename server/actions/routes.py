@@ -10,8 +10,9 @@ from server.actions.requests import action_task
 from server.actions.task import ActionOutcome, ActionTask
 from server.http.exchange import Exchanging, model_ref
 from server.http.pictures import to_base64
+from server.models.eye import to_calibration
 from server.plans.memory import plans_of
-from server.plans.reply import to_calibration, to_position
+from server.plans.reply import to_position
 from server.predictions.models import pushing_models, rewarding
 
 router = APIRouter(tags=["actions"])

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.plans.schemas import Calibration, Position
+from server.plans.schemas import Position
 from server.predictions.schemas import MAX_STEPS, ActionSequence, ContextRequest
-from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Schema
+from server.schemas import MAX_SEED, Answer, Base64Picture, Calibration, ModelRef, Schema
 
 ACTIONS_PATH = "/v1/actions"
 

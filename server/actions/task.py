@@ -26,7 +26,8 @@ from server.actions.schemas import Objective
 from server.engine.task import Work, go_on
 from server.errors import NoObject
 from server.http.pictures import Picture
-from server.plans.task import Point, square_picture
+from server.models.eye import usual_picture
+from server.plans.task import Point, with_square
 from server.predictions.keypoint_task import Seen, WorldTask
 from world_models.eye import STANDARD, Calibration
 from world_models.frames import to_bytes, to_tensor
@@ -147,12 +148,9 @@ def example_action(model: ReadyWorldModel) -> ActionTask:
     if objective != "push":
         task, ready = next(iter(model.heads.items()))
         width = ready.head.config.actions
-    goal, size = model.world.config.goal, model.image_size
-    frame = (
-        np.zeros((size, size, 3), np.uint8)
-        if goal is None
-        else square_picture(size, goal.objects[0].segmenter)
-    )
+    goal, frame = model.world.config.goal, usual_picture(model)
+    if goal is not None:
+        frame = with_square(frame, goal.objects[0].segmenter)
     seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
     subgoal = frame if objective == "push" else None
     return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render=True)

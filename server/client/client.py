@@ -17,7 +17,7 @@ from server.client.scenes import SceneCalls
 from server.health.schemas import READY_PATH
 from server.hosts import is_loopback
 from server.http.pictures import from_base64
-from server.plans.schemas import Calibration
+from server.schemas import Calibration
 
 
 class Client(PlanCalls, WorldCalls, SceneCalls):

@@ -6,7 +6,7 @@ from server.http.exchange import model_ref
 from server.http.pictures import to_base64
 from server.plans import schemas
 from server.plans.task import PlanOutcome, PlanTask
-from world_models.eye import STANDARD, Calibration
+from world_models.eye import STANDARD
 
 
 def plan_content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
@@ -34,16 +34,6 @@ def plan_content(task: PlanTask, outcome: PlanOutcome) -> schemas.PlanContent:
         cost=outcome.cost,
         cost_history=list(outcome.history),
     )
-
-
-def to_calibration(look: Calibration) -> schemas.Calibration:
-    """How pictures were corrected, as it travels."""
-    return schemas.Calibration.model_validate(look.model_dump())
-
-
-def from_calibration(sent: schemas.Calibration) -> Calibration:
-    """The inverse of :func:`to_calibration`."""
-    return Calibration.model_validate(sent.model_dump())
 
 
 def seen_pictures(outcome: PlanOutcome) -> schemas.SeenPictures | None:

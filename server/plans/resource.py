@@ -10,12 +10,12 @@ from server.models.adapter import Adapter, Arrays, numbers, pictures
 from server.plans.openapi import describe_plans
 from server.plans.routes import router
 from server.plans.schemas import MAX_KEYFRAMES, MIN_SAMPLES, PLAN_PATH, PLANS_PATH, PlanRequest
-from server.plans.task import PlanTask, example_plan, square_picture
+from server.plans.task import PlanTask, example_plan
 from server.schemas import MAX_SEED, Range
 
 
 def _example(model: ReadyPlanner) -> Example:
-    picture = to_base64(square_picture(model.image_size, model.segmenter))
+    picture = to_base64(example_plan(model).start)
     return {"model": model.name, "start": picture, "goal": picture, "seed": 7}
 
 

@@ -16,9 +16,10 @@ from server.http.headers import has_copy
 from server.http.pending import Events
 from server.http.pictures import to_base64
 from server.http.problems import explain
+from server.models.eye import to_calibration
 from server.plans import schemas
 from server.plans.memory import PlanRecord, Plans, plans_of
-from server.plans.reply import plan_content, seen_pictures, to_calibration
+from server.plans.reply import plan_content, seen_pictures
 from server.plans.requests import read_upload
 from server.plans.task import PlanOutcome, PlanTask, plans_keyframes
 from server.schemas import FieldError, Problem, Schema, digest

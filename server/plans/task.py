@@ -13,11 +13,12 @@ from planner.loaded import ReadyPlanner
 from planner.search.hierarchy import Count, Progress
 from planner.search.plan import Plan, StopReason
 from server.engine.task import Work, drawn
-from server.errors import InvalidRequest, NoObject, StrangePicture, TooMuchWork
+from server.errors import InvalidRequest, NoObject, TooMuchWork
 from server.http.pictures import Picture
+from server.models.eye import check_world, usual_picture
 from server.plans.schemas import MAX_KEYFRAMES
 from server.schemas import FieldError
-from world_models.eye import DOUBTFUL, STRANGE, Calibration
+from world_models.eye import Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.segmenter import ColorSegmenter
@@ -109,7 +110,7 @@ class PlanTask:
     def work(self, device: str) -> Work[PlanOutcome]:
         """Search; stopped, it answers the best so far. Raises StrangePicture, NoObject, Interrupted."""
         look = self.model.eye.calibrate(self.start, self.goal)
-        doubts = self._check_world(look)
+        doubts = tuple(check_world(self.model.eye, {"start": self.start, "goal": self.goal}, look))
         seen = self.model.eye.see(np.stack([self.start, self.goal]), look)
         start, goal = to_tensor(seen, device).split(1)
         start_position, goal_position = self._find_object(start, goal)
@@ -125,20 +126,6 @@ class PlanTask:
         known = Known(start_position, goal_position, look, (seen[0], seen[1]), doubts)
         chosen, *others = (_outcome(one, self.model.segmenter, known) for one in (plan, *plan.alternatives))
         return replace(chosen, alternatives=tuple(others))
-
-    def _check_world(self, look: Calibration) -> tuple[str, ...]:
-        """Doubts about whether this is the model's world. Raises StrangePicture."""
-        doubts = []
-        for field, picture in (("start", self.start), ("goal", self.goal)):
-            strangeness = self.model.eye.strangeness(picture, look)
-            if strangeness > STRANGE:
-                raise StrangePicture(field, strangeness, STRANGE)
-            if strangeness > DOUBTFUL:
-                doubts.append(
-                    f"The {field} picture differs by {strangeness:.2f} from what the model knows; "
-                    f"plans are less sure from {DOUBTFUL:.2f} on."
-                )
-        return tuple(doubts)
 
     def _find_object(
         self, start: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"]
@@ -213,15 +200,15 @@ def plans_keyframes(model: ReadyPlanner, wanted: Count | None) -> bool:
 
 def example_plan(model: ReadyPlanner) -> PlanTask:
     """A small problem that every planner can work on."""
-    picture = square_picture(model.image_size, model.segmenter)
+    picture = with_square(usual_picture(model), model.segmenter)
     return plan_task(model, picture, picture, seed=0, samples=None, iterations=None)
 
 
-def square_picture(size: int, segmenter: ColorSegmenter) -> Picture:
-    """A black picture with a square of the object's colour and of a mass that counts as whole."""
+def with_square(picture: Picture, segmenter: ColorSegmenter) -> Picture:
+    """The picture with a square in its middle of the object's colour and of a mass that counts as whole."""
     side = round(math.sqrt((segmenter.min_mass + segmenter.max_mass) / 2))
-    low = (size - side) // 2
-    picture = np.zeros((size, size, 3), np.uint8)
+    low = (len(picture) - side) // 2
+    picture = picture.copy()
     picture[low : low + side, low : low + side] = np.round(255 * np.array(segmenter.color))
     return picture
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from planner.loaded import ReadyHead, ReadyModel, ReadyWorldModel
 from planner.search.rollout import RollOut
 from server.engine.task import Work, go_on
+from server.models.eye import usual_picture
+from world_models.eye import STANDARD, Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.model import State
@@ -23,10 +25,12 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Seen:
-    """The frames of a request, oldest first, and the actions between them."""
+    """The frames of a request, oldest first, as the model is to see them, and the actions between them."""
 
     frames: UInt8[np.ndarray, "T H W 3"]
     actions: Float[np.ndarray, "T-1 A"]
+    calibration: Calibration = STANDARD
+    """How the frames were corrected."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class KeypointTask(WorldTask):
     kind = "keypoints"
 
     frames: UInt8[np.ndarray, "T H W 3"]
+    calibration: Calibration = STANDARD
+    """How they were corrected."""
 
     @property
     def amount(self) -> float:
@@ -151,6 +157,11 @@ class PredictionTask(WorldTask):
     render: bool
 
     @property
+    def calibration(self) -> Calibration:
+        """How the frames were corrected."""
+        return self.seen.calibration
+
+    @property
     def amount(self) -> float:
         """Frames of all futures; a drawn one takes about ten times as long."""
         return self.samples * len(self.actions) * (10 if self.render else 1)
@@ -197,8 +208,8 @@ class PredictionTask(WorldTask):
 
 def example_prediction(model: ReadyWorldModel) -> PredictionTask:
     """A small task that every world model can work on."""
-    width, size = model.world.decision_dim, model.image_size
-    seen = Seen(np.zeros((2, size, size, 3), np.uint8), np.zeros((1, width), np.float32))
+    width, frame = model.world.decision_dim, usual_picture(model)
+    seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
     return PredictionTask(model, seen, (), np.zeros((1, width), np.float32), 1, None, True)
 
 

@@ -9,13 +9,14 @@ from planner.loaded import ReadyModel, ReadyWorldModel
 from server.engine.task import drawn
 from server.errors import TooMuchWork, invalid
 from server.http.bodies import decode_frames
+from server.models.eye import correct
 from server.predictions import schemas
 from server.predictions.keypoint_task import Edit, KeypointTask, PredictionTask, RewardTask, Seen
 from server.predictions.schemas import MAX_FUTURE_FRAMES, MAX_REWARDS
 
 
 def reward_task(request: schemas.RewardRequest, model: ReadyWorldModel) -> RewardTask:
-    """Raises InvalidRequest, InvalidPicture, TooMuchWork."""
+    """Raises InvalidRequest, InvalidPicture, StrangePicture, TooMuchWork."""
     if request.task not in model.heads:
         raise invalid("task", f"There is no such task here; {task_sizes(model)}.")
     ready = model.heads[request.task]
@@ -32,17 +33,17 @@ def reward_task(request: schemas.RewardRequest, model: ReadyWorldModel) -> Rewar
     for index, sequence in enumerate(request.actions):
         check_width(f"actions.{index}", sequence, width, message)
     return RewardTask(
-        model, request.task, ready, seen(request, model, width), np.array(request.actions, np.float32)
+        model, request.task, ready, corrected(request, model, width), np.array(request.actions, np.float32)
     )
 
 
 def keypoint_task(request: schemas.KeypointRequest, model: ReadyWorldModel) -> KeypointTask:
-    """Raises InvalidRequest, InvalidPicture."""
-    return KeypointTask(model, decode_frames(request.frames, model.image_size))
+    """Raises InvalidRequest, InvalidPicture, StrangePicture."""
+    return KeypointTask(model, *correct(model.eye, decode_frames(request.frames, model.image_size)))
 
 
 def prediction_task(request: schemas.PredictionRequest, model: ReadyWorldModel) -> PredictionTask:
-    """Raises InvalidRequest, InvalidPicture, TooMuchWork."""
+    """Raises InvalidRequest, InvalidPicture, StrangePicture, TooMuchWork."""
     if request.objects is not None:
         raise invalid("objects", "This model finds keypoints and no objects; leave out objects.")
     check_samples(request, model.world.config.stochastic)
@@ -51,7 +52,7 @@ def prediction_task(request: schemas.PredictionRequest, model: ReadyWorldModel) 
     check_frames(samples, len(actions))
     edits = [_edit(index, edit, request, model) for index, edit in enumerate(request.edits)]
     seed = None if request.samples is None else drawn(request.seed)
-    context = seen(request, model, actions.shape[1])
+    context = corrected(request, model, actions.shape[1])
     return PredictionTask(model, context, edits, actions, samples, seed, request.render)
 
 
@@ -123,6 +124,13 @@ def seen(request: schemas.ContextRequest, model: ReadyModel, width: int) -> Seen
         raise invalid("past_actions", message)
     past = np.array(request.past_actions, np.float32).reshape(between, width)
     return Seen(decode_frames(request.frames, model.image_size), past)
+
+
+def corrected(request: schemas.ContextRequest, model: ReadyModel, width: int) -> Seen:
+    """What was seen, as the model is to see it. Raises likewise, and StrangePicture."""
+    sent = seen(request, model, width)
+    frames, look = correct(model.eye, sent.frames)
+    return Seen(frames, sent.actions, look)
 
 
 def check_width(field: str, actions: Sequence[Sequence[float]], width: int, message: str) -> None:

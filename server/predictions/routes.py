@@ -11,6 +11,7 @@ from starlette.responses import Response
 from planner.loaded import ReadyKalman, ReadyWorldModel
 from server.http.exchange import Exchanging, model_ref
 from server.http.pictures import to_base64
+from server.models.eye import to_calibration
 from server.predictions import schemas
 from server.predictions.keypoint_task import (
     KeypointTask,
@@ -86,11 +87,16 @@ def _rewards(task: RewardTask, rewards: Float[np.ndarray, "N L"]) -> schemas.Rew
         rewards=rows,
         # Exactly rounded, so that a sum does not depend on how it was made.
         returns=[math.fsum(row) for row in rows],
+        calibration=to_calibration(task.seen.calibration),
     )
 
 
 def _found(task: KeypointTask, keypoints: Float[np.ndarray, "T K 3"]) -> schemas.KeypointContent:
-    return schemas.KeypointContent(model=model_ref(task.model), keypoints=_keypoints(keypoints))
+    return schemas.KeypointContent(
+        model=model_ref(task.model),
+        keypoints=_keypoints(keypoints),
+        calibration=to_calibration(task.calibration),
+    )
 
 
 def _predicted(
@@ -110,6 +116,7 @@ def _predicted(
             for keypoints, frames in zip(outcome.keypoints, pictures, strict=True)
         ],
         positions=None if outcome.positions is None else _tracks(*outcome.positions),
+        calibration=to_calibration(task.calibration),
     )
 
 

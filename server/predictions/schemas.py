@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.schemas import MAX_SEED, Answer, Base64Picture, ModelRef, Options, Schema
+from server.schemas import MAX_SEED, Answer, Base64Picture, Calibration, ModelRef, Options, Schema
 
 REWARDS_PATH = "/v1/rewards"
 KEYPOINTS_PATH = "/v1/keypoints"
@@ -178,7 +178,17 @@ class ObjectPositions(Schema):
     """After every step, given all frames of the request."""
 
 
-class RewardContent(Schema):
+class SeenContent(Schema):
+    """What an answer says of the frames that it is about."""
+
+    undigested = frozenset({"calibration"})
+
+    calibration: Calibration
+    """How the frames were corrected before the model saw them, by the first of them; pixels of the answer are
+    those of corrected frames."""
+
+
+class RewardContent(SeenContent):
     """The rewards proper: the same request gives the same bytes."""
 
     model: ModelRef
@@ -191,7 +201,7 @@ class RewardContent(Schema):
     """Sums of the rewards of each sequence."""
 
 
-class KeypointContent(Schema):
+class KeypointContent(SeenContent):
     """The keypoints proper: the same request gives the same bytes."""
 
     model: ModelRef
@@ -209,7 +219,7 @@ class Sample(Schema):
     """PNG; null if none were wanted."""
 
 
-class PredictionContent(Schema):
+class PredictionContent(SeenContent):
     """The predictions proper: the same request with the same seed gives the same bytes."""
 
     model: ModelRef

@@ -12,6 +12,7 @@ from planner.loaded import ReadyKalman, ReadySVG
 from planner.search.rollout import RollOut
 from server.engine.task import Work, go_on
 from server.predictions.keypoint_task import ModelTask, Positions, PredictionOutcome, Seen
+from world_models.eye import STANDARD, Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.kalman.queries import Tracks, filtered, generate, interpolate
@@ -28,6 +29,7 @@ class VideoTask(ModelTask):
     """Futures of an SVG model: without a seed the one with the means of all latents, else samples."""
 
     kind: ClassVar[str] = "predictions"
+    calibration: ClassVar[Calibration] = STANDARD
 
     model: ReadySVG
     seen: Seen
@@ -73,6 +75,7 @@ class TrackTask(ModelTask):
     """The future of objects that a Kalman model follows, rolled on from where they most likely are."""
 
     kind: ClassVar[str] = "predictions"
+    calibration: ClassVar[Calibration] = STANDARD
     samples: ClassVar[int] = 1
     seed: ClassVar[None] = None
 

@@ -56,7 +56,7 @@ def test_pictures_that_were_corrected_are_shown_as_the_model_sees_them(opened, s
 
 
 def test_doubts_about_a_plan_are_said_with_it(opened, stand_in):
-    doubt = "The goal picture differs by 0.50 from what the model knows; plans are less sure from 0.45 on."
+    doubt = "The goal picture differs by 0.50 from what the model knows; answers are less sure from 0.45 on."
     stand_in.replies["/v1/plans"] = events(("queued", QUEUED), ("result", PLAN | {"warnings": [doubt]}))
     page = opened()
     render_and_plan(page)

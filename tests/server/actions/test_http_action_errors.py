@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from server.http.pictures import to_base64
-from server.plans.task import square_picture
+from server.plans.task import with_square
 from world_models.segmenter import PUCK_GOAL
 
 SIZES = "tasks and their action sizes: cartpole-balance 1, cheetah-run 6"
@@ -19,7 +19,7 @@ def frame(size: int = 64) -> str:
     return to_base64(np.full((size, size, 3), 90, np.uint8))
 
 
-PUCK = to_base64(square_picture(64, PUCK_GOAL.segmenter))
+PUCK = to_base64(with_square(np.zeros((64, 64, 3), np.uint8), PUCK_GOAL.segmenter))
 PUSH: dict[str, Any] = {
     "frames": [frame(), frame()],
     "past_actions": [[0.5, 0.5]],

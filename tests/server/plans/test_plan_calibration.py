@@ -15,7 +15,7 @@ from server.app import create_app
 from server.client import Client
 from server.http.pictures import from_base64, to_base64
 from server.models.service import ModelService
-from server.plans.schemas import Calibration
+from server.schemas import Calibration
 from server.settings import Settings
 from world_models.eye import Eye, EyeStage, reference_of
 from world_models.frames import to_bytes
@@ -95,6 +95,57 @@ def test_actions_see_as_the_plan_did(client: TestClient, darkened: dict[str, Any
     assert named["digest"] == told["digest"] == found["digest"] == seen["digest"] != blind["digest"]
     assert named["calibration"] == told["calibration"] == found["calibration"] == plan["calibration"]
     assert seen["calibration"] == blind["calibration"] == STANDARD
+
+
+def rolled_out(client: TestClient, path: str, frames: list[str]) -> Any:
+    """Keypoints, or where an action leads."""
+    more = {"keypoints": {}, "predictions": {"past_actions": [[0.1, 0.2]], "actions": [[0.3, -0.2]]}}[path]
+    return client.post(f"/v1/{path}", json={"model": "tiny-push", "frames": frames, **more})
+
+
+@pytest.mark.parametrize("path", ["keypoints", "predictions"])
+def test_world_models_see_frames_as_their_eye_corrects_them(
+    client: TestClient, body: dict[str, Any], path: str
+) -> None:
+    usual = [from_base64(body[name]) for name in ("start", "goal")]
+    shown, darkened = ([to_base64(change(one)) for one in usual] for change in (np.copy, dark))
+    as_ever, corrected = (rolled_out(client, path, frames).json() for frames in (shown, darkened))
+    assert as_ever["calibration"] == STANDARD
+    tone = corrected["calibration"]["tone"]
+    assert np.divide(tone["becomes"], tone["brightest"]) == pytest.approx(1 / 0.6, rel=0.03)
+    name = "keypoints" if path == "keypoints" else "context"
+    found, expected = (
+        np.array([[list(p.values()) for p in f] for f in r[name]]) for r in (corrected, as_ever)
+    )
+    assert np.abs(found - expected)[..., :2].max() < 0.5
+
+
+@pytest.fixture
+def edged(ready_planner: ReadyPlanner, worlds: ModelService, toy_picture: Callable[..., Tensor]) -> Any:
+    """A service whose models know a world with edges, and a picture of it."""
+    seen = to_bytes(toy_picture(*[(8.0 * x, 8.0 * y) for x in range(1, 8) for y in range(1, 8)]))
+    seen[:, 4:60, 4:8] = seen[:, 4:8, 4:60] = (30, 60, 200)
+    eye = Eye(reference_of(seen, EyeStage()))
+    models: dict[str, Any] = {
+        "toy": replace(ready_planner, eye=eye),
+        "tiny-push": replace(worlds.models["tiny-push"], eye=eye),
+    }
+    service = ModelService(Settings(models=tuple(models), threads=1), lambda name, device: models[name])
+    return service, to_base64(seen[20])
+
+
+def test_pictures_of_another_world_are_refused(edged: Any, eventually: Any) -> None:
+    service, usual = edged
+    noise = to_base64(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    with TestClient(create_app(service.settings, service), base_url="http://localhost") as client:
+        eventually(lambda: client.get("/readyz").status_code == 200)
+        assert rolled_out(client, "keypoints", [usual, usual]).status_code == 200
+        plan = client.post("/v1/plans", json={"start": usual, "goal": noise, "samples": 2})
+        found = rolled_out(client, "keypoints", [noise, usual])
+    for reply, field in ((plan, "goal"), (found, "frames.0")):
+        assert reply.status_code == 422 and reply.json()["type"].endswith("strange-picture")
+        (error,) = reply.json()["errors"]
+        assert error["field"] == field and "has never seen" in error["message"]
 
 
 def test_a_model_without_eye_says_that_it_cannot_correct(

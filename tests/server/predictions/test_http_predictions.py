@@ -261,7 +261,7 @@ def test_reply_has_digest_timings_and_request_id(
 ) -> None:
     body = ({"frames": context["frames"]} if path == "keypoints" else context) | change
     reply = world_http.post(f"/v1/{path}", json=body, headers={"X-Request-Id": "mine-2"})
-    fields = {name: reply.json()[name] for name in content.model_fields}
+    fields = {name: reply.json()[name] for name in content.model_fields if name != "calibration"}
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     assert reply.json()["digest"] == hashlib.sha256(canonical.encode()).hexdigest()
     assert reply.headers["X-Request-Id"] == reply.json()["request_id"] == "mine-2"
