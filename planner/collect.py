@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from envs.dmc.tasks import find_task
 from envs.dmc.world import DmcWorld
-from planner.evaluation.recording import (
+from planner.low_levels.learned import DMC_SERVO
+from planner.practice.recording import (
     Policy,
     cut,
     disturbed_policy,
@@ -26,7 +27,6 @@ from planner.evaluation.recording import (
     random_policy,
     record_episode,
 )
-from planner.low_levels.learned import DMC_SERVO
 from planner.search.servo import ServoConfig
 from world_models.data import (
     SEQUENCES_OF_EPISODES,

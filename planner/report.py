@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from envs.push.ids import PUSH_IDS
+from planner.evaluation.seeds import Trained, seeds_table
 from planner.figures import Figure, read_figures, write_figures
 from world_models.checkpoint import read_model, write_card
 from world_models.files import write_bytes
@@ -39,7 +40,8 @@ class Report:
     """Which measurements go where. Tables that are not named stay as they are."""
 
     tables: tyro.conf.Positional[tuple[str, ...]]
-    """NAME=FILE, or NAME=FILE,FILE,... for one table with a first column that names the file."""
+    """NAME=FILE, or NAME=FILE,FILE,... for one table with a first column that names the file. FILE+FILE+...
+    are results of trainings that differ in their seed: rows are about all of them together."""
     readme: Path = Path("README.md")
     card: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """Model folder whose card gets the first table of every kind that cards hold, and for machines what these
@@ -96,17 +98,27 @@ def replace_table(text: str, name: str, table: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text)
 
 
-def make_table(measured: Sequence[Measurement]) -> str:
+def make_table(groups: Sequence[Sequence[Measurement]]) -> str:
     """The Markdown table of one or more measurements of a kind, with the episodes it is about.
 
-    Several are joined: a first column says which file (its stem) a row is from.
+    Several are joined: a first column says which file (its stem) a row is from. Where a group has several,
+    they are of trainings that differ in their seed, and rows are about all of a group.
 
     Raises:
         ValueError: they cannot be joined.
     """
+    measured = [one for group in groups for one in group]
+    if len(measured) > len(groups):
+        return _of_seeds(groups) + _source(measured)
     tables = [one.table for one in measured]
     joined = tables[0] if len(tables) == 1 else _join([one.path for one in measured], tables)
     return joined + _source(measured)
+
+
+def _of_seeds(groups: Sequence[Sequence[Measurement]]) -> str:
+    if others := [one.path for group in groups for one in group if one.maker != "planner.evaluate push"]:
+        raise ValueError(f"{others[0]} is not of planner.evaluate push: no rows of several seeds")
+    return seeds_table([[Trained(one.path, one.content) for one in group] for group in groups])
 
 
 def _join(paths: Sequence[Path], tables: Sequence[str]) -> str:
@@ -135,14 +147,16 @@ def _source(measured: Sequence[Measurement]) -> str:
     return f"\n\nEpisodes: {'; '.join(named)}." if named else ""
 
 
-def _parse(pairs: Sequence[str]) -> dict[str, list[Path]]:
-    """Files by table, from ``NAME=FILE,...``."""
-    tables: dict[str, list[Path]] = {}
+def _parse(pairs: Sequence[str]) -> dict[str, list[list[Path]]]:
+    """Files by table and by what is one row together, from ``NAME=FILE+FILE+...,...``."""
+    tables: dict[str, list[list[Path]]] = {}
     for pair in pairs:
         name, _, files = pair.partition("=")
-        paths = [Path(file) for file in files.split(",") if file]
-        if not name or not paths:
-            raise ValueError(f"a table is given as NAME=FILE or NAME=FILE,FILE,..., not {pair!r}")
+        paths = [[Path(file) for file in group.split("+")] for group in files.split(",") if group]
+        if not name or not paths or any(path == Path() for group in paths for path in group):
+            raise ValueError(
+                f"a table is given as NAME=FILE, NAME=FILE,FILE,... or NAME=FILE+FILE,..., not {pair!r}"
+            )
         if name in tables:
             raise ValueError(f"{name} is given twice; join its files: {name}=FILE,FILE")
         tables[name] = paths
@@ -158,10 +172,12 @@ def report(settings: Report) -> None:
         ValueError: a pair, a file or the place of a table is wrong.
         CheckpointError: a folder of ``card`` is no model folder, or damaged.
     """
-    measured = {
-        name: [read_measurement(path) for path in paths] for name, paths in _parse(settings.tables).items()
+    read = {
+        name: [[read_measurement(path) for path in group] for group in groups]
+        for name, groups in _parse(settings.tables).items()
     }
-    tables = {name: make_table(files) for name, files in measured.items()}
+    tables = {name: make_table(groups) for name, groups in read.items()}
+    measured = {name: [one for group in groups for one in group] for name, groups in read.items()}
     if not settings.readme.is_file():
         raise ValueError(f"there is no file {settings.readme}")
     text = settings.readme.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Practice: a control model learns from episodes that it records itself, round by round."""
+"""Practice: models record episodes of their own, and learn from them, round by round."""

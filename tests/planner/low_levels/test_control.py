@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from planner.evaluation.dmc import Dmc
-from planner.evaluation.recording import load_search
 from planner.evaluation.run import evaluate
 from planner.loading import load_control
 from planner.low_levels.dynamics import ControlModel
 from planner.low_levels.learned import DMC_SERVO, VALUE_SERVO, control_by_value
 from planner.low_levels.low_level import Request
+from planner.practice.recording import load_search
 from planner.search.cem import CemConfig
 from planner.search.rollout import Proposer
 from planner.search.servo import ServoConfig

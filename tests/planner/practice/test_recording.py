@@ -3,14 +3,14 @@ import pytest
 from counting import STEPS, CountingWorld
 
 from planner.episode import episode
-from planner.evaluation.recording import (
+from planner.low_levels.low_level import LowLevel
+from planner.practice.recording import (
     Disturbed,
     cut,
     disturbed_policy,
     random_policy,
     record_episode,
 )
-from planner.low_levels.low_level import LowLevel
 from planner.pursuit import Actor, one_stream
 from planner.search.rollout import drive
 from planner.search.servo import ServoStep
