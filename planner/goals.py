@@ -84,11 +84,15 @@ def find_objects(wanted: Wanted) -> Goal:
 
 def picture_cost(wanted: Wanted, decode: Callable[[Tensor], Tensor]) -> ObjectDistance | ObjectDistances:
     """The cost of a model whose features ``decode`` into pictures (KeyIn, section 10)."""
+    goal = find_objects(wanted)
+    return place_cost(wanted, lambda features: goal.target(decode(features)))
+
+
+def place_cost(wanted: Wanted, locate: Callable[[Tensor], Tensor]) -> ObjectDistance | ObjectDistances:
+    """The cost of a model that can ``locate`` the objects by its features, two numbers each."""
     if isinstance(wanted, ObjectsGoal):
-        segmenters, goal = [one.segmenter for one in wanted.objects], ObjectsInPicture(wanted)
-        return ObjectDistances(segmenters, lambda features: goal.target(decode(features)))
-    segmenter = wanted.segmenter
-    return ObjectDistance(segmenter, lambda features: segmenter.blob(decode(features)).centre)
+        return ObjectDistances([one.segmenter for one in wanted.objects], locate)
+    return ObjectDistance(wanted.segmenter, locate)
 
 
 def action_cost(wanted: Wanted | None) -> Cost:

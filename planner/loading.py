@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.figures import read_figures
-from planner.goals import find_objects, picture_cost
+from planner.goals import find_objects, picture_cost, place_cost
 from planner.loaded import (
     Ready,
     ReadyControl,
@@ -24,6 +24,7 @@ from world_models.eye import Eye, Reference
 from world_models.kalman.model import Kalman
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
+from world_models.keyin.reader.network import load_reader
 from world_models.shipped import find_folder, heads_folder, model_name, shipped_kind, shipped_models
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.config import ControlConfig
@@ -164,7 +165,8 @@ def load_planner(
         raise ValueError(f"{name} has no goal that plans could be searched for; shipped ones that do: {able}")
     model = KeyIn.load(folder, device)
     config = (hierarchy or HierarchyConfig()).model_copy(update={"keyframes": model.config.keyframes})
-    cost, goal = picture_cost(wanted, model.decode), find_objects(wanted)
+    goal, reader = find_objects(wanted), load_reader(stored, model.config.image_size, device)
+    cost = picture_cost(wanted, model.decode) if reader is None else place_cost(wanted, reader.locate)
     return ReadyPlanner(
         **_identity(folder, stored),
         image_size=model.config.image_size,
@@ -174,6 +176,7 @@ def load_planner(
             config,
             plausible=goal.plausible,
             fewest=1 if model.config.countdown else None,
+            appraise=None if reader is None else lambda picture, to: goal.distance(goal.target(picture), to),
         ),
         goal=wanted,
         eye=_eye(stored),

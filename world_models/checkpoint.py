@@ -1,7 +1,8 @@
 """Models and training states on disk. Weights are safetensors, everything else is text; nothing is pickled.
 
 A model folder holds ``config.json``, ``model.safetensors``, ``card.md``, for some models ``eye.safetensors``
-(what pictures looked like in training), and ``MANIFEST.json`` with the SHA-256 of the others, which is
+(what pictures looked like in training) and ``reader.safetensors`` (where things are, read off what the model
+makes of pictures), and ``MANIFEST.json`` with the SHA-256 of the others, which is
 checked before any of them is parsed; weights may be stored in pieces that several folders share
 (:mod:`world_models.shipped`). A training checkpoint is one file.
 """
@@ -24,7 +25,9 @@ from world_models.files import SHARED, exchange, has_content, read_content, writ
 
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
 FILES = (CONFIG, WEIGHTS, CARD)
-EYE = "eye.safetensors"
+EYE, READER = "eye.safetensors", "reader.safetensors"
+BESIDE = (EYE, READER)
+"""What may lie beside the weights."""
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 ModelT = TypeVar("ModelT", bound=nn.Module)
@@ -47,6 +50,8 @@ class StoredModel:
     """The model card, Markdown."""
     eye: dict[str, Tensor] | None
     """What its eye knows of the training data's pictures, by name; None for models without."""
+    reader: dict[str, Tensor] | None
+    """Weights of its reader, by name; None for models without."""
     digest: str
     """SHA-256 of the manifest: one name for exactly these files."""
     weights_digest: str
@@ -68,20 +73,25 @@ class StoredModel:
 
 
 def write_model(
-    folder: Path, config: BaseModel, model: nn.Module, card: str, eye: Mapping[str, Tensor] | None = None
+    folder: Path,
+    config: BaseModel,
+    model: nn.Module,
+    card: str,
+    eye: Mapping[str, Tensor] | None = None,
+    reader: Mapping[str, Tensor] | None = None,
 ) -> str:
     """Write a model folder and answer its digest; an old one is replaced only once the new one is whole.
 
-    ``eye`` is what its eye knows of the training data's pictures. Weights are rounded to half precision: half
-    the size, and what is lost is far below a model's own error.
+    ``eye`` is what its eye knows of the training data's pictures, ``reader`` the weights of its reader.
+    Weights are rounded to half precision: half the size, and what is lost is far below a model's own error.
     """
     folder = Path(folder)
-    weights = {name: _stored(tensor) for name, tensor in model.state_dict().items()}
     contents = {
         CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
-        WEIGHTS: save(weights),
+        WEIGHTS: save(_rounded(model.state_dict())),
         CARD: card.encode(),
         **({} if eye is None else {EYE: save(dict(eye))}),
+        **({} if reader is None else {READER: save(_rounded(reader))}),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _manifest(hashes)
@@ -110,9 +120,11 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _stored(tensor: Tensor) -> Tensor:
-    rounded = tensor.half() if tensor.is_floating_point() else tensor
-    return rounded.detach().cpu().contiguous()
+def _rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in weights.items()
+    }
 
 
 def read_model(folder: Path) -> StoredModel:
@@ -128,14 +140,15 @@ def read_model(folder: Path) -> StoredModel:
     manifest = (folder / MANIFEST).read_bytes()
     try:
         hashes = dict(json.loads(manifest)["sha256"])
-        expected = {name: str(hashes[name]) for name in (*FILES, EYE) if name != EYE or name in hashes}
+        expected = {name: str(hashes[name]) for name in FILES}
+        expected |= {name: str(hashes[name]) for name in BESIDE if name in hashes}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / MANIFEST} must list the SHA-256 of {', '.join(FILES)}") from error
     try:
         contents = {name: read_content(folder / name) for name in expected}
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{folder} lacks a piece of its weights or its {EYE}: {error}; "
+            f"{folder} lacks a piece of its weights, or what lies beside them: {error}; "
             f"fetch it again, with {SHARED} beside it"
         ) from error
     for name, content in contents.items():
@@ -150,6 +163,7 @@ def read_model(folder: Path) -> StoredModel:
             weights=load(contents[WEIGHTS]),
             card=contents[CARD].decode(),
             eye=load(contents[EYE]) if EYE in contents else None,
+            reader=load(contents[READER]) if READER in contents else None,
             digest=hashlib.sha256(manifest).hexdigest(),
             weights_digest=expected[WEIGHTS],
         )
@@ -186,6 +200,11 @@ def write_card(folder: Path, card: str) -> None:
 def write_eye(folder: Path, eye: Mapping[str, Tensor]) -> None:
     """Give a model folder another eye; configuration, weights and card stay as they are. Raises likewise."""
     _rewrite(folder, EYE, save(dict(eye)))
+
+
+def write_reader(folder: Path, reader: Mapping[str, Tensor]) -> None:
+    """Give a model folder another reader; all else stays as it is. Raises likewise."""
+    _rewrite(folder, READER, save(_rounded(reader)))
 
 
 def _rewrite(folder: Path, name: str, content: bytes) -> None:

@@ -14,9 +14,10 @@ from typing import Annotated
 
 import tyro
 
-from world_models.checkpoint import WEIGHTS, read_model, replace_folder
+from world_models.checkpoint import READER, WEIGHTS, read_model, replace_folder
 from world_models.files import PIECES, SHARED, read_content, write_pieces, write_whole
 from world_models.jobs.command import command
+from world_models.jobs.identity import file_digest
 
 PRETRAINED = Path(__file__).with_name("pretrained")
 
@@ -57,6 +58,14 @@ def weights_digest(name: str) -> str:
         ValueError: there is no such model.
     """
     return read_model(find_folder(name)).weights_digest
+
+
+def reader_digest(name: str) -> str | None:
+    """SHA-256 of what such a model's searches read places with; None where they look at pictures. Raises
+    likewise.
+    """
+    folder = find_folder(name)
+    return None if read_model(folder).reader is None else file_digest(folder / READER)
 
 
 def heads_folder(folder: Path) -> Path:

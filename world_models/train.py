@@ -17,6 +17,7 @@ from world_models.jobs.command import command
 from world_models.kalman.ed_lstm.method import ED_LSTM
 from world_models.kalman.method import KALMAN
 from world_models.keyin.method import KEYIN
+from world_models.keyin.reader.run import READER
 from world_models.struct_vrnn.control.method import CONTROL
 from world_models.struct_vrnn.method import STRUCT_VRNN
 from world_models.struct_vrnn.rewards.method import REWARDS
@@ -36,7 +37,7 @@ METHODS: tuple[Method, ...] = (
     ACTION_RECOGNITION,
 )
 """What can be trained, in the order of ``--help``."""
-REFINEMENTS: tuple[Refinement, ...] = (DISTILLATION,)
+REFINEMENTS: tuple[Refinement, ...] = (DISTILLATION, READER)
 """What can be trained further, after them."""
 GROUP = "waymark.trainings"
 """Entry points of packages that build on this one and declare a training: a :class:`Refinement` each."""

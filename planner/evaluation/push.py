@@ -25,7 +25,7 @@ from planner.subgoals import PLANNERS
 from world_models.eye import Eye
 from world_models.jobs.outputs import check_device
 from world_models.jobs.workers import cores
-from world_models.shipped import weights_digest
+from world_models.shipped import reader_digest, weights_digest
 
 SIMULATOR, LEARNED, NO_SERVO = "simulator", "learned", "none"
 """Low levels: a search in the true dynamics, one in a learned model from pictures alone, random actions."""
@@ -190,6 +190,8 @@ class Push(Evaluation):
             settings["constant"] = self.constant
         if planner == "tap":
             settings["pictures_sha256"] = digests["keyin"]
+        if planner in digests and (reader := reader_digest(self.weights()[planner])) is not None:
+            settings["reader_sha256"] = reader
         if servo == LEARNED:
             settings["servo_sha256"] = digests[LEARNED]
         return settings

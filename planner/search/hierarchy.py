@@ -23,9 +23,10 @@ from planner.search.rollout import (
     repeat_row,
     target_rows,
 )
-from world_models.interface import Context, Future, WorldModel
+from world_models.interface import Context, WorldModel
 
 Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, " B"]]
+Appraisal = Callable[[Float[Tensor, "B C H W"], Float[Tensor, "B G"]], Float[Tensor, " B"]]
 
 # Most candidates imagined at once: bounds memory when a request asks for thousands.
 _CHUNK = 256
@@ -101,15 +102,19 @@ class Planner:
         config: HierarchyConfig,
         plausible: Plausible | None,
         fewest: int | None = None,
+        appraise: Appraisal | None = None,
     ) -> None:
         """``plausible`` tells which frames look like real ones; None takes the cheapest candidate. Plans can
         be asked to have from ``fewest`` to ``config.keyframes`` subgoals; None: always that many.
+        ``appraise`` says what a plan costs by its last picture, given the cost's target, where the search
+        does not look at pictures; None: what it cost in the search.
         """
         self.model = model
         self.cost = cost
         self.config = config
         self.plausible = plausible
         self.fewest = config.keyframes if fewest is None else fewest
+        self.appraise = appraise
 
     @torch.inference_mode()
     def plan(
@@ -195,7 +200,7 @@ class Planner:
             if reason is not None and not last:
                 stop_reason = reason
                 break
-        chosen = [self._choose(state, steps, settings, b, alternatives) for b in range(batch)]
+        chosen = [self._choose(state, target, steps, settings, b, alternatives) for b in range(batch)]
         # Rows that have fewer alternatives decide how many there are.
         ranks = zip(*chosen, strict=False)
         first, *others = (as_plan(rows, torch.stack(history, 1), stop_reason) for rows in ranks)
@@ -243,7 +248,13 @@ class Planner:
         return CemConfig.model_validate({**self.config.cem.model_dump(), **overrides})
 
     def _choose(
-        self, state: Any, steps: Sequence[CemStep], settings: CemConfig, row: int, alternatives: int
+        self,
+        state: Any,
+        target: Float[Tensor, "B G"],
+        steps: Sequence[CemStep],
+        settings: CemConfig,
+        row: int,
+        alternatives: int,
     ) -> list[Choice]:
         """The first choice among the candidates of the shortlist with the most plausible keyframes, and
         alternatives to it.
@@ -255,25 +266,27 @@ class Planner:
         order = list(range(eligible))
         if self.config.choice == "likeliest":
             order = decisions[:eligible].square().sum((1, 2)).sort(stable=True).indices.tolist()
-        chosen = self._decoded(future, costs, decisions, order[0])
+
+        def decoded(k: int) -> Choice:
+            subgoals = self.model.decode(future.features[k])
+            cost = costs[k]
+            if self.appraise is not None:
+                cost = self.appraise(subgoals[-1:], target[row : row + 1])[0]
+            return Choice(subgoals, future.times[k], cost, decisions[k], self._whole(subgoals))
+
+        chosen = decoded(order[0])
         for k in order[1:]:
             # Stops early, as most often the first is plausible and the rest need not be decoded.
             if bool(chosen.whole.all()):
                 break
-            other = self._decoded(future, costs, decisions, k)
+            other = decoded(k)
             if int(other.whole.sum()) > int(chosen.whole.sum()):
                 chosen = other
         if not alternatives:
             return [chosen]
         plausible = int(chosen.whole.sum())
-        every = (self._decoded(future, costs, decisions, k) for k in order)
+        every = (decoded(k) for k in order)
         return apart(chosen, [one for one in every if int(one.whole.sum()) == plausible], alternatives)
-
-    def _decoded(
-        self, future: Future, costs: Float[Tensor, " N"], decisions: Float[Tensor, "N L Z"], k: int
-    ) -> Choice:
-        subgoals = self.model.decode(future.features[k])
-        return Choice(subgoals, future.times[k], costs[k], decisions[k], self._whole(subgoals))
 
     def _whole(self, frames: Float[Tensor, "L C H W"]) -> Bool[Tensor, " L"]:
         if self.plausible is None:

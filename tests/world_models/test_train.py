@@ -22,7 +22,7 @@ from world_models.train import main
 from world_models.training import fit
 from world_models.training.run import Session
 
-STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft")
+STAGES = ("autoencoder", "interpolator", "coder", "predictor", "soft", "reader")
 
 
 def write_data(folder, seed=0):
@@ -107,20 +107,25 @@ def test_a_changed_stage_can_be_done_again_without_the_earlier_ones(data, finish
     shutil.copytree(finished, tmp_path / "run")
     weak = KEYIN_DEBUG.predictor.model_copy(update={"beta": 0.25})
     run = KeyInRun(data=data, out=tmp_path / "run", recipe=KEYIN_DEBUG.model_copy(update={"predictor": weak}))
-    with pytest.raises(ValueError, match=r"delete predictor\.safetensors, soft\.safetensors there"):
+    with pytest.raises(
+        ValueError, match=r"delete predictor\.safetensors, soft\.safetensors, reader\.safetensors there"
+    ):
         train_keyin(run, "command")
-    for name in ("predictor", "soft"):
+    for name in ("predictor", "soft", "reader"):
         (run.out / f"{name}.safetensors").unlink()
     train_keyin(run, "command")
     entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
-    assert entries[len(STAGES) :] == ["predictor", "soft"]
+    assert entries[len(STAGES) :] == ["predictor", "soft", "reader"]
     assert read_model(run.out / "model").digest != read_model(finished / "model").digest
 
 
 def test_a_changed_goal_is_stored_without_training_again(data, finished, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     model = KEYIN_DEBUG.model.model_copy(update={"goal": None})
-    recipe = KEYIN_DEBUG.model_copy(update={"model": model})
+    recipe = KEYIN_DEBUG.model_copy(update={"model": model, "reader": None})
+    with pytest.raises(ValueError, match=r"delete reader\.safetensors there"):
+        train_keyin(KeyInRun(data=data, out=tmp_path / "run", recipe=recipe), "command")
+    (tmp_path / "run" / "reader.safetensors").unlink()
     train_keyin(KeyInRun(data=data, out=tmp_path / "run", recipe=recipe), "command")
     stored, before = read_model(tmp_path / "run" / "model"), read_model(finished / "model")
     assert stored.config["goal"] is None and before.config["goal"] is not None
@@ -137,7 +142,7 @@ def test_models_can_be_built_on_another_runs_pictures(data, finished, tmp_path):
         run = KeyInRun(data=data, out=tmp_path / method, base=finished, seed=3, recipe=recipe)
         train_keyin(run, "command")
         entries = [json.loads(line)["stage"] for line in (run.out / "log.jsonl").read_text().splitlines()]
-        assert entries == [*extra, "predictor", "soft"]
+        assert entries == [*extra, "predictor", "soft", "reader"]
         weights, base = read_model(run.out / "model").weights, read_model(finished / "model").weights
         shared = [name for name in weights if name.startswith(("autoencoder", "interpolator"))]
         assert shared and all(torch.equal(weights[name], base[name]) for name in shared)

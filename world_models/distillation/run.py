@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from world_models.checkpoint import StoredModel, read_model
+from world_models.checkpoint import StoredModel, read_model, write_reader
 from world_models.data import DataError, SequenceDataset, read_attributes
 from world_models.distillation.recipe import DistillationRun, EncoderStage
 from world_models.distillation.students import Student, load_student
@@ -63,7 +63,10 @@ def distil(run: DistillationRun, command: str) -> Path:
     student.model.requires_grad_(False)
     session.write_json("figures.json", {"before": before, "after": after})
     card = _card(run, data, stored, command, before, after)
-    return export(session, student.model, lambda _: None, lambda _: card, eye=reference)
+    folder = export(session, student.model, lambda _: None, lambda _: card, eye=reference)
+    if stored.reader is not None:  # embeddings mean what they meant
+        write_reader(folder, stored.reader)
+    return folder
 
 
 def _reference(

@@ -19,6 +19,7 @@ def card_text(run: KeyInRun, data: SequenceDataset, command: str, figures: Figur
     recipe = run.recipe
     unused = {"surprise"} if recipe.teacher.method != "surprise" else set()
     unused |= set() if recipe.model.has_coder else {"coder"}
+    unused |= set() if recipe.reader is not None else {"reader"}
     unused |= {"autoencoder"} if run.autoencoder is not None else set()
     used = {name: getattr(recipe, name) for name in STAGES if name not in unused}
     origin = (

@@ -2,6 +2,7 @@
 
 from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig, Segmentation
+from world_models.keyin.reader.training import ReaderStage
 from world_models.keyin.recipe import (
     AutoencoderStage,
     KeyInRecipe,
@@ -51,6 +52,7 @@ KEYIN_PUSH_PLANNING = KEYIN_PUSH.model_copy(
             cut=0.25,
             counts=(1, 2, 4, 2, 1, 1),  # few keyframes have to be at the right places
         ),
+        "reader": ReaderStage(steps=4000, batch=256, learning_rate=1e-3),
     }
 )
 """Keyframes for planning: between them the puck moves in straight lines, whenever that is."""
@@ -122,6 +124,7 @@ KEYIN_DEBUG = KeyInRecipe(
     surprise=SVGStage(steps=2, batch=4, save_every=1),
     predictor=PredictorStage(steps=2, batch=4, save_every=1),
     soft=SoftStage(steps=2, batch=4, save_every=1),
+    reader=ReaderStage(steps=2, batch=4, save_every=1, width=8, keyframes=20),
 )
 
 PRESETS: dict[str, tuple[str, KeyInRecipe]] = {

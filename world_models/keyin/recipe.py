@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig
+from world_models.keyin.reader.training import ReaderStage
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 from world_models.training.run import TrainingRun
 
-STAGES = ("autoencoder", "interpolator", "coder", "surprise", "teacher", "predictor", "soft")
+STAGES = ("autoencoder", "interpolator", "coder", "surprise", "teacher", "predictor", "soft", "reader")
 """In order; each is a field of the recipe."""
 
 
@@ -93,6 +94,8 @@ class KeyInRecipe(BaseModel):
     teacher: TeacherStage = TeacherStage()
     predictor: PredictorStage
     soft: SoftStage
+    reader: ReaderStage | None = None
+    """What searches for plans ask where things are; without it they decode pictures."""
     eye: EyeStage = EyeStage()
     object: ObjectColor = ObjectColor()
 
@@ -102,6 +105,8 @@ class KeyInRecipe(BaseModel):
             raise ValueError(
                 "model.segmentation goes with teacher.method 'segmentation', and is None otherwise"
             )
+        if self.reader is not None and self.model.goal is None:
+            raise ValueError("reader is None for a model without a goal: there is nothing to read")
         if self.model.countdown and self.soft.steps:
             raise ValueError("soft.steps is 0 for a model with countdown")
         counts = self.predictor.counts

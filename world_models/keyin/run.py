@@ -15,6 +15,7 @@ from world_models.keyin.config import KeyInConfig
 from world_models.keyin.discovery.teaching import teach
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
+from world_models.keyin.reader.training import measure_reader, train_reader
 from world_models.keyin.recipe import KeyInRun
 from world_models.shipped import weights_digest
 from world_models.training.run import (
@@ -35,6 +36,7 @@ RESULTS = {
     "teacher": ("teacher.npy",),
     "predictor": ("predictor.safetensors",),
     "soft": ("soft.safetensors",),
+    "reader": ("reader.safetensors",),
 }
 """What each stage leaves in the run's folder; every stage builds on those before it."""
 _FIRST_USED_BY = {
@@ -81,17 +83,23 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
     training.train_predictor(model, taught, run.recipe, session)
     if run.recipe.soft.steps:
         training.train_soft(model, taught, run.recipe, session)
+    reader = None
+    if run.recipe.reader is not None:
+        reader = train_reader(model, known, run.recipe.reader, session)
 
     def figures(stored: KeyIn) -> Figures:
         measured = (len(data) - min(run.recipe.held_out, MEASURED), len(data))
         generator = torch.Generator().manual_seed(run.seed)
         found = measure(stored, data, *measured, run.recipe.object, generator)
         session.write_json("figures.json", found)
-        return found
+        if reader is None or run.recipe.reader is None:
+            return found
+        read = measure_reader(reader, stored, embeddings[slice(*measured)], run.recipe.reader, run.seed)
+        return found | {f"reader_{name}": value for name, value in read.items()}
 
     learned_from = data.known(run.recipe.held_out)
     eye = collect_reference(data, learned_from, run.recipe.eye, run.recipe.model.goal)
-    return export(session, model, figures, partial(card_text, run, data, command), eye=eye)
+    return export(session, model, figures, partial(card_text, run, data, command), eye=eye, reader=reader)
 
 
 def _check_data(run: KeyInRun, data: SequenceDataset) -> None:
@@ -117,13 +125,14 @@ def _made_with(config: KeyInConfig, changed: Iterable[str]) -> list[str]:
     """Results that depend on any of the given settings: those of the first stage concerned and all later."""
     first, settings = len(RESULTS), config.segmentation
     unused = {"object", "eye"}  # only figures, and what goes beside the weights, depend on them
-    if not config.countdown and (settings is None or not settings.object):
-        unused.add("goal")  # only plans depend on it
+    # Where nothing is learned about the object, plans alone depend on the goal, and what they are read with.
+    goal = "goal" if config.countdown or (settings is not None and settings.object) else "reader"
     for key in changed:
         part = key.removeprefix("recipe.").removeprefix("base.").split(".")
         stage = _FIRST_USED_BY.get(part[1], "model") if part[0] == "model" else part[0]
         if stage == "places":
             stage = "goal"
+        stage = goal if stage == "goal" else stage
         if stage not in unused:
             first = min(first, list(RESULTS).index(stage) if stage in RESULTS else 0)
     return [name for names in list(RESULTS.values())[first:] for name in names]

@@ -171,14 +171,16 @@ def export(
     card: Callable[[FiguresT], str],
     name: str = "model",
     eye: Reference | None = None,
+    reader: nn.Module | None = None,
 ) -> Path:
-    """Write the model folder ``name`` and answer it; ``eye`` is what its eye knows.
+    """Write the model folder ``name`` and answer it; ``eye`` is what its eye knows, ``reader`` its reader.
 
     Figures are those of the model as it is read back, whose weights are rounded; the card tells them.
     """
     folder = session.folder / name
     known = None if eye is None else eye.to_tensors()
-    write_model(folder, model.config, cast(nn.Module, model), "", known)
+    weights = None if reader is None else reader.state_dict()
+    write_model(folder, model.config, cast(nn.Module, model), "", known, weights)
     write_card(folder, card(measure(type(model).load(folder, session.device))))
     return folder
 
