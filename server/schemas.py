@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 DEFAULT_DEADLINE_MS = 10_000
+MAX_SIDE = 1024
+"""Pixels of the largest square pictures that are taken; they are shrunk to a model's size."""
 MAX_SEED = 2**63 - 1
 
 Base64Picture = Annotated[

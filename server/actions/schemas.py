@@ -30,7 +30,8 @@ class ActionRequest(ContextRequest):
     """Name of a task of the model in ``GET /v1/models``; for ``reward`` and ``goal`` only."""
 
     subgoal: Base64Picture | None = None
-    """PNG or JPEG in base64 and of the model's size: where to go next. Not for ``reward``."""
+    """PNG or JPEG in base64, square, of the model's size or up to 1024 pixels: where to go next. Not for
+    ``reward``."""
 
     plan: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """Instead of ``subgoal``: the ``id`` of a plan of this server, ..."""
@@ -42,8 +43,7 @@ class ActionRequest(ContextRequest):
     """How the frames are to be corrected: that of a plan's reply. A plan that is named brings its own. ..."""
 
     start: Base64Picture | None = None
-    """... Or it is found anew in the first picture of the scene, PNG or JPEG in base64 and of the model's
-    size, ..."""
+    """... Or it is found anew in the first picture of the scene, likewise, ..."""
 
     goal: Base64Picture | None = None
     """... and its goal picture, likewise."""

@@ -29,7 +29,7 @@ class PlanPictures:
     """What to plan, and where to draw it."""
 
     start: tyro.conf.Positional[Path]
-    """The world as it is: PNG or JPEG of the model's size."""
+    """The world as it is: PNG or JPEG, square, of the model's size or up to 1024 pixels."""
     goal: tyro.conf.Positional[Path]
     """The world as it should be."""
     out: Path = Path("plan.png")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from server.errors import InvalidPicture, InvalidRequest
 from server.http.pictures import Picture
-from server.schemas import FieldError
+from server.schemas import MAX_SIDE, FieldError
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,7 +31,8 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
 def decode_picture(name: str, data: bytes, size: int) -> Picture:
-    """Pixels of a PNG or JPEG file that must be ``size`` x ``size`` pixels.
+    """Pixels of a PNG or JPEG file of ``size`` x ``size`` pixels, or of a larger square, which is shrunk to
+    that by the mean over areas.
 
     Only the header is read before format, size and number of frames are checked. Grey, palette and
     CMYK pictures are converted; EXIF orientation is ignored. ``name`` starts the error sentences.
@@ -43,7 +44,8 @@ def decode_picture(name: str, data: bytes, size: int) -> Picture:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _check_header(name, image, size)
             image.load()
-            return np.asarray(_opaque(name, image))
+            pixels = _opaque(name, image)
+            return np.asarray(_shrunk(pixels, size))
     except InvalidPicture:
         raise
     except UnidentifiedImageError:
@@ -108,8 +110,8 @@ def to_file(name: str, text: str) -> bytes:
 
 
 def _check_header(name: str, image: Image.Image, size: int) -> None:
-    if image.size != (size, size):
-        width, height = image.size
+    width, height = image.size
+    if width != height or not size <= width <= max(size, MAX_SIDE):
         raise InvalidPicture(f"{name} is {width} x {height} pixels; this model needs {size} x {size}.")
     if getattr(image, "n_frames", 1) != 1:
         raise InvalidPicture(f"{name} has several frames; send a single picture.")
@@ -117,6 +119,10 @@ def _check_header(name: str, image: Image.Image, size: int) -> None:
     deep = any("16" in str(tile.args) for tile in getattr(image, "tile", []))
     if deep or image.mode not in _OPAQUE_MODES | _ALPHA_MODES:
         raise InvalidPicture(f"{name} has an unusual pixel format; send 8 bits per channel, RGB or grey.")
+
+
+def _shrunk(image: Image.Image, size: int) -> Image.Image:
+    return image if image.width == size else image.resize((size, size), Image.Resampling.BOX)
 
 
 def _opaque(name: str, image: Image.Image) -> Image.Image:

@@ -50,7 +50,9 @@ class PlanOptions(Options):
 
 
 class PlanRequest(PlanOptions):
-    """Two pictures, PNG or JPEG in base64 and of the model's size, and how to plan between them."""
+    """Two pictures, PNG or JPEG in base64, square, of the model's size or up to 1024 pixels, and how to plan
+    between them.
+    """
 
     start: Base64Picture
     """The world as it is; must show the puck, once."""

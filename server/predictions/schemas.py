@@ -41,7 +41,7 @@ class KeypointRequest(Options):
     """Frames to find keypoints in."""
 
     frames: Frames
-    """PNG or JPEG in base64 and of the model's size, the oldest first."""
+    """PNG or JPEG in base64, square, of the model's size or up to 1024 pixels, the oldest first."""
 
 
 class ContextRequest(KeypointRequest):
@@ -127,7 +127,8 @@ class InterpolationRequest(Options):
     """What has been seen before and after a gap, for models that follow objects."""
 
     before: Frames
-    """The frames before the gap: PNG or JPEG in base64 and of the model's size, the oldest first."""
+    """The frames before the gap: PNG or JPEG in base64, square, of the model's size or up to 1024 pixels, the
+    oldest first."""
 
     after: Frames
     """The frames after it, likewise."""

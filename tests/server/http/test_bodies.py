@@ -72,6 +72,24 @@ def refused() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("side", [128, 96, 1024])
+def test_larger_squares_are_shrunk_by_the_mean_over_areas(side: int) -> None:
+    corner = Image.new("RGB", (side, side), (200, 100, 0))
+    corner.paste((0, 0, 0), (0, 0, side // 2, side // 2))
+    seen = decode_picture("start", encoded(corner), 64)
+    assert seen.shape == (64, 64, 3)
+    assert (seen[:32, :32] == 0).all() and (seen[32:] == (200, 100, 0)).all()
+    small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    twice = small.resize((128, 128), Image.Resampling.NEAREST)
+    assert np.array_equal(decode_picture("start", encoded(twice), 64), np.asarray(small))
+
+
+@pytest.mark.parametrize(("width", "height"), [(63, 63), (1025, 1025), (128, 64)])
+def test_other_sizes_are_refused(width: int, height: int) -> None:
+    with pytest.raises(InvalidPicture, match=f"is {width} x {height} pixels; this model needs 64 x 64"):
+        decode_picture("start", encoded(Image.new("RGB", (width, height))), 64)
+
+
 @pytest.mark.parametrize(("sentence", "data"), refused().items(), ids=refused())
 def test_unusable_picture_is_refused_in_words(sentence: str, data: bytes) -> None:
     with pytest.raises(InvalidPicture, match=sentence):
