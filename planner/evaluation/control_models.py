@@ -4,17 +4,22 @@ from typing import Any
 
 from planner.loaded import ReadyControl
 from planner.loading import load_control
+from world_models.shipped import shipped_models
 
 
-def find_control(name: str | None, task: str, device: str) -> ReadyControl:
+def shipped_control(task: str) -> str | None:
+    """The name of the control model that ships for a task; None if there is none."""
+    name = f"control-{task}"
+    return name if name in shipped_models() else None
+
+
+def find_control(name: str, task: str, device: str) -> ReadyControl:
     """The control model of a task; ``{task}`` in its name stands for the task.
 
     Raises:
-        ValueError: no name is given, there is no such model, or it is of another task.
+        ValueError: there is no such model, or it is of another task.
         CheckpointError: its files are damaged, or the Struct-VRNN it reads is not there.
     """
-    if name is None:
-        raise ValueError("the arm value needs a control model; name one with --control")
     model = load_control(name.replace("{task}", task), device)
     if (trained := model.control.config.task) != task:
         raise ValueError(f"{model.name} was trained to do {trained}, not {task}; choose another model")

@@ -17,9 +17,8 @@ from envs.dmc.variation import STANDARD, DmcVariation
 from envs.world import Episodes, Picture, World, canonical
 from envs.worlds import make_world
 from planner.episode import Outcome
-from planner.evaluation.control_models import describe_control, find_control
+from planner.evaluation.control_models import describe_control, find_control, shipped_control
 from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
-from planner.loaded import ReadyControl
 from planner.loading import load_world_model
 from planner.low_levels.learned import (
     DMC_SERVO,
@@ -41,11 +40,14 @@ from world_models.jobs.workers import cores
 
 ARMS = {
     "simulator": "the search in the true dynamics, for true reward",
-    "learned": "the search in the learned model, from pictures",
+    "simulator-10x": "the same with ten times as many candidates",
+    "learned": "the best of the models: with a value after the horizon, where there is a control model",
+    "rewards": "the search for the reward that a Struct-VRNN's head predicts",
     "random": "uniform actions",
-    "value": "the search in a control model, from pictures, with its value after the horizon",
 }
 """In the order in which they are run: the simulator's episodes leave goal pictures behind."""
+SIMULATED = {"simulator": 1, "simulator-10x": 10}
+"""Arms that search in the true dynamics, and how many times the candidates."""
 GOAL_TASKS = ("acrobot-swingup", "cartpole-balance", "reacher-easy", "walker-stand")
 """Tasks whose aim a picture can show; speed cannot be seen in one."""
 Objective = Literal["reward", "goal"]
@@ -62,7 +64,7 @@ class Dmc(Evaluation):
     task: str = "all"
     """Comma-separated tasks, or all (that have a goal picture, with --objective goal)."""
     arms: str = "learned,simulator,random"
-    """Comma-separated: learned, simulator, random, value."""
+    """Comma-separated: learned, rewards, simulator, simulator-10x, random."""
     objective: Objective = "reward"
     """What the learned arm is after: predicted reward, or a goal picture: the one of the highest reward in
     the simulator arm's episode from the same start. The other arms always search for reward."""
@@ -78,13 +80,14 @@ class Dmc(Evaluation):
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
     model: str = "struct-vrnn-{domain}"
-    """Shipped model or model folder of the learned arm; {domain} stands for acrobot, cartpole, ..."""
+    """Shipped model or model folder of the arm rewards; {domain} stands for acrobot, cartpole, ..."""
     control: str | None = None
-    """Shipped control model or model folder of the value arm; {task} stands for the task."""
+    """Shipped control model or model folder of the learned arm, {task} stands for the task; unless given, the
+    one that ships for the task. Without one, and for goal pictures, the arm searches as rewards does."""
     device: str = "cpu"
     horizon: int | None = None
-    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others, and 3 in
-    the value arm."""
+    """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others, and 3 with
+    a control model."""
     settings: ServoConfig = DMC_SERVO
     """The search, the same for all arms that search: an equal budget. Steps along the gradient are those of
     the arms that learned."""
@@ -152,21 +155,24 @@ class Dmc(Evaluation):
         settings: dict[str, Any] = {"seed": self.seed, "steps": self._steps(task), **self._varied()}
         if arm != "random":
             settings["search"] = self.search_of(arm, task).model_dump(mode="json")
-        if arm == "learned":
+        if (control := self._control(task, arm)) is not None:
+            settings |= describe_control(find_control(control, task, "cpu"))
+        elif arm in ("learned", "rewards"):
             model = load_world_model(model_for(self.model, task), "cpu")
             settings |= {
-                "objective": self.objective,
+                "objective": "goal" if self.pursues((task, arm)) else "reward",
                 "weights_sha256": model.weights_sha256,
                 "head_sha256": find_head(model, task).sha256,
             }
             if model.eye.digest is not None:
                 settings["eye_sha256"] = model.eye.digest
-        if arm == "value":
-            settings |= describe_control(self._control(task, "cpu"))
         return settings
 
-    def _control(self, task: str, device: str) -> ReadyControl:
-        return find_control(self.control, task, device)
+    def _control(self, task: str, arm: str) -> str | None:
+        """The name of the control model that an arm uses in a task, if it uses one."""
+        if arm != "learned" or self.objective != "reward":
+            return None
+        return shipped_control(task) if self.control is None else self.control
 
     def _varied(self) -> dict[str, Any]:
         """How the worlds differ; nothing if they do not, as in results of before they could."""
@@ -175,26 +181,29 @@ class Dmc(Evaluation):
 
     def search_of(self, arm: str, task: str) -> ServoConfig:
         """The search of an arm: true dynamics have no gradient to refine its answers by."""
-        steps = 0 if arm == "simulator" else self.settings.gradient_steps
+        steps = 0 if arm in SIMULATED else self.settings.gradient_steps
         horizon = self.horizon
         if horizon is None:
-            horizon = VALUE_HORIZON if arm == "value" else horizon_of(task)
-        return self.settings.model_copy(update={"gradient_steps": steps, "horizon": horizon})
+            horizon = horizon_of(task) if self._control(task, arm) is None else VALUE_HORIZON
+        cem = self.settings.cem
+        if arm in SIMULATED:
+            cem = cem.model_copy(update={"candidates": SIMULATED[arm] * cem.candidates})
+        return self.settings.model_copy(update={"gradient_steps": steps, "horizon": horizon, "cem": cem})
 
     def team(self, trial: Trial, world: World[Any]) -> Team:
         """The arm's low level; nobody proposes subgoals."""
         task, arm = trial
         if arm == "random":
             return Team(RandomActions(world.action_size, uniform))
-        if arm == "simulator":
+        if arm in SIMULATED:
             return Team(true_servo(world, self.search_of(arm, task)))
-        if arm == "value":
-            ready = self._control(task, self.device)
+        if (control := self._control(task, arm)) is not None:
+            ready = find_control(control, task, self.device)
             servo = control_by_value(ready.world, ready.control, self.search_of(arm, task))
             return Team(servo, device=self.device, eye=ready.eye)
-        control = control_by_reward if self.objective == "reward" else control_by_goal
+        sought = control_by_goal if self.pursues(trial) else control_by_reward
         model = load_world_model(model_for(self.model, task), self.device)
-        return Team(control(model, task, self.search_of(arm, task)), device=self.device, eye=model.eye)
+        return Team(sought(model, task, self.search_of(arm, task)), device=self.device, eye=model.eye)
 
     def randomness(self, index: int) -> Randomness:
         """One stream for the whole episode."""

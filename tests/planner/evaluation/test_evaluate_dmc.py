@@ -70,7 +70,7 @@ def test_evaluation_writes_its_results_and_resumes(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"arms": "learned,magic"}, "choose from simulator, learned, random"),
+        ({"arms": "learned,magic"}, "choose from simulator, simulator-10x, learned, rewards, random"),
         ({"task": "walker-fly"}, "there are acrobot-swingup"),
         ({"task": "walker-walk", "objective": "goal"}, "shows the aim of walker-walk; choose from acrobot"),
         ({"episodes": 21}, "dmc-20 has 20"),

@@ -132,12 +132,12 @@ def test_a_control_model_is_loaded_with_what_it_reads(tmp_path, folder):
         load_control(str(lonely))
 
 
-def test_the_value_arm_runs_beside_the_others(tmp_path, folder):
+def test_the_learned_arm_acts_with_a_control_model_beside_the_others(tmp_path, folder):
     # {task} in the name stands for the task.
     (tmp_path / "cartpole-balance").symlink_to(folder.parent)
     run = Dmc(
         task="cartpole-balance",
-        arms="value,random",
+        arms="learned,rewards,simulator-10x,random",
         episodes=1,
         steps=3,
         workers=1,
@@ -146,10 +146,16 @@ def test_the_value_arm_runs_beside_the_others(tmp_path, folder):
         out=tmp_path / "r.json",
     )
     result, _ = evaluate(run)
-    assert [(row["arm"], row["steps_mean"]) for row in result["rows"]] == [("value", 3), ("random", 3)]
-    assert result["rows"][0]["model_steps_mean"] == 3 * (6 * 2 * 3 + 2 * 3)
-    settings = json.loads(run.out.read_text())["settings"]["cartpole-balance"]["value"]
-    assert settings["search"]["horizon"] == 3
+    rows = {row["arm"]: row for row in result["rows"]}
+    assert list(rows) == ["learned", "rewards", "simulator-10x", "random"]
+    assert {row["steps_mean"] for row in rows.values()} == {3}
+    assert rows["learned"]["model_steps_mean"] == 3 * (6 * 2 * 3 + 2 * 3)
+    assert rows["rewards"]["model_steps_mean"] == 3 * 6 * 2 * 30
+    assert rows["simulator-10x"]["model_steps_mean"] == 3 * 10 * 6 * 2 * 30
+    every = json.loads(run.out.read_text())["settings"]["cartpole-balance"]
+    settings = every["learned"]
+    assert settings["search"]["horizon"] == 3 and every["rewards"]["search"]["horizon"] == 30
+    assert every["rewards"]["weights_sha256"] != settings["weights_sha256"]
     assert settings["weights_sha256"] == read_model(folder).weights_digest
     assert settings["detector_sha256"] == read_model(folder.with_name("detector")).weights_digest
     assert run.search_of("simulator", "cartpole-balance").horizon == 30
@@ -158,16 +164,25 @@ def test_the_value_arm_runs_beside_the_others(tmp_path, folder):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "name one with --control"),
         ({"control": "control-mars"}, "no model 'control-mars'"),
         ({"task": "reacher-easy"}, "was trained to do cartpole-balance, not reacher-easy"),
     ],
 )
-def test_the_value_arm_needs_a_model_of_its_task(tmp_path, folder, change, words):
-    control = {"control": str(folder)} if "task" in change else {}
-    settings = {"task": "cartpole-balance", "arms": "value", "workers": 1, "out": tmp_path / "r.json"}
+def test_the_learned_arm_takes_a_model_of_its_task_alone(tmp_path, folder, change, words):
+    settings = {"task": "cartpole-balance", "arms": "learned", "workers": 1, "out": tmp_path / "r.json"}
     with pytest.raises(ValueError, match=words):
-        evaluate(Dmc(**(settings | control | change)))
+        evaluate(Dmc(**(settings | {"control": str(folder)} | change)))
+
+
+def test_without_a_control_model_the_learned_arm_seeks_predicted_reward(monkeypatch):
+    run = Dmc(task="cartpole-balance", arms="learned,rewards")
+    learned, rewards = (run.dependencies(run.trials())[trial] for trial in run.trials())
+    assert learned == rewards and learned["search"]["horizon"] == 30
+    monkeypatch.setattr(
+        "planner.evaluation.control_models.shipped_models", lambda: ["control-cartpole-balance"]
+    )
+    with pytest.raises(ValueError, match="no model 'control-cartpole-balance'"):
+        run.dependencies(run.trials())
 
 
 def test_a_control_model_records_with_its_short_horizon_and_others_as_ever(folder):
