@@ -89,7 +89,9 @@ class ReadyKalman(ReadyModel):
 
 Predictor = ReadyWorldModel | ReadySVG | ReadyKalman
 """What predicts frames."""
-Ready = ReadyPlanner | Predictor
+Acting = ReadyWorldModel | ReadyControl
+"""What can act."""
+Ready = ReadyPlanner | Predictor | ReadyControl
 
 M = TypeVar("M", bound=ReadyModel)
 

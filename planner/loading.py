@@ -40,7 +40,12 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def available_ready() -> tuple[str, ...]:
     """Names of all shipped models that a server offers."""
-    return (*available_models(), *available_world_models(), *available_video_models())
+    return (
+        *available_models(),
+        *available_world_models(),
+        *available_controls(),
+        *available_video_models(),
+    )
 
 
 def available_models() -> tuple[str, ...]:
@@ -52,6 +57,11 @@ def available_world_models() -> tuple[str, ...]:
     """Names of the shipped Struct-VRNNs, those that predict rewards first."""
     names = (name for name in shipped_models() if shipped_kind(name) == "struct-vrnn")
     return tuple(sorted(names, key=lambda name: not heads_folder(find_folder(name)).is_dir()))
+
+
+def available_controls() -> tuple[str, ...]:
+    """Names of the shipped control models."""
+    return tuple(name for name in shipped_models() if shipped_kind(name) == "control")
 
 
 def available_video_models() -> tuple[str, ...]:
@@ -261,6 +271,7 @@ def load_kalman(name: str = "kalman-cannonballs", device: str = "cpu") -> ReadyK
 _LOADERS: Mapping[str, Callable[[str, str], Ready]] = {
     "keyin": load_planner,
     "struct-vrnn": load_world_model,
+    "control": load_control,
     "svg": load_svg,
     "kalman": load_kalman,
 }

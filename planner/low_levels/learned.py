@@ -8,7 +8,7 @@ import torch
 
 from envs.dmc.tasks import find_task
 from planner.goals import action_cost
-from planner.loaded import ReadyHead, ReadyWorldModel
+from planner.loaded import Acting, ReadyControl, ReadyHead, ReadyWorldModel
 from planner.low_levels.dynamics import ControlModel, KeypointModel, PlaceModel, RewardModel
 from planner.low_levels.low_level import LearnedServo
 from planner.search.cem import CemConfig
@@ -112,6 +112,18 @@ def control_by_value(
     cost = WithValue(Return(discount), model.value, discount)
     proposals = Proposals(model, max(1, config.cem.candidates // PROPOSED), noise)
     return LearnedServo(model, Servo(model, cost, config, proposals), control.config.frames)
+
+
+def control_for_reward(ready: Acting, task: str, config: ServoConfig | None = None) -> LearnedServo:
+    """The search for reward with a model of either kind, as it is done unless told otherwise.
+
+    Raises:
+        ValueError: the model has no reward head for the task.
+    """
+    if isinstance(ready, ReadyControl):
+        return control_by_value(ready.world, ready.control, config or VALUE_SERVO)
+    usual = DMC_SERVO.model_copy(update={"horizon": horizon_of(task)})
+    return control_by_reward(ready, task, config or usual)
 
 
 def control_by_goal(ready: ReadyWorldModel, task: str, config: ServoConfig = DMC_SERVO) -> LearnedServo:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from planner.loaded import ReadyWorldModel
+from planner.loaded import Acting, ReadyControl
 from planner.low_levels.learned import horizon_of
 from planner.search.servo import ServoConfig
 from server.actions.schemas import MAX_IMAGINED, ActionRequest
@@ -17,8 +17,10 @@ from server.predictions.requests import check_width, seen, task_sizes
 from world_models.eye import STANDARD, Calibration
 
 
-def action_task(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> ActionTask:
+def action_task(request: ActionRequest, model: Acting, plans: Plans) -> ActionTask:
     """Raises InvalidRequest, InvalidPicture, TooMuchWork, UnknownPlan."""
+    if request.render and request.objective == "value":
+        raise invalid("render", "Control models imagine no pictures: leave out render.")
     width, sizes = _width(request, model)
     config = _search(request)
     check_width("past_actions", request.past_actions, width, sizes)
@@ -44,8 +46,13 @@ def action_task(request: ActionRequest, model: ReadyWorldModel, plans: Plans) ->
     )
 
 
-def _width(request: ActionRequest, model: ReadyWorldModel) -> tuple[int, str]:
+def _width(request: ActionRequest, model: Acting) -> tuple[int, str]:
     """Numbers per action, and a sentence about that."""
+    if isinstance(model, ReadyControl):
+        task, width = model.control.config.task, model.control.config.actions
+        if request.task != task:
+            raise invalid("task", f"This model was trained to do {task} alone.")
+        return width, f"Actions of this task have {width} numbers."
     if request.task is None:
         width = model.world.decision_dim
         return width, f"Actions of this model have {width} numbers."
@@ -62,7 +69,8 @@ def _search(request: ActionRequest) -> ServoConfig:
     asked = {name: value for name, value in cem.items() if value is not None}
     horizon = request.horizon
     if horizon is None:
-        horizon = config.horizon if request.task is None else horizon_of(request.task)
+        own = request.task if request.objective in ("reward", "goal") else None
+        horizon = config.horizon if own is None else horizon_of(own)
     config = config.model_copy(update={"horizon": horizon, "cem": config.cem.model_copy(update=asked)})
     if config.imagined_steps > MAX_IMAGINED:
         raise TooMuchWork(
@@ -75,7 +83,7 @@ def _search(request: ActionRequest) -> ServoConfig:
     return config
 
 
-def _calibration(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Calibration:
+def _calibration(request: ActionRequest, model: Acting, plans: Plans) -> Calibration:
     """As sent, as found in the pair of pictures, or that of the plan. Raises InvalidRequest if there is
     something to correct, and the model has no eye to do so.
     """
@@ -86,7 +94,7 @@ def _calibration(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -
     return found
 
 
-def _found_calibration(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Calibration:
+def _found_calibration(request: ActionRequest, model: Acting, plans: Plans) -> Calibration:
     if request.calibration is not None:
         return from_calibration(request.calibration)
     if request.start is not None and request.goal is not None:
@@ -98,8 +106,8 @@ def _found_calibration(request: ActionRequest, model: ReadyWorldModel, plans: Pl
     return STANDARD if request.plan is None else plans.calibration(request.plan)
 
 
-def _subgoal(request: ActionRequest, model: ReadyWorldModel, plans: Plans) -> Picture | None:
-    if request.objective == "reward":
+def _subgoal(request: ActionRequest, model: Acting, plans: Plans) -> Picture | None:
+    if request.objective in ("reward", "value"):
         if request.subgoal is not None or request.plan is not None:
             raise invalid("subgoal", "Reward is sought without a subgoal: leave out subgoal, plan and index.")
         return None

@@ -1,19 +1,22 @@
 """``POST /v1/actions``."""
 
 import asyncio
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from planner.loaded import Acting, ReadyWorldModel
 from server.actions import schemas
 from server.actions.requests import action_task
 from server.actions.task import ActionOutcome, ActionTask
 from server.http.exchange import Exchanging, model_ref
 from server.http.pictures import to_base64
 from server.models.eye import to_calibration
+from server.models.service import ModelService
 from server.plans.memory import plans_of
 from server.plans.reply import to_position
-from server.predictions.models import pushing_models, rewarding
+from server.predictions.models import pushing_models, rewarding, valuing
 
 router = APIRouter(tags=["actions"])
 
@@ -27,16 +30,23 @@ async def choose_action(exchange: Exchanging) -> Response:
     request = await exchange.read(schemas.ActionRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)
     service = exchange.service
-    able = pushing_models(service) if request.objective == "push" else rewarding(service, request.task)
-    model = service.choose(request.model, able)
+    model = service.choose(request.model, _able(service, request.objective, request.task))
     task = await asyncio.to_thread(action_task, request, model, plans_of(exchange))
     return await exchange.answer(
         task, deadline_ms, lambda outcome: _content(task, outcome), schemas.ActionResponse
     )
 
 
+def _able(service: ModelService, objective: schemas.Objective, task: str | None) -> Sequence[Acting]:
+    if objective == "push":
+        return pushing_models(service)
+    return valuing(service, task) if objective == "value" else rewarding(service, task)
+
+
 def _content(task: ActionTask, outcome: ActionOutcome) -> schemas.ActionAnswer:
-    head = task.model.heads[task.task] if task.task is not None and task.objective == "reward" else None
+    head = None
+    if task.objective == "reward" and task.task is not None and isinstance(task.model, ReadyWorldModel):
+        head = task.model.heads[task.task]
     return schemas.ActionAnswer(
         model=model_ref(task.model),
         objective=task.objective,

@@ -16,7 +16,7 @@ MIN_CANDIDATES, MAX_CANDIDATES = 2, 512
 MAX_IMAGINED = 20_000
 """Most control steps that the search for one action may imagine."""
 
-Objective = Literal["push", "reward", "goal"]
+Objective = Literal["push", "reward", "goal", "value"]
 
 
 class ActionRequest(ContextRequest):
@@ -24,14 +24,15 @@ class ActionRequest(ContextRequest):
 
     objective: Objective = "push"
     """``push``: the puck to where the subgoal shows it. In tasks of DM Control, ``reward``: what is predicted
-    to be earned; ``goal``: what the subgoal shows."""
+    to be earned; ``value``: that, and what is worth from then on, by a control model; ``goal``: what the
+    subgoal shows."""
 
     task: str | None = Field(default=None, max_length=200, examples=["cartpole-balance"])
-    """Name of a task of the model in ``GET /v1/models``; for ``reward`` and ``goal`` only."""
+    """Name of a task of the model in ``GET /v1/models``; not for ``push``."""
 
     subgoal: Base64Picture | None = None
     """PNG or JPEG in base64, square, of the model's size or up to 1024 pixels: where to go next. Not for
-    ``reward``."""
+    ``reward`` and ``value``."""
 
     plan: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """Instead of ``subgoal``: the ``id`` of a plan of this server, ..."""
@@ -70,7 +71,7 @@ class ActionRequest(ContextRequest):
     def _one_way(self) -> "ActionRequest":
         if (self.objective == "push") != (self.task is None):
             raise PydanticCustomError(
-                "task", "The objectives reward and goal need a task; push, the default, takes none."
+                "task", "The objectives reward, value and goal need a task; push, the default, takes none."
             )
         named = [self.plan is not None, self.index is not None]
         if named[0] != named[1] or (named[0] and self.subgoal is not None):
@@ -94,7 +95,7 @@ class ExpectedStep(Schema):
     """Where the robot's finger is expected; likewise."""
 
     reward: float | None
-    """The reward expected; null unless the objective is ``reward``."""
+    """The reward expected; null unless the objective is ``reward`` or ``value``."""
 
     image: Base64Picture | None
     """PNG; null if none were wanted."""
@@ -120,8 +121,9 @@ class ActionContent(Schema):
     """To be sent with the next request, unless the subgoal changes."""
     cost: float | None
     """Of the chosen sequence. ``push``: predicted distance of the puck from its place in the subgoal, plus a
-    tenth of the finger's from the puck, in pixels; ``reward``: minus the sum of rewards; ``goal``: mean
-    squared distance of keypoints. Null if no sequence had a finite one."""
+    tenth of the finger's from the puck, in pixels; ``reward``: minus the sum of rewards; ``value``: minus
+    the discounted sum of all rewards to come; ``goal``: mean squared distance of keypoints. Null if no
+    sequence had a finite one."""
     expected: list[ExpectedStep]
 
 

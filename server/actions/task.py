@@ -1,4 +1,4 @@
-"""The next action: what the engine does with a Struct-VRNN that controls something."""
+"""The next action: what the engine does with a Struct-VRNN, or a control model, that controls something."""
 
 import math
 from dataclasses import dataclass
@@ -9,15 +9,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from planner.loaded import ReadyWorldModel
+from planner.loaded import Acting, ReadyControl, ReadyWorldModel
 from planner.low_levels.dynamics import KeypointModel
 from planner.low_levels.learned import (
     DMC_SERVO,
     PLACE_MEMORY,
     REWARD_MEMORY,
+    VALUE_SERVO,
     control_by_goal,
     control_by_place,
-    control_by_reward,
+    control_for_reward,
     moves_object,
 )
 from planner.low_levels.low_level import LearnedServo
@@ -28,16 +29,21 @@ from server.errors import NoObject
 from server.http.pictures import Picture
 from server.models.eye import usual_picture
 from server.plans.task import Point, with_square
-from server.predictions.keypoint_task import Seen, WorldTask
+from server.predictions.keypoint_task import ModelTask, Seen
 from world_models.eye import STANDARD, Calibration
 from world_models.frames import to_bytes, to_tensor
 from world_models.interface import Context
 from world_models.struct_vrnn.dynamics import Belief
 
-SEARCHES: dict[Objective, ServoConfig] = {"push": ServoConfig(), "reward": DMC_SERVO, "goal": DMC_SERVO}
+SEARCHES: dict[Objective, ServoConfig] = {
+    "push": ServoConfig(),
+    "reward": DMC_SERVO,
+    "goal": DMC_SERVO,
+    "value": VALUE_SERVO,
+}
 """How requests search that do not say."""
 MEMORIES: dict[Objective, int] = {"push": PLACE_MEMORY, "reward": REWARD_MEMORY, "goal": REWARD_MEMORY}
-"""Frames that are looked at, the last ones."""
+"""Frames that world models look at, the last ones; control models say for themselves."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,14 @@ class ActionOutcome:
 
 
 @dataclass(frozen=True)
-class ActionTask(WorldTask):
-    """A next action to find; ``task`` is None with the objective ``push``, ``subgoal`` with ``reward``."""
+class ActionTask(ModelTask):
+    """A next action to find; ``task`` is None with the objective ``push``, ``subgoal`` with ``reward`` and
+    ``value``. Models fit the objective: control models go with ``value`` alone.
+    """
 
     kind: ClassVar[str] = "action"
+
+    model: Acting
 
     objective: Objective
     task: str | None
@@ -103,7 +113,7 @@ class ActionTask(WorldTask):
             cost=cost if math.isfinite(cost) else None,
             subgoal_position=position,
             places=_numbers(future.features[0].unflatten(-1, (-1, 2))) if self.objective == "push" else None,
-            rewards=_numbers(future.features[0, :, 0]) if self.objective == "reward" else None,
+            rewards=_numbers(future.features[0, :, 0]) if self.objective in ("reward", "value") else None,
             pictures=pictures,
         )
 
@@ -119,10 +129,13 @@ class ActionTask(WorldTask):
         return x, y
 
     def _controller(self) -> LearnedServo:
+        if self.objective in ("reward", "value"):
+            assert self.task is not None
+            return control_for_reward(self.model, self.task, self.config)
+        assert isinstance(self.model, ReadyWorldModel)
         if self.task is None:
             return control_by_place(self.model, self.config)
-        control = control_by_reward if self.objective == "reward" else control_by_goal
-        return control(self.model, self.task, self.config)
+        return control_by_goal(self.model, self.task, self.config)
 
     def _draw(
         self, scene: Float[Tensor, "1 C H W"], state: Any, decisions: Float[Tensor, "1 L A"]
@@ -135,25 +148,29 @@ class ActionTask(WorldTask):
         return to_bytes(world.decode(features, world.reference(scene).repeat(len(features))))
 
 
-def objectives(model: ReadyWorldModel) -> list[Objective]:
+def objectives(model: Acting) -> list[Objective]:
     """What the model can be asked to act for."""
+    if isinstance(model, ReadyControl):
+        return ["value"]
     found: list[Objective] = ["push"] if moves_object(model) else []
     return [*found, "reward", "goal"] if model.heads else found
 
 
-def example_action(model: ReadyWorldModel) -> ActionTask:
+def example_action(model: Acting) -> ActionTask:
     """A small step that a model with an objective can work on."""
     objective = objectives(model)[0]
     task, width = None, model.world.decision_dim
-    if objective != "push":
+    if isinstance(model, ReadyControl):
+        task, width = model.control.config.task, model.control.config.actions
+    elif objective != "push":
         task, ready = next(iter(model.heads.items()))
         width = ready.head.config.actions
     goal, frame = model.world.config.goal, usual_picture(model)
     if goal is not None:
         frame = with_square(frame, goal.objects[0].segmenter)
     seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
-    subgoal = frame if objective == "push" else None
-    return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render=True)
+    subgoal, render = frame if objective == "push" else None, objective != "value"
+    return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render)
 
 
 def _numbers(values: Tensor) -> np.ndarray:

@@ -177,6 +177,44 @@ class WorldModelInfo(LoadedModel):
     limits: WorldLimits
 
 
+class ControllerLimits(Limits):
+    """What a request may ask for."""
+
+    frames: Range
+    candidates: Range
+    iterations: Range
+    horizon: Range
+    action_work: int
+    """Largest ``candidates`` x ``iterations`` x ``horizon``."""
+    deadline_ms: Range
+    seed: Range
+    body_bytes: int
+
+
+class ControllerInfo(LoadedModel):
+    """A control model: it acts in one task, and has a value of what comes after the steps looked ahead."""
+
+    kind: Literal["controller"] = "controller"
+
+    image_size: int = Field(examples=[64])
+    """Width and height of its pictures, in pixels."""
+
+    task: str = Field(examples=["walker-walk"])
+    """What it was trained to do."""
+
+    actions: int = Field(examples=[6])
+    """Numbers per action."""
+
+    detector_sha256: str
+    """SHA-256 of the weights of the Struct-VRNN that it sees with."""
+
+    control: list[ControlInfo]
+    """What actions can be asked for."""
+
+    defaults: WorldDefaults
+    limits: ControllerLimits
+
+
 class VideoLimits(Limits):
     """What a request may ask for."""
 
@@ -240,7 +278,8 @@ class TrackModelInfo(LoadedModel):
 
 
 ModelInfo = Annotated[
-    PlannerInfo | WorldModelInfo | VideoModelInfo | TrackModelInfo, Field(discriminator="kind")
+    PlannerInfo | WorldModelInfo | ControllerInfo | VideoModelInfo | TrackModelInfo,
+    Field(discriminator="kind"),
 ]
 
 

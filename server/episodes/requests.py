@@ -8,7 +8,7 @@ from server.episodes.task import PlanInForce, PushEpisodeTask, RewardEpisodeTask
 from server.errors import invalid
 from server.models.service import ModelService
 from server.plans.memory import Plans
-from server.predictions.models import controllers_in, planners_in
+from server.predictions.models import controllers_in, planners_in, pushers_in
 from server.scenes.requests import sent_pictures
 
 EpisodeTask = PushEpisodeTask | RewardEpisodeTask
@@ -34,7 +34,7 @@ def _push(request: EpisodeRequest, service: ModelService, plans: Plans, most: in
         if request.model is not None:
             raise invalid("model", "The simulator acts without a model: leave out model, or servo.")
     else:
-        model = service.choose(request.model, controllers_in(service, request.environment))
+        model = service.choose(request.model, pushers_in(service, request.environment))
     pictures = sent_pictures(request)
     return PushEpisodeTask(
         service.worlds,
@@ -63,7 +63,8 @@ def _rewarded(request: EpisodeRequest, service: ModelService, most: int) -> Rewa
     for name in ("start", "goal", "plan", "planner", "servo"):
         if getattr(request, name) is not None:
             raise invalid(name, "This is for pushing; tasks of DM Control start from a seed and seek reward.")
-    model = service.choose(request.model, controllers_in(service, request.environment))
+    able = controllers_in(service, request.environment, request.objective)
+    model = service.choose(request.model, able)
     return RewardEpisodeTask(
         service.worlds,
         request.environment,

@@ -32,8 +32,9 @@ class EpisodeRequest(SceneRequest):
     model: str | None = Field(default=None, max_length=200, examples=["struct-vrnn-push"])
     """The world model that acts; the best one there if left out."""
 
-    objective: Literal["reward"] | None = None
-    """What is sought in tasks of DM Control."""
+    objective: Literal["reward", "value"] | None = None
+    """What is sought in tasks of DM Control: predicted reward, or that and what is worth from then on, by a
+    control model; whatever the best model there seeks if left out."""
 
     episode_seed: int | None = Field(default=None, ge=0, le=MAX_SEED, examples=[7])
     """Seed of all searches; drawn and returned if left out."""

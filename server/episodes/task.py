@@ -9,8 +9,8 @@ from jaxtyping import UInt8
 from envs.push.scene import Scene
 from planner.episode import Outcome, episode
 from planner.goals import make_goal
-from planner.loaded import ReadyPlanner, ReadyWorldModel
-from planner.low_levels.learned import DMC_SERVO, control_by_place, control_by_reward, horizon_of
+from planner.loaded import Acting, ReadyPlanner, ReadyWorldModel
+from planner.low_levels.learned import control_by_place, control_for_reward
 from planner.low_levels.low_level import true_servo
 from planner.pursuit import Actor, one_stream, own_seeds, search_seed
 from server.engine.task import Work, go_on
@@ -128,7 +128,7 @@ class RewardEpisodeTask:
     worlds: Worlds
     environment: str
     seed: int
-    model: ReadyWorldModel
+    model: Acting
     episode_seed: int
     steps: int
 
@@ -156,8 +156,7 @@ class RewardEpisodeTask:
             yield from go_on()
             picture, _ = world.env.reset(seed=self.seed)
             yield from go_on()
-            search = DMC_SERVO.model_copy(update={"horizon": horizon_of(self.environment)})
-            actor = Actor(control_by_reward(self.model, self.environment, search), device=device)
+            actor = Actor(control_for_reward(self.model, self.environment), device=device, eye=self.model.eye)
             randomness = one_stream(self.episode_seed)
             driven = yield from episode(world, picture, None, self.steps, actor, randomness)
         return RewardOutcome(driven, _stop(driven))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from planner.loaded import Acting, ReadyControl, ReadyModel, ReadyPlanner, ReadyWorldModel, best_first
 from planner.loaded import Predictor as PredictingModel
-from planner.loaded import ReadyModel, ReadyPlanner, ReadyWorldModel, best_first
 from planner.low_levels.learned import moves_object
 from server.environments import IMAGE_SIZE, kind_of
 from server.models.service import ModelService
@@ -40,6 +40,13 @@ def rewarding(service: ModelService, task: str | None) -> list[ReadyWorldModel]:
     return able if task is None or not knowing else best_first(knowing, task)
 
 
+def valuing(service: ModelService, task: str | None) -> list[ReadyControl]:
+    """Control models of a task, the best first; those of any task if there is none for it."""
+    every = service.of(ReadyControl)
+    own = [model for model in every if model.control.config.task == task]
+    return every if task is None or not own else best_first(own, task)
+
+
 def pushing_models(service: ModelService, task: str = "push") -> list[ReadyWorldModel]:
     """World models that know the puck and the finger that pushes it, the best in a pushing task first."""
     return best_first(filter(moves_object, service.of(ReadyWorldModel)), task)
@@ -51,12 +58,21 @@ def planners_in(service: ModelService, environment: str) -> list[ReadyPlanner]:
     return best_first(filter(_fits, service.of(ReadyPlanner)), environment) if pushing else []
 
 
-def controllers_in(service: ModelService, environment: str) -> list[ReadyWorldModel]:
-    """World models that can act in an environment, the best first. Raises UnknownEnvironment."""
+def pushers_in(service: ModelService, environment: str) -> list[ReadyWorldModel]:
+    """World models that can push in an environment, the best first."""
+    return list(filter(_fits, pushing_models(service, environment)))
+
+
+def controllers_in(service: ModelService, environment: str, objective: str | None = None) -> list[Acting]:
+    """Models that can act in an environment, the best first: all, or those that are after ``value`` or
+    predicted ``reward``. Raises UnknownEnvironment.
+    """
     if kind_of(environment) == "push":
-        return list(filter(_fits, pushing_models(service, environment)))
+        return [*pushers_in(service, environment)]
+    own = [model for model in service.of(ReadyControl) if model.control.config.task == environment]
     knowing = [model for model in reward_models(service) if environment in model.heads]
-    return best_first(filter(_fits, knowing), environment)
+    able: list[Acting] = [*own * (objective != "reward"), *knowing * (objective != "value")]
+    return best_first(filter(_fits, able), environment)
 
 
 def _fits(model: ReadyModel) -> bool:

@@ -1,4 +1,4 @@
-// The closed loop of a DM Control task: actions chosen by the reward that a world model predicts.
+// The closed loop of a DM Control task: actions chosen by the reward that a model predicts, or by its value.
 
 import { address } from "./address.js";
 import { post, stream } from "./api.js";
@@ -66,8 +66,10 @@ export class LoopPanel {
   async #result(episode, text, signal) {
     this.watch.finish(`episode-${episode.digest.slice(0, 12)}`, text);
     address.show("loop");
-    this.work.say("Predicting rewards …");
-    this.#plot(await this.#predict(episode, signal));
+    if (this.model.kind === "world-model") {
+      this.work.say("Predicting rewards …");
+      this.#plot(await this.#predict(episode, signal));
+    }
     this.work.say(...verdict(episode, this.environment));
   }
 

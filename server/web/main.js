@@ -27,6 +27,7 @@ const loop = new LoopPanel();
 const notice = new Notice(byId("start-notice"), { retry: () => start() });
 let models = new Map();
 let environments = [];
+let foreseeing = null; // the model that foresees clips
 
 async function start() {
   notice.clear();
@@ -64,7 +65,7 @@ async function ready() {
 // Makes again what the address says; whoever comes without finds a finished example.
 async function bring({ first, shown, scene }) {
   if (chosen().kind !== "push") {
-    if (shown.has("clip")) await foresee.run();
+    if (shown.has("clip") && foreseeing) await foresee.run();
     if (shown.has("loop")) await loop.run();
     return;
   }
@@ -105,10 +106,14 @@ function chooseModels(anew = false) {
   }
   byId("dmc").hidden = !world;
   if (world) {
-    foresee.use(environment, world);
+    // Control models act, and foresee no pictures.
+    const every = [world, ...environment.controllers.map((name) => models.get(name))];
+    foreseeing = every.find((model) => model?.kind === "world-model") ?? null;
+    byId("clip-title").closest("section").hidden = !foreseeing;
+    if (foreseeing) foresee.use(environment, foreseeing);
     loop.use(environment, world);
   } else {
-    notice.show(new Error(`No world model with a reward head for ${environment.name} is loaded.`));
+    notice.show(new Error(`No model that acts in ${environment.name} is loaded.`));
   }
 }
 

@@ -76,6 +76,16 @@ WORLD = _REF | {
     "defaults": {"deadline_ms": 10_000},
     "limits": _LIMITS | {"frames": _range(1, 20), "steps": _range(1, 50)},
 }
+CONTROLLER = _REF | {
+    "name": "controller",
+    "kind": "controller",
+    "task": "cartpole-balance",
+    "actions": 1,
+    "detector_sha256": "ab" * 32,
+    "control": [],
+    "defaults": {"deadline_ms": 10_000},
+    "limits": _LIMITS | {"frames": _range(1, 20)},
+}
 ENVIRONMENTS = [
     {
         "name": "push",

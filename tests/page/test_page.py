@@ -7,7 +7,7 @@ import tarfile
 from page_steps import button, expect_pixel, render_and_plan
 from PIL import Image
 from playwright.sync_api import expect
-from service_stand_in import PLAN, PLANNER, QUEUED, WORLD, events, picture
+from service_stand_in import CONTROLLER, ENVIRONMENTS, PLAN, PLANNER, QUEUED, WORLD, events, picture
 
 
 def test_plan_shows_costs_and_subgoals(opened, stand_in):
@@ -194,6 +194,29 @@ def test_control_by_reward(opened, stand_in):
     (body,) = stand_in.sent("/v1/episodes")
     assert (body["environment"], body["model"], body["steps"]) == ("cartpole-balance", "world", 100)
     assert (body["seed"], body["episode_seed"]) == (3, 0)  # nothing is drawn anew after a reload
+
+
+def test_a_control_model_acts_and_world_models_foresee(opened, stand_in):
+    stand_in.replies["/v1/models"] = {"models": [PLANNER, WORLD, CONTROLLER]}
+    push, cartpole = ENVIRONMENTS
+    known = [push, cartpole | {"controllers": ["controller", "world"]}]
+    stand_in.replies["/v1/environments"] = {"environments": known}
+    page = opened(address="?environment=cartpole-balance")
+    button(page, "Execute").click()
+    expect(page.locator("#loop-status")).to_contain_text("Return 1.5")
+    (body,) = stand_in.sent("/v1/episodes")
+    assert body["model"] == "controller" and not stand_in.sent("/v1/rewards")
+    expect(page.locator("#loop-chart .legend li")).to_have_text(["true 0.5"])
+    page.get_by_label("Steps").first.fill("20")
+    button(page, "Record and foresee").click()
+    expect(page.locator("#clip-status")).to_contain_text("13 steps foreseen")
+    assert {sent["model"] for sent in stand_in.sent("/v1/rewards")} == {"world"}
+    stand_in.replies["/v1/environments"] = {
+        "environments": [push, cartpole | {"controllers": ["controller"]}]
+    }
+    page = opened(address="?environment=cartpole-balance")
+    expect(page.locator("#loop-title")).to_be_visible()
+    expect(page.locator("#clip-title")).to_be_hidden()
 
 
 def test_true_and_predicted_reward_stand_beside_what_random_and_simulator_earn(opened, stand_in):

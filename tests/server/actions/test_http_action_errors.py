@@ -69,9 +69,9 @@ def assert_problem(reply: Any, status: int, slug: str, sentence: str) -> None:
         ({"candidates": 1}, "candidates: Input should be greater than or equal to 2"),
         ({"horizon": 51}, "horizon: Input should be less than or equal to 50"),
         ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
-        ({"objective": "goals"}, "objective: Input should be 'push', 'reward' or 'goal'"),
-        ({"objective": "goal"}, "body: The objectives reward and goal need a task"),
-        ({"task": "cartpole-balance"}, "body: The objectives reward and goal need a task"),
+        ({"objective": "goals"}, "objective: Input should be 'push', 'reward', 'goal' or 'value'"),
+        ({"objective": "goal"}, "body: The objectives reward, value and goal need a task"),
+        ({"task": "cartpole-balance"}, "body: The objectives reward, value and goal need a task"),
         ({"noise": 1}, "noise: Unknown field; the fields are calibration, candidates, "),
     ],
 )

@@ -73,7 +73,10 @@ def test_a_folder_is_called_by_its_own_name_wherever_one_stands(
             "'a b' is no name for a model; one has up to 100 letters, digits and signs ._-",
         ),
         (["=runs/a/model"], "'' is no name for a model"),
-        (["runs/a/model", "tap-push"], "tap-push is none of keyin, struct-vrnn, svg, kalman; shipped ones"),
+        (
+            ["runs/a/model", "tap-push"],
+            "tap-push is none of keyin, struct-vrnn, control, svg, kalman; shipped ones",
+        ),
         (["runs/a/model", "runs/broken"], "config.json cannot be read"),
         (["runs/a/model", "runs/list"], "config.json cannot be read"),
     ],
