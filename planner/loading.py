@@ -40,39 +40,31 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def available_ready() -> tuple[str, ...]:
     """Names of all shipped models that a server offers."""
-    return (
-        *available_models(),
-        *available_world_models(),
-        *available_controls(),
-        *available_video_models(),
-    )
+    return (*available_models(), *available_world_models(), *_shipped("control"), *available_video_models())
 
 
 def available_models() -> tuple[str, ...]:
     """Names of the shipped models that plan by a search over keyframes, KeyIn first."""
-    return tuple(sorted(filter(_plans, shipped_models()), key=lambda name: name != "keyin-push"))
+    return tuple(sorted(filter(_plans, _shipped("keyin")), key=lambda name: name != "keyin-push"))
 
 
 def available_world_models() -> tuple[str, ...]:
     """Names of the shipped Struct-VRNNs, those that predict rewards first."""
-    names = (name for name in shipped_models() if shipped_kind(name) == "struct-vrnn")
-    return tuple(sorted(names, key=lambda name: not heads_folder(find_folder(name)).is_dir()))
-
-
-def available_controls() -> tuple[str, ...]:
-    """Names of the shipped control models."""
-    return tuple(name for name in shipped_models() if shipped_kind(name) == "control")
+    return tuple(
+        sorted(_shipped("struct-vrnn"), key=lambda name: not heads_folder(find_folder(name)).is_dir())
+    )
 
 
 def available_video_models() -> tuple[str, ...]:
     """Names of the shipped SVG and Kalman models, SVG first."""
-    kinds = {name: shipped_kind(name) for name in shipped_models()}
-    return tuple(name for kind in ("svg", "kalman") for name in kinds if kinds[name] == kind)
+    return (*_shipped("svg"), *_shipped("kalman"))
+
+
+def _shipped(kind: str) -> list[str]:
+    return [name for name in shipped_models() if shipped_kind(name) == kind]
 
 
 def _plans(name: str) -> bool:
-    if shipped_kind(name) != "keyin":
-        return False
     config = json.loads((find_folder(name) / CONFIG).read_text())
     return KeyInConfig.model_validate(config).goal is not None
 
