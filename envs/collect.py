@@ -20,7 +20,7 @@ from envs import data_set
 from envs.data_set import DataSet, Part, Shards, check_made_with
 from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
-from envs.owned.sources.data_sets import FILMS, GYM
+from envs.owned.sources.data_sets import FILMS, GYM, HDF5, LEROBOT, MINARI
 from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
@@ -46,6 +46,9 @@ DATA_SETS: Sequence[DataSet] = (
     KTH,
     BAIR,
     FILMS,
+    HDF5,
+    LEROBOT,
+    MINARI,
     GYM,
 )
 

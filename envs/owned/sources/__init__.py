@@ -1,1 +1,1 @@
-"""Films, tables, simulators: a source is a module that lists episodes; one importer makes shards of them."""
+"""Films, tables, simulators: a source is a module that lists episodes, and nothing else."""

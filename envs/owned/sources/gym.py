@@ -54,13 +54,8 @@ class Player:
         ]
 
     def _play(self, number: int) -> Iterator[Step]:
-        # An exception of somebody else's environment or policy costs one episode, not the whole recording.
-        try:
+        with _faults_of_others():
             yield from self._steps(number)
-        except DataError:
-            raise
-        except Exception as error:
-            raise DataError(f"{type(error).__name__}: {error}") from error
 
     def _steps(self, number: int) -> Iterator[Step]:
         seeds = np.random.SeedSequence([self.seed, number]).generate_state(2).tolist()
@@ -76,10 +71,22 @@ class Player:
             yield Step(self._draw, numbers, float(reward), _state(observation))
 
     def _draw(self) -> np.ndarray:
-        picture = self.env.render()
+        with _faults_of_others():
+            picture = self.env.render()
         if not isinstance(picture, np.ndarray):
             raise DataError(f"render() must answer a picture, got {type(picture).__name__}")
         return picture
+
+
+@contextmanager
+def _faults_of_others() -> Iterator[None]:
+    """An exception of somebody else's environment or policy costs one episode, not the whole recording."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager

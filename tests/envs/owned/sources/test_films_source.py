@@ -8,7 +8,7 @@ from films_of_tests import draw, save_film, save_gif, shade
 from PIL import Image
 
 from envs import collect
-from envs.owned.sources import importer
+from envs.owned.intake import importer
 from envs.owned.sources.data_sets import Films
 from world_models.data import DataError, SequenceDataset, read_attributes
 from world_models.struct_vrnn.presets import DEBUG

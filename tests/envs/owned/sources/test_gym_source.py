@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs import collect
-from envs.owned.sources import importer
+from envs.owned.intake import importer
 from envs.owned.sources.data_sets import Gym
 from world_models.data import SequenceDataset, read_attributes
 
@@ -69,6 +69,14 @@ def test_a_fault_of_a_policy_costs_its_episode(tmp_path, capsys):
     left_out = said.count("RuntimeError: out of ideas")
     kept = read_attributes(data.paths[0])["sequences_of_episodes"].split(",")
     assert 0 < left_out < 12 and len(kept) == 12 - left_out
+
+
+def test_pictures_that_cannot_be_drawn_cost_their_episode(tmp_path, capsys):
+    """Episodes begin at 0 to 4 and end beyond 40: at 44, 41, 42, 43 and 44."""
+    data = play(tmp_path, env="toy_gym:SlideVeiled-v0", policy="toy_gym:forward", episodes=20)
+    said = capsys.readouterr().out
+    assert "RuntimeError: too far to see" in said and "render() must answer a picture, got NoneType" in said
+    assert 0 < len(read_attributes(data.paths[0])["sequences_of_episodes"].split(",")) < 20
 
 
 @pytest.mark.parametrize(

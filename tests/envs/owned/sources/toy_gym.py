@@ -40,6 +40,15 @@ class Dark(Slide):
     metadata = {"render_modes": ["ansi"]}
 
 
+class Veiled(Slide):
+    """Fails to draw where the square has come far."""
+
+    def render(self):
+        if self.place > 43:
+            raise RuntimeError("too far to see")
+        return super().render() if self.place < 43 else None
+
+
 def forward(observation, info):
     return np.array([4.0], np.float32)
 
@@ -60,8 +69,10 @@ def late_fault(observation, info):
 
 
 NOTHING = 3
+"""Not callable."""
 
 gymnasium.register("Slide-v0", Slide, max_episode_steps=12)
 gymnasium.register("SlideChoice-v0", Slide, max_episode_steps=12, kwargs={"discrete": True})
 gymnasium.register("SlideForever-v0", Slide)
+gymnasium.register("SlideVeiled-v0", Veiled, max_episode_steps=12)
 gymnasium.register("SlideDark-v0", Dark, max_episode_steps=12)

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
+from envs.owned.intake.contact_sheet import SHEET, draw_contact_sheet
+from envs.owned.intake.options import Options, split
+from envs.owned.intake.recording import EPISODES_IN, EPISODES_OUT, Kind, Recording, record, starts
 from envs.owned.shards import Shard, write_missing
-from envs.owned.sources.contact_sheet import SHEET, draw_contact_sheet
 from envs.owned.sources.episode import Episode
-from envs.owned.sources.options import Options, split
-from envs.owned.sources.recording import EPISODES_IN, EPISODES_OUT, Kind, Recording, record, starts
 from envs.owned.windows import Windows
 from world_models.data import REWARDS, SHARD_PATTERN, DataError, Scalar, SequenceDataset, shard_path
 from world_models.jobs.outputs import check_folder
@@ -105,7 +105,8 @@ def bring(environment: str, episodes: Sequence[Episode], options: Options) -> No
     ]
     left_out += reader.lost
     if not made:
-        reasons = "; ".join(f"{name}: {why}" for name, why in left_out[:3])
+        first = {why: name for name, why in reversed(left_out)}
+        reasons = "; ".join(f"{name}: {why}" for why, name in list(first.items())[::-1][:3])
         raise DataError(f"none of {len(episodes)} episodes can be used: {reasons}")
     draw_contact_sheet(options.out)
     _say(made, left_out, options)
@@ -156,6 +157,8 @@ def _say(made: Sequence[dict[str, Scalar]], left_out: Sequence[LeftOut], options
         f"{came} episodes came in as {sum(counts.values())} sequences in {options.out}, of which the last "
         f"{counts['test']} are for testing; {options.out / SHEET} shows them"
     )
+    if options.test and not counts["test"]:
+        tqdm.write("none is left for testing; choose a larger --test")
     if left_out:
         tqdm.write(f"{len(left_out)} episodes were left out:")
     for name, why in left_out[:SAID]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from envs.owned.sources.recording import EPISODES_IN, starts
+from envs.owned.intake.recording import EPISODES_IN, starts
 from world_models.data import SequenceDataset, read_attributes
 from world_models.jobs.figures import new_figure, save_figure
 
@@ -35,7 +35,10 @@ def draw_contact_sheet(folder: Path) -> None:
     chosen = sorted({round(k) for k in np.linspace(0, len(episodes) - 1, min(SHOWN, len(episodes)))})
     rows = -(-len(chosen) // COLUMNS)
     columns = min(len(chosen), COLUMNS)
-    figure = new_figure(figsize=(4.2 * columns, 1.9 * rows), layout="constrained")
+    figure = new_figure(figsize=(4.2 * columns, 1.9 * rows))
+    figure.subplots_adjust(
+        left=0.01, right=0.99, bottom=0.02, top=1 - 0.4 / (1.9 * rows), wspace=0.06, hspace=0.35
+    )
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from envs.owned.intake.options import Options
 from envs.owned.sources.episode import Episode
-from envs.owned.sources.options import Options
 from envs.owned.sources.pictures import fit_picture, to_rgb
 from world_models.data import DataError
 
