@@ -42,7 +42,7 @@ def _write_episode(group: h5py.Group, number: int, sequence: Sequences) -> None:
     steps = sequence.actions.shape[1]
     group.attrs["id"], group.attrs["total_steps"] = number, steps
     pictures = sequence.frames[0]
-    options = {"chunks": pictures.shape, "compression": "gzip", "compression_opts": 1}
+    options = {"chunks": (1, *pictures.shape[1:]), "compression": "gzip", "compression_opts": 1}
     _put(group, f"observations/{PIXELS}", pictures, **options)
     if sequence.states.shape[-1]:
         _put(group, f"observations/{STATE}", sequence.states[0])

@@ -74,7 +74,8 @@ class Gym(Options):
     env: str
     """Name of the environment; MODULE:NAME imports the module that registers it first."""
     policy: str = "random"
-    """random, or MODULE:CALLABLE, which gets (observation, info) and answers an action."""
+    """random, or MODULE:CALLABLE, which gets (observation, info) and answers an action; `python -m` finds
+    modules of the current folder."""
     episodes: int
     """How many episodes; each has a seed of its own."""
     max_steps: int | None = None

@@ -57,7 +57,7 @@ def decode_film(path: Path, first: float = 0.0) -> Iterator[UInt8[np.ndarray, "H
         first: seconds from its begin; pictures before are left out.
 
     Raises:
-        DataError: it is no readable film.
+        DataError: it is no readable film, or is damaged somewhere; pictures may have been given before.
     """
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error"]
     command += ["-ss", f"{first:.6f}"] if first > 0 else []
@@ -90,9 +90,11 @@ def decode_film(path: Path, first: float = 0.0) -> Iterator[UInt8[np.ndarray, "H
                 process.kill()
             process.stdout.close()
             status = process.wait()
-        if status or not count:
-            complaints.seek(0)
-            raise DataError(f"{path.name} is no readable film: {_first_complaint(complaints.read(), path)}")
+        # ffmpeg ends well after a film that was cut off, or with pictures that it had to make up.
+        complaints.seek(0)
+        said = complaints.read()
+        if status or said or not count:
+            raise DataError(f"{path.name} is no readable film: {_first_complaint(said, path)}")
 
 
 def _first_complaint(said: bytes, path: Path) -> str:

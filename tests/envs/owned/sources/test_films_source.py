@@ -52,6 +52,16 @@ def test_films_of_every_kind_come_in_and_a_broken_one_is_named(source, tmp_path,
     assert "deep/11.mp4" in attributes["episodes_out"] and "4.gif" in attributes["episodes_in"]
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webm"])
+def test_a_film_that_was_cut_off_is_not_taken_for_a_short_one(tmp_path, suffix, capsys):
+    for name in ("whole", "cut"):
+        (save_gif if suffix == "gif" else save_film)(tmp_path / "in" / f"{name}.{suffix}", 30)
+    content = (tmp_path / "in" / f"cut.{suffix}").read_bytes()
+    (tmp_path / "in" / f"cut.{suffix}").write_bytes(content[: len(content) * 2 // 3])
+    assert len(bring(tmp_path / "in", tmp_path / "out", frames=10)) == 3
+    assert f"cut.{suffix} is no readable film" in capsys.readouterr().out
+
+
 def test_a_second_run_takes_over_and_says_the_same(source, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importer, "EPISODES", 2)
     data = bring(source, tmp_path)
