@@ -1,7 +1,7 @@
 """Write a data set in the form of others: ``python -m envs.export minari --data data/push --out exported``.
 
 ``minari`` and ``lerobot`` (version 2.1) keep pictures, actions, rewards and states, ``mp4`` writes films to
-look at. Each sequence becomes an episode. ``python -m envs.collect`` brings all of them back.
+look at. ``python -m envs.collect`` brings all of them back.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Filmed(Export):
 
 @dataclass(frozen=True, kw_only=True)
 class Minari(Export):
-    """A data set of Minari in HDF5, without loss; readable from Minari 0.5.4 on."""
+    """A data set of Minari in HDF5, without loss, an episode per sequence; readable from Minari 0.5.4 on."""
 
     def write(self, data: SequenceDataset) -> None:
         """See :meth:`Export.write`."""
@@ -54,7 +54,9 @@ class Minari(Export):
 
 @dataclass(frozen=True, kw_only=True)
 class LeRobot(Filmed):
-    """A data set of LeRobot 2.1, whose films lose a little; needs pip install 'waymark[formats]'."""
+    """A data set of LeRobot 2.1, an episode per sequence; films lose a little, and it needs pyarrow
+    (pip install 'waymark[formats]').
+    """
 
     def write(self, data: SequenceDataset) -> None:
         """See :meth:`Export.write`."""
@@ -65,7 +67,7 @@ class LeRobot(Filmed):
 
 @dataclass(frozen=True, kw_only=True)
 class Mp4(Filmed):
-    """A film per episode, to look at."""
+    """A film per episode, to look at; episodes that were cut into sequences are whole again."""
 
     def write(self, data: SequenceDataset) -> None:
         """See :meth:`Export.write`."""

@@ -131,6 +131,17 @@ def test_films_come_back_with_near_pictures(tmp_path, monkeypatch, channels):
     assert np.abs(data[:].frames.astype(int) - found[:].frames).max() <= 12
 
 
+def test_films_are_of_whole_episodes_again(tmp_path, monkeypatch):
+    data = shards(tmp_path / "data")
+    run(monkeypatch, "mp4", "--data", data.folder, "--out", tmp_path / "out")
+    cut = back(Films(source=tmp_path / "out", out=tmp_path / "cut", frames=4))
+    assert len(cut) == 6
+    run(monkeypatch, "mp4", "--data", cut.folder, "--out", tmp_path / "again")
+    found = back(Films(source=tmp_path / "again", out=tmp_path / "back", frames=6))
+    assert len(found) == 3
+    assert np.abs(data[:].frames.astype(int) - found[:].frames).max() <= 16
+
+
 def test_the_same_data_gives_the_same_bytes(tmp_path, monkeypatch):
     data = shards(tmp_path / "data")
     for form in ("mp4", "minari"):

@@ -8,7 +8,7 @@ import pytest
 from envs import collect
 from envs.owned.intake import importer
 from envs.owned.sources.data_sets import Gym
-from world_models.data import SequenceDataset, read_attributes
+from world_models.data import DataError, SequenceDataset, read_attributes
 
 
 def play(out, **changes):
@@ -61,6 +61,17 @@ def test_the_same_seed_gives_the_same_bytes_in_whatever_order(tmp_path, monkeypa
 def test_more_steps_than_asked_for_are_not_taken(tmp_path):
     data = play(tmp_path, env="toy_gym:SlideForever-v0", max_steps=6, frames=7)
     assert len(data) == 3
+
+
+def test_episodes_of_a_policy_that_was_changed_are_not_taken_over(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    policy = tmp_path / "policy_of_a_test.py"
+    policy.write_text("def act(observation, info):\n    return 1\n")
+    settings = {"env": "toy_gym:SlideChoice-v0", "policy": "policy_of_a_test:act"}
+    play(tmp_path / "out", **settings)
+    policy.write_text("def act(observation, info):\n    return 0 + 2\n")
+    with pytest.raises(DataError, match=r"files_sha256 .*choose another --out"):
+        play(tmp_path / "out", **settings)
 
 
 def test_a_fault_of_a_policy_costs_its_episode(tmp_path, capsys):
