@@ -4,8 +4,9 @@
 ``dmc`` makes one folder per DM Control task, ``brownian``, ``agents``, ``moving-digits`` and ``cannonballs``
 need no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core. A
 run that was interrupted goes on with the first missing shard; the same seed gives the same bytes whatever the
-number of workers. ``basketball``, ``human36m``, ``kth`` and ``bair`` bring data of yours into this form (see
-:mod:`envs.owned`).
+number of workers. ``basketball``, ``human36m``, ``kth`` and ``bair`` bring these data sets into this form, if
+you have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring any data of yours, ``gym`` records any
+gymnasium environment (see :mod:`envs.owned`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from envs import data_set
 from envs.data_set import DataSet, Part, Shards, check_made_with
 from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
+from envs.owned.sources.data_sets import FILMS, GYM, HDF5, LEROBOT, MINARI
 from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
@@ -43,6 +45,11 @@ DATA_SETS: Sequence[DataSet] = (
     HUMAN36M,
     KTH,
     BAIR,
+    FILMS,
+    HDF5,
+    LEROBOT,
+    MINARI,
+    GYM,
 )
 
 

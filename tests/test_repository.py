@@ -93,7 +93,8 @@ def test_no_file_names_a_machine_or_a_package_host():
 
 def test_constraints_pin_every_direct_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"].values()
+    direct = [*project["dependencies"], *(requirement for extra in extras for requirement in extra)]
     pins = {}
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if line and not line.startswith("#"):

@@ -35,10 +35,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Shard:
-    """Where one shard comes from (some of its attributes), how to read it, and the files that are read."""
+    """Where one shard comes from (some of its attributes), how to read it, and the files that are read.
+
+    ``read`` answers None where nothing is left of them; then no file is written.
+    """
 
     origin: dict[str, Scalar]
-    read: Callable[[], Windows]
+    read: Callable[[], Windows | None]
     files: Sequence[Path]
 
 
@@ -48,22 +51,7 @@ def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shar
     Raises:
         DataError: nothing is left, or ``out`` holds something else.
     """
-    if frames < 2:
-        raise DataError(f"windows must have at least 2 frames, got {frames}")
-    made: list[dict[str, Scalar]] = []
-    for index, shard in enumerate(tqdm(shards, desc=environment, unit="shard")):
-        path = shard_path(out, index)
-        origin = {"environment": environment, "version": VERSION, "frames": frames} | shard.origin
-        origin["files_sha256"] = _digest(tuple((path, path.stat().st_mtime_ns) for path in shard.files))
-        if path.exists():
-            check_made_with(path, origin)
-        else:
-            windows = shard.read()
-            sequences = to_sequences(windows.frames, windows.positions)
-            if windows.actions is not None:
-                sequences = replace(sequences, actions=windows.actions)
-            write_shard(path, sequences, windows.attributes(), origin)
-        made.append(read_attributes(path))
+    made = write_missing(out, environment, frames, shards)
     counts = [int(attributes["sequences"]) for attributes in made]
     if not sum(counts):
         raise DataError(
@@ -77,6 +65,35 @@ def write_shards(out: Path, environment: str, frames: int, shards: Sequence[Shar
     )
 
 
+def write_missing(
+    out: Path, environment: str, frames: int, shards: Sequence[Shard]
+) -> list[dict[str, Scalar]]:
+    """Write the shards that are not there yet, and answer the attributes of all that are.
+
+    Raises:
+        DataError: ``out`` holds something else.
+    """
+    if frames < 2:
+        raise DataError(f"windows must have at least 2 frames, got {frames}")
+    made: list[dict[str, Scalar]] = []
+    for index, shard in enumerate(tqdm(shards, desc=environment, unit="shard")):
+        path = shard_path(out, index)
+        origin = {"environment": environment, "version": VERSION, "frames": frames} | shard.origin
+        origin["files_sha256"] = _digest(shard.files)
+        if path.exists():
+            check_made_with(path, origin)
+        elif (windows := shard.read()) is not None:
+            sequences = to_sequences(windows.frames, windows.positions)
+            if windows.actions is not None:
+                sequences = replace(sequences, actions=windows.actions)
+            if windows.rewards is not None:
+                sequences = replace(sequences, rewards=windows.rewards)
+            write_shard(path, sequences, windows.attributes(), origin)
+        if path.exists():
+            made.append(read_attributes(path))
+    return made
+
+
 def find_files(folder: Path, *suffixes: str) -> list[Path]:
     """All files in a folder and its folders with one of the suffixes, by name.
 
@@ -87,9 +104,12 @@ def find_files(folder: Path, *suffixes: str) -> list[Path]:
     )
 
 
-@lru_cache(maxsize=1)
-def _digest(files: tuple[tuple[Path, int], ...]) -> str:
-    """SHA-256 of all that is read for a shard, by paths and when they were written; several shards in a row
-    may be of the same file.
-    """
-    return fingerprint({str(number): file_digest(path) for number, (path, _) in enumerate(files)})
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 of all that is read for a shard."""
+    return fingerprint({str(k): _file_digest(path, path.stat().st_mtime_ns) for k, path in enumerate(files)})
+
+
+@lru_cache(maxsize=1024)
+def _file_digest(path: Path, written: int) -> str:
+    """SHA-256 of a file as it was written at that time; several shards may be of the same file."""
+    return file_digest(path)

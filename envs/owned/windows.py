@@ -4,8 +4,8 @@ Which files make up a data set is said in :mod:`envs.owned.shards`.
 """
 
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Windows:
         left_out: windows that are not there because a body leaves the picture.
         actions: what led from frame to frame; None where nobody acts.
         recordings: how many windows each recording gave, in order.
+        rewards: received on arriving at each frame; None where nothing is rewarded.
+        notes: further attributes of the shard.
     """
 
     frames: UInt8[np.ndarray, "*n T H W C"]
@@ -41,6 +43,8 @@ class Windows:
     left_out: int = 0
     actions: Float32[np.ndarray, "*n T-1 A"] | None = None
     recordings: tuple[int, ...] = ()
+    rewards: Float32[np.ndarray, "*n T"] | None = None
+    notes: Mapping[str, Scalar] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Scalar]:
         """How the states of a shard are to be read, and what it holds."""
@@ -51,6 +55,7 @@ class Windows:
             "left_out": self.left_out,
             "sequences": len(self.frames),
             SEQUENCES_OF_EPISODES: ",".join(map(str, self.recordings)),
+            **self.notes,
         }
 
 

@@ -35,6 +35,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "keys": Verb("server.keys", "make a key for somebody who may use a server"),
         "load": Verb("server.load.run", "a server under more load than it can bear"),
         "collect": Verb("envs.collect", "make training data, or bring yours into the same form"),
+        "export": Verb("envs.export", "write data in the form of others: Minari, LeRobot, films"),
         "record": Verb("planner.collect", "record the planner's own episodes for the next round of training"),
         "train": Verb("world_models.train", "train a model"),
         "evaluate": Verb("planner.evaluate", "success of planners in closed loop"),

@@ -1,0 +1,1 @@
+"""From episodes of any source to shards: one set of options, one way in."""

@@ -1,0 +1,152 @@
+"""Any gymnasium environment that draws itself, recorded under a policy; nothing of it need be ours."""
+
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from jaxtyping import Float32
+
+from envs.owned.sources.episode import Episode, Step
+from envs.owned.sources.spaces import encode_action
+from world_models.data import DataError
+
+Policy = Callable[[Any, dict[str, Any]], Any]
+"""(observation, info) -> action."""
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Player:
+    """Plays episodes in one environment.
+
+    Attributes:
+        policy: None draws actions at random.
+        files: what the policy is written in.
+        max_steps: most steps of an episode; None leaves it to the environment.
+        seed: episodes of different seeds differ.
+    """
+
+    env: gymnasium.Env[Any, Any]
+    policy: Policy | None
+    files: tuple[Path, ...]
+    max_steps: int | None
+    seed: int
+
+    def list_episodes(self, count: int) -> list[Episode]:
+        """Episodes that are played when their steps are asked for.
+
+        Raises:
+            ValueError: there are to be none.
+        """
+        if count < 1:
+            raise ValueError(f"--episodes must be at least 1, got {count}")
+        return [
+            Episode(f"episode-{number:05d}", partial(self._play, number), self.files)
+            for number in range(count)
+        ]
+
+    def _play(self, number: int) -> Iterator[Step]:
+        with _faults_of_others():
+            yield from self._steps(number)
+
+    def _steps(self, number: int) -> Iterator[Step]:
+        seeds = np.random.SeedSequence([self.seed, number]).generate_state(2).tolist()
+        observation, info = self.env.reset(seed=seeds[0])
+        self.env.action_space.seed(seeds[1])
+        yield Step(self._draw, reward=0.0, state=_state(observation))
+        taken, over = 0, False
+        while not over and taken != self.max_steps:
+            action = self.env.action_space.sample() if self.policy is None else self.policy(observation, info)
+            numbers = encode_action(self.env.action_space, action)
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            taken, over = taken + 1, terminated or truncated
+            yield Step(self._draw, numbers, float(reward), _state(observation))
+
+    def _draw(self) -> np.ndarray:
+        with _faults_of_others():
+            picture = self.env.render()
+        if not isinstance(picture, np.ndarray):
+            raise DataError(f"render() must answer a picture, got {type(picture).__name__}")
+        return picture
+
+
+@contextmanager
+def _faults_of_others() -> Iterator[None]:
+    """An exception of somebody else's environment or policy costs one episode, not the whole recording."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def open_player(env: str, policy: str, max_steps: int | None, seed: int) -> Iterator[Player]:
+    """Make an environment and find the policy for it; the environment is closed at the end.
+
+    Raises:
+        ValueError: there is no such environment or policy, it draws no pictures, or episodes would not end.
+    """
+    if seed < 0 or (max_steps is not None and max_steps < 1):
+        raise ValueError("--max-steps must be at least 1, --seed at least 0")
+    chosen, files = (None, ()) if policy == RANDOM else _find_policy(policy)
+    made = _make(env)
+    try:
+        if max_steps is None and (made.spec is None or made.spec.max_episode_steps is None):
+            raise ValueError(f"{env} has no limit on the steps of an episode; give --max-steps")
+        yield Player(made, chosen, files, max_steps, seed)
+    finally:
+        made.close()
+
+
+def _make(env: str) -> gymnasium.Env[Any, Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters of them is a sentence below
+            made = gymnasium.make(env, render_mode="rgb_array", disable_env_checker=True)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ValueError(f"--env {env} cannot be made: {error}") from error
+    except TypeError as error:
+        raise ValueError(f"--env {env} takes no render mode rgb_array: {error}") from error
+    if "rgb_array" not in (modes := made.metadata.get("render_modes", [])):
+        made.close()
+        raise ValueError(
+            f"--env {env} draws no pictures: its render modes are {', '.join(map(str, modes)) or 'none'}, "
+            "rgb_array is needed"
+        )
+    return made
+
+
+def _find_policy(name: str) -> tuple[Policy, tuple[Path, ...]]:
+    """The callable, and the file that it is written in, where there is one."""
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError(f"--policy must be {RANDOM} or MODULE:CALLABLE, got {name}")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        raise ValueError(f"--policy {name}: {error}") from error
+    if not callable(found):
+        raise ValueError(f"--policy {name}: {module} has no callable {attribute}")
+    try:
+        source = inspect.getsourcefile(importlib.import_module(module))
+    except TypeError:  # built into Python
+        source = None
+    return found, () if source is None else (Path(source),)
+
+
+def _state(observation: Any) -> Float32[np.ndarray, " S"] | None:
+    """An observation that is a vector of numbers; None for anything else."""
+    found = np.asarray(observation) if isinstance(observation, np.ndarray) else None
+    if found is None or found.ndim != 1 or found.dtype.kind not in "fiub":
+        return None
+    return found.astype(np.float32)
