@@ -66,7 +66,7 @@ $(READY): pyproject.toml constraints.txt
 		"$(PYTHON); name another: make PYTHON=<path> $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(python) -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,$(venv_package),This Python lacks venv); }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(python) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,formats]'
 	@$(draws) || { $(call debian,$(GL),MuJoCo needs a GL library to draw); }
 	@$(draws) || { echo "MuJoCo still cannot draw with MUJOCO_GL=$$MUJOCO_GL; MUJOCO_GL=osmesa may." >&2; exit 1; }
 	@$(browses) || ($(call debian,chromium,The tests of the page need a browser)) \
