@@ -63,7 +63,8 @@ def _against_first(records: Sequence[Record], by_arm: Mapping[str, Sequence[Reco
     return {"won": won, "lost": lost, "mcnemar_p": mcnemar(won, lost)}
 
 
-def _against_first_text(row: Mapping[str, Any]) -> str:
+def against_first_text(row: Mapping[str, Any]) -> str:
+    """Won and lost episodes of a row, and McNemar's p; a dash for the first one itself."""
     if row.get("won") is None:  # older results do not have it
         return "-"
     p = row["mcnemar_p"]
@@ -90,7 +91,7 @@ class PushWorld(World[Scene]):
     goal: Wanted = PUCK_GOAL
     columns: ClassVar[Sequence[Column | str]] = (
         Column("success < 0.30 (95 % CI)", _success, _success_text),
-        Column("won / lost against the first (p)", _against_first, _against_first_text),
+        Column("won / lost against the first (p)", _against_first, against_first_text),
         Column("strict < 0.15", _strict, lambda row: f"{100 * row['strict_rate']:.1f} %"),
         Column(
             "position error, mean ± sd",

@@ -46,6 +46,7 @@ ARMS = {
     "random": "uniform actions",
 }
 """In the order in which they are run: the simulator's episodes leave goal pictures behind."""
+SHIPPED = "struct-vrnn-{domain}"
 SIMULATED = {"simulator": 1, "simulator-10x": 10}
 """Arms that search in the true dynamics, and how many times the candidates."""
 GOAL_TASKS = ("acrobot-swingup", "cartpole-balance", "reacher-easy", "walker-stand")
@@ -79,11 +80,12 @@ class Dmc(Evaluation):
     workers: int = cores()
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
-    model: str = "struct-vrnn-{domain}"
+    model: str = SHIPPED
     """Shipped model or model folder of the arm rewards; {domain} stands for acrobot, cartpole, ..."""
     control: str | None = None
     """Shipped control model or model folder of the learned arm, {task} stands for the task; unless given, the
-    one that ships for the task. Without one, and for goal pictures, the arm searches as rewards does."""
+    one that ships for the task. Without one, with --model, and for goal pictures, the arm searches as rewards
+    does."""
     device: str = "cpu"
     horizon: int | None = None
     """Steps looked ahead; unless given, 30 with the acrobot and the cart-pole, 12 with the others, and 3 with
@@ -172,7 +174,9 @@ class Dmc(Evaluation):
         """The name of the control model that an arm uses in a task, if it uses one."""
         if arm != "learned" or self.objective != "reward":
             return None
-        return shipped_control(task) if self.control is None else self.control
+        if self.control is None and self.model == SHIPPED:
+            return shipped_control(task)
+        return self.control
 
     def _varied(self) -> dict[str, Any]:
         """How the worlds differ; nothing if they do not, as in results of before they could."""

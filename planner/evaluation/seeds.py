@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from envs.push.world import against_first_text
 from world_models.statistics import mcnemar, wilson_interval
 
 TITLES = (
@@ -100,5 +101,4 @@ def _against_first(rows: Sequence[Mapping[str, Any]]) -> str:
     if any(row["won"] is None for row in rows):
         return "-"
     won, lost = sum(row["won"] for row in rows), sum(row["lost"] for row in rows)
-    p = mcnemar(won, lost)
-    return f"{won} / {lost} ({f'{p:.2g}' if p >= 0.001 else f'{p:.0e}'})"
+    return against_first_text({"won": won, "lost": lost, "mcnemar_p": mcnemar(won, lost)})

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from envs.dmc.tasks import find_task
+from planner.collect import EPISODES
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.config import Part
 from world_models.struct_vrnn.control.detector.training import NO_DYNAMICS, DetectorRecipe
@@ -23,6 +24,8 @@ from world_models.training.fit import (
 from world_models.training.method import RUNS
 from world_models.training.run import TrainingRun
 
+Episodes = Annotated[int, Field(gt=0, multiple_of=EPISODES)]
+
 UPDATES = 0.4
 """Updates for every recorded step ..."""
 UPDATES_OF: Mapping[str, float] = MappingProxyType({"walker-stand": 0.25, "walker-walk": 0.25})
@@ -34,10 +37,10 @@ class PracticeRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first: PositiveInt = 10
-    """Episodes of random actions before the first round; rounded up to whole shards of 5."""
-    episodes: PositiveInt = 5
-    """Episodes that the model records after every round but the last; rounded up likewise."""
+    first: Episodes = 10
+    """Episodes of random actions before the first round; a multiple of 5, for that many make a shard."""
+    episodes: Episodes = 5
+    """Episodes that the model records after every round but the last; likewise."""
     candidates: PositiveInt = 64
     """Sequences of actions that the search compares while episodes are recorded."""
     disturbance: Share = 0.7

@@ -63,7 +63,7 @@ class Search:
     low_level: LowLevel
     settings: ServoConfig
     made_of: Mapping[str, str]
-    """SHA-256 of what it loaded, by what that is."""
+    """SHA-256 of what it loaded, by what that is; of control models their name, too."""
 
 
 def load_search(model: str, task: str, servo: ServoConfig, horizon: int | None, device: str) -> Search:
@@ -79,7 +79,12 @@ def load_search(model: str, task: str, servo: ServoConfig, horizon: int | None, 
     if is_control(model):
         control = find_control(model, task, device)
         config = servo.model_copy(update={"horizon": horizon or VALUE_HORIZON})
-        made_of = {"weights": control.weights_sha256, "detector": control.control.config.detector}
+        # The name, not the path: a run that lies elsewhere, or is named otherwise, goes on with its episodes.
+        made_of = {
+            "model": control.name,
+            "weights": control.weights_sha256,
+            "detector": control.control.config.detector,
+        }
         return Search(control_by_value(control.world, control.control, config), config, made_of)
     ready = load_world_model(model, device)
     config = servo if horizon is None else servo.model_copy(update={"horizon": horizon})

@@ -95,7 +95,7 @@ class _Rounds:
 
     def record(self, model: str, episodes: int, number: int, noise: float) -> None:
         """Record episodes with a model folder, or random ones, where they are not there yet."""
-        shards = -(-episodes // EPISODES)
+        shards = episodes // EPISODES
         job = Dmc(
             out=self.episodes,
             task=self.run.task,

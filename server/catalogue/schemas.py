@@ -125,10 +125,24 @@ class WorldDefaults(Schema):
     deadline_ms: int
 
 
-class WorldLimits(Limits):
-    """What a request may ask for."""
+class ActingLimits(Limits):
+    """What a request may ask for of a model that acts."""
 
     frames: Range
+    candidates: Range
+    iterations: Range
+    """Iterations of ``POST /v1/actions``."""
+    horizon: Range
+    action_work: int
+    """Largest ``candidates`` x ``iterations`` x ``horizon`` of ``POST /v1/actions``."""
+    deadline_ms: Range
+    seed: Range
+    body_bytes: int
+
+
+class WorldLimits(ActingLimits):
+    """What a request may ask for."""
+
     steps: Range
     """Steps of an action sequence."""
     sequences: Range
@@ -140,15 +154,6 @@ class WorldLimits(Limits):
     prediction_work: int
     """Largest samples x steps of ``POST /v1/predictions``."""
     edits: Range
-    candidates: Range
-    iterations: Range
-    """Iterations of ``POST /v1/actions``."""
-    horizon: Range
-    action_work: int
-    """Largest ``candidates`` x ``iterations`` x ``horizon`` of ``POST /v1/actions``."""
-    deadline_ms: Range
-    seed: Range
-    body_bytes: int
 
 
 class WorldModelInfo(LoadedModel):
@@ -177,20 +182,6 @@ class WorldModelInfo(LoadedModel):
     limits: WorldLimits
 
 
-class ControllerLimits(Limits):
-    """What a request may ask for."""
-
-    frames: Range
-    candidates: Range
-    iterations: Range
-    horizon: Range
-    action_work: int
-    """Largest ``candidates`` x ``iterations`` x ``horizon``."""
-    deadline_ms: Range
-    seed: Range
-    body_bytes: int
-
-
 class ControllerInfo(LoadedModel):
     """A control model: it acts in one task, and has a value of what comes after the steps looked ahead."""
 
@@ -212,7 +203,7 @@ class ControllerInfo(LoadedModel):
     """What actions can be asked for."""
 
     defaults: WorldDefaults
-    limits: ControllerLimits
+    limits: ActingLimits
 
 
 class VideoLimits(Limits):

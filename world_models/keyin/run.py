@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from world_models.checkpoint import read_model
 from world_models.data import SequenceDataset
 from world_models.eye import collect_reference
 from world_models.keyin import training
@@ -15,6 +16,7 @@ from world_models.keyin.config import KeyInConfig
 from world_models.keyin.discovery.teaching import teach
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
+from world_models.keyin.reader.network import load_reader
 from world_models.keyin.reader.training import measure_reader, train_reader
 from world_models.keyin.recipe import KeyInRun
 from world_models.shipped import weights_digest
@@ -94,7 +96,9 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
         session.write_json("figures.json", found)
         if reader is None or run.recipe.reader is None:
             return found
-        read = measure_reader(reader, stored, embeddings[slice(*measured)], run.recipe.reader, run.seed)
+        kept = load_reader(read_model(session.folder / "model"), stored.config.image_size, session.device)
+        assert kept is not None
+        read = measure_reader(kept, stored, embeddings[slice(*measured)], run.recipe.reader, run.seed)
         return found | {f"reader_{name}": value for name, value in read.items()}
 
     learned_from = data.known(run.recipe.held_out)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from envs.dmc.variation import DmcVariation
-from planner.evaluation.dmc import Dmc
+from planner.evaluation.dmc import SHIPPED, Dmc
 from planner.evaluation.evaluation import parse_names
 from planner.evaluation.robustness.shifts import DMC_VARIATIONS, STANDARD, Change, select_changes
 from planner.evaluation.robustness.study import Row, Study
@@ -33,8 +33,10 @@ class DmcRobustness(Study[DmcVariation, Dmc]):
     workers: int = cores()
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
-    model: str = "struct-vrnn-{domain}"
+    model: str = SHIPPED
     """Shipped model or model folder; {domain} stands for acrobot, cartpole, ..."""
+    control: str | None = None
+    """Shipped control model or model folder, {task} stands for the task; as in planner.evaluate dmc."""
     out: Path = Path("robustness-dmc.json")
     """Results; a PNG of how the worlds look stands beside them."""
 
@@ -55,6 +57,7 @@ class DmcRobustness(Study[DmcVariation, Dmc]):
             workers=self.workers,
             seed=self.seed,
             model=self.model,
+            control=self.control,
             out=self.place(change),
         )
 

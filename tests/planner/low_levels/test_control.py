@@ -189,6 +189,7 @@ def test_a_control_model_records_with_its_short_horizon_and_others_as_ever(folde
     search = load_search(str(folder), "cartpole-balance", DMC_SERVO, None, "cpu")
     assert search.settings == DMC_SERVO.model_copy(update={"horizon": 3})
     assert search.made_of == {
+        "model": folder.parent.name,
         "weights": read_model(folder).weights_digest,
         "detector": read_model(folder.with_name("detector")).weights_digest,
     }

@@ -1,6 +1,7 @@
 """Rounds of recording and learning, in a world that can be told by counting."""
 
 import dataclasses
+import shutil
 
 import pytest
 from counting import STEPS, CountingEnv, CountingWorld
@@ -68,8 +69,9 @@ def whole(tmp_path_factory, counted):
 
 def test_every_round_records_with_the_model_before_it_and_learns_from_all(whole):
     shards = [read_attributes(path) for path in SequenceDataset(whole / "episodes" / TASK).paths]
-    models = ["stage-0/round-00", "stage-0/round-01", "stage-1/round-02"]
-    assert [shard["model"] for shard in shards] == ["random", *(str(whole / name) for name in models)]
+    assert [shard["model"] for shard in shards] == ["random", "round-00", "round-01", "round-02"]
+    detectors = [read_model(whole / f"stage-{n}" / "detector").weights_digest for n in (0, 0, 1)]
+    assert [shard["detector"] for shard in shards[1:]] == detectors
     assert [shard["seed"] for shard in shards] == [0, 1, 2, 3]
     points = read_points(whole / "episodes" / TASK)
     assert [point.steps for point in points] == [5000, 10_000, 15_000, 20_000]
@@ -111,10 +113,14 @@ def test_a_run_that_was_killed_again_and_again_ends_with_the_same_weights(whole,
     assert kept[0].read_bytes() == kept[1].read_bytes()
 
 
-def test_a_finished_run_stays_as_it_is_and_other_settings_are_refused(whole):
+def test_a_finished_run_stays_as_it_is_and_other_settings_are_refused(whole, tmp_path):
+    moved = tmp_path / "moved"
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     practise(practice(whole), "the command")
     assert {path: path.read_bytes() for path in before} == before
+    shutil.copytree(whole, moved)
+    practise(practice(moved), "the command")
+    assert len(list((moved / "episodes" / TASK).glob("*.h5"))) == 4
     with pytest.raises(ValueError, match=r"holds a run with other .*rounds"):
         practise(practice(whole, rounds=5), "the command")
 
@@ -126,8 +132,9 @@ def test_a_task_has_numbers_of_its_own_that_can_be_changed():
     assert (run.control().sizes.discount, run.control().sizes.reads) == (0.985, ("bodies", "keypoints"))
     changed = Practice(task=TASK, recipe=PracticeRecipe(discount=0.9, reads=("bodies",)))
     assert (changed.control().sizes.discount, changed.control().sizes.reads) == (0.9, ("bodies",))
-    with pytest.raises(ValidationError, match="adapted"):
-        PracticeRecipe(adapted=(0,))
+    for wrong in ({"adapted": (0,)}, {"first": 7}, {"episodes": 0}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            PracticeRecipe(**wrong)
 
 
 def test_the_verb_that_trains_knows_it():

@@ -10,6 +10,7 @@ from world_models.checkpoint import read_model, write_card, write_reader
 from world_models.data import SequenceDataset
 from world_models.frames import to_tensor
 from world_models.keyin.model import KeyIn
+from world_models.keyin.reader.network import load_reader
 from world_models.keyin.reader.training import ReaderStage, measure_reader, train_reader
 from world_models.shipped import find_folder, ship
 from world_models.training.card import data_section, first_shard, training_section
@@ -59,9 +60,11 @@ def give_reader(run: ReaderRun, command: str) -> Path:
     embeddings = _embed(model, data, session.device)
     learned, held_out = embeddings[: len(embeddings) * 9 // 10], embeddings[len(embeddings) * 9 // 10 :]
     reader = train_reader(model, learned, run.recipe.reader, session)
-    figures = measure_reader(reader, model, held_out, run.recipe.reader, run.seed)
     ship("model", folder, session.folder)
     write_reader(session.folder / "model", reader.state_dict())
+    kept = load_reader(read_model(session.folder / "model"), size, session.device)
+    assert kept is not None
+    figures = measure_reader(kept, model, held_out, run.recipe.reader, run.seed)
     digest = hashlib.sha256(stored.card.encode()).hexdigest()[:12]
     card = f"""{stored.card.rstrip()}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from world_models.checkpoint import MANIFEST
+from world_models.checkpoint import MANIFEST, read_model
 from world_models.eye import EyeStage, collect_reference
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.detector.stored import DETECTOR
@@ -60,7 +60,7 @@ def train_detector(
         CheckpointError: the detector before is damaged.
     """
     folder = session.folder / DETECTOR
-    if (folder / MANIFEST).exists():
+    if (folder / MANIFEST).exists() and read_model(folder).card:  # the card is written last
         return folder
     tasks = open_tasks(episodes, config, 0)
     most = min(len(task.sequences) for task in tasks)
