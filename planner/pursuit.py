@@ -40,8 +40,12 @@ class EpisodeConfig(BaseModel):
     """Give up on a subgoal after so many steps; the goal itself is never given up. None leaves a subgoal its
     share of the steps that are left and a quarter more, so that fewer subgoals get more time each; the paper
     gives 10, which cuts long legs short."""
-    subgoal_radius: float = Field(default=4.0, gt=0)
-    """The paper gives none, the authors' code 5. With 2.5 the servo at times hovers beside a near subgoal."""
+    subgoal_radius: float | None = Field(default=None, gt=0)
+    """A subgoal is reached within this; None takes the low level's ``reach``. The paper gives none, the
+    authors' code 5."""
+    passing_radius: float = Field(default=4.0, gt=0)
+    """Within this it is reached, too, if the straight way on to the next one passes it within
+    ``subgoal_radius``: only where the way turns is it worth the steps to come quite near."""
     goal_radius: float = Field(default=1.0, gt=0)
     replan: Literal["never", "missed", "surprised", "always"] = "never"
     """Plan afresh from the current picture when a subgoal was given up; or also when the last action had a
@@ -92,15 +96,14 @@ class SubgoalQueue:
         self,
         goal: Goal,
         picture: Float[Tensor, "1 C H W"],
-        subgoal_radius: float,
-        goal_radius: float,
-        most_steps: int | None,
+        config: EpisodeConfig,
+        reach: float,
     ) -> None:
-        """Pictures count as reached within a radius, in the goal's distance; a subgoal is given up after
-        ``most_steps``, by default after its share of the steps that are left and a quarter more.
+        """Of the rules, those about when a picture is reached or given up are used; ``reach`` is the low
+        level's.
         """
-        self._goal, self._picture, self._most_steps = goal, picture, most_steps
-        self._subgoal_radius, self._goal_radius = subgoal_radius, goal_radius
+        self._goal, self._picture, self._config = goal, picture, config
+        self._near = config.subgoal_radius or reach
         self.follow(picture[:0], steps_left=0)
 
     def follow(self, subgoals: Float[Tensor, "K C H W"], steps_left: int) -> None:
@@ -118,7 +121,7 @@ class SubgoalQueue:
     def _head_for(self, place: int) -> None:
         self._next, self._steps = place, 0
         legs = len(self._frames) - place
-        self._patience = self._most_steps or ceil(PATIENCE * self._steps_left / legs)
+        self._patience = self._config.max_steps_per_subgoal or ceil(PATIENCE * self._steps_left / legs)
 
     @property
     def subgoal(self) -> Float[Tensor, "1 C H W"]:
@@ -139,19 +142,29 @@ class SubgoalQueue:
         """Switch to the next subgoal if this one is reached or has taken too long."""
         status: Status = "continue"
         while not self.at_goal:
-            reached = self._distance(found) < self._subgoal_radius
+            reached = self._reaches(found)
             if not reached and self._steps < self._patience:
                 break
             status = "switched" if reached else "missed"
             self._head_for(self._next + 1)
-        if self.at_goal and self._distance(found) < self._goal_radius:
+        if self.at_goal and self._distance(found) < self._config.goal_radius:
             return "done"
         self._steps += 1
         self._steps_left -= 1
         return status
 
+    def _reaches(self, found: Float[Tensor, "1 G"]) -> bool:
+        """Whether the subgoal counts as reached from here; there is one after it."""
+        distance = self._distance(found)
+        if self._near <= distance < self._config.passing_radius:
+            subgoal, onward = self._targets[self._next], self._targets[self._next + 1]
+            way = onward - found[0]
+            share = ((subgoal - found[0]) @ way / (way @ way).clamp(min=1e-9)).clamp(0, 1)
+            distance = self._distance(found + share * way)
+        return distance < self._near
+
     def _distance(self, found: Float[Tensor, "1 G"]) -> float:
-        """To the current subgoal; infinite while what is wanted cannot be seen."""
+        """From there to the current subgoal; infinite while what is wanted cannot be seen."""
         return float(self._goal.distance(found, self._targets[self._next : self._next + 1]))
 
 
@@ -176,14 +189,7 @@ class Pilot:
         self._goal = to_tensor(goal, actor.device)[None]
         self._queue: SubgoalQueue | None = None
         if actor.goal is not None:
-            config = actor.config
-            self._queue = SubgoalQueue(
-                actor.goal,
-                self._goal,
-                config.subgoal_radius,
-                config.goal_radius,
-                config.max_steps_per_subgoal,
-            )
+            self._queue = SubgoalQueue(actor.goal, self._goal, actor.config, actor.low_level.reach)
         self._warm_start: Tensor | None = None
 
     @property

@@ -42,6 +42,9 @@ class LowLevel(ABC):
     """Whether it expects something of its actions."""
     true_dynamics: ClassVar[bool] = False
     """Whether it imagines in the true dynamics, not in a learned model."""
+    reach: ClassVar[float] = 4.0
+    """How near to a subgoal, in the goal's distance, it has to come before the next one is its target. A
+    learned model errs by a pixel or two: to come nearer takes it more steps than it is worth."""
 
     @property
     def imagined_steps(self) -> int:
@@ -107,6 +110,8 @@ class TrueServo(LowLevel):
     """The same search in the true dynamics, starting from the true state."""
 
     true_dynamics = True
+    reach = 2.0
+    """At 4, a puck may count as round a wall's end while it is still before it."""
 
     def __init__(self, simulator: Simulator[Any], servo: Servo, goal: Wanted | None = None) -> None:
         """``simulator`` is that of the environment that is being controlled, and the servo's model; ``goal``

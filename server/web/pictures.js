@@ -4,7 +4,7 @@ import { element, svg } from "./dom.js";
 
 const decoded = new Map();
 // Pixels: a puck that is nearer has reached its subgoal.
-export const SUBGOAL_RADIUS = 4;
+export const SUBGOAL_RADIUS = 2;
 
 // A PNG or JPEG in base64 as a bitmap; the same text is decoded once.
 export function bitmapOf(base64) {

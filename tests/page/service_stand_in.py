@@ -153,7 +153,7 @@ PLAN = {
         }
         for k in (0, 1)
     ],
-    "cost": 2.5,
+    "cost": 1.8,
     "cost_history": [None, 1.5],
     "calibration": {"tone": None, "pitch_degrees": 0.0, "yaw_degrees": 0.0, "object_colour": None},
     "seen": None,

@@ -7,7 +7,7 @@ from page_steps import button, render_and_plan
 from playwright.sync_api import expect
 
 from envs.push.env import STRICT_SUCCESS, SUCCESS
-from planner.pursuit import EpisodeConfig
+from planner.low_levels.low_level import TrueServo
 
 WEB = Path(__file__).parents[2] / "server/web"
 
@@ -26,7 +26,7 @@ def test_plans_of_two_seeds_stand_side_by_side(opened, stand_in):
     expect(first.locator("option:checked")).to_have_text("Plan 1: planner, seed 7")
     expect(second.locator("option:checked")).to_have_text("Plan 2: planner, seed 8")
     expect(page.locator("#compare-both polyline.way")).to_have_count(2)
-    expect(first.locator("dd").nth(0)).to_have_text("2.5 px from the goal")
+    expect(first.locator("dd").nth(0)).to_have_text("1.8 px from the goal")
     # From (12, 50) by (20, 30), the subgoal that shows a puck, to (40, 10).
     expect(first.locator("dd").nth(1)).to_have_text("49.8 px in 10 steps")
     expect(first.locator(".strip canvas")).to_have_count(2)
@@ -127,7 +127,7 @@ def test_plan_that_ends_far_from_the_goal_looks_like_a_failure(opened, stand_in)
     def far(route, request):
         fulfil = route.fulfill
         route.fulfill = lambda **reply: fulfil(
-            **reply | {"body": reply["body"].replace('"cost": 2.5', '"cost": 9.5')}
+            **reply | {"body": reply["body"].replace('"cost": 1.8', '"cost": 9.5')}
         )
         good(route, request)
 
@@ -144,4 +144,4 @@ def test_limits_on_the_page_are_those_of_the_planner_and_the_world():
     execute, pictures = ((WEB / name).read_text() for name in ("execute.js", "pictures.js"))
     assert f"[SUCCESS, STRICT_SUCCESS] = [{SUCCESS:g}, {STRICT_SUCCESS:g}]" in execute
     (radius,) = re.findall(r"SUBGOAL_RADIUS = ([\d.]+)", pictures)
-    assert float(radius) == EpisodeConfig().subgoal_radius
+    assert float(radius) == TrueServo.reach

@@ -106,7 +106,7 @@ def test_words_for_screen_readers(opened):
     page = opened()
     everything(page, "push")
     expect(page.locator("#plan-chart svg")).to_have_accessible_name(
-        "Cost of the search; last values: mean of all 4.5, cheapest candidate 1.5, chosen plan 2.5"
+        "Cost of the search; last values: mean of all 4.5, cheapest candidate 1.5, chosen plan 1.8"
     )
     expect(page.locator("#strip canvas").nth(1)).to_have_accessible_name("Subgoal 0, step 5")
     scrubber = page.get_by_role("slider", name="Step")

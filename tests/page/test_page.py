@@ -22,12 +22,12 @@ def test_plan_shows_costs_and_subgoals(opened, stand_in):
     expect(page.locator("#spread-chart .legend")).to_have_text("σ 2")
     # The plan is not the cheapest candidate: both have names, and one number wherever they stand.
     expect(page.locator("#plan-chart .legend li")).to_have_text(
-        ["mean of all 4.5", "cheapest candidate 1.5", "chosen plan 2.5"]
+        ["mean of all 4.5", "cheapest candidate 1.5", "chosen plan 1.8"]
     )
     expect(page.locator("#plan-status")).to_have_text(
-        "Planned in 202 ms: 2 subgoals, the last one 2.5 pixels from the goal."
+        "Planned in 202 ms: 2 subgoals, the last one 1.8 pixels from the goal."
     )
-    expect(page.locator("#plan-facts div").nth(0)).to_have_text("chosen plan2.5 px")
+    expect(page.locator("#plan-facts div").nth(0)).to_have_text("chosen plan1.8 px")
     expect(page.locator("#plan-facts div").nth(1)).to_have_text("cheapest candidate1.5 px")
     captions = page.locator("#strip figcaption").all_inner_texts()
     assert captions == ["Start", "step 5", "step 10 · blurred", "Goal"]
@@ -60,7 +60,7 @@ def test_doubts_about_a_plan_are_said_with_it(opened, stand_in):
     stand_in.replies["/v1/plans"] = events(("queued", QUEUED), ("result", PLAN | {"warnings": [doubt]}))
     page = opened()
     render_and_plan(page)
-    expect(page.locator("#plan-status")).to_contain_text(f"2.5 pixels from the goal. {doubt}")
+    expect(page.locator("#plan-status")).to_contain_text(f"1.8 pixels from the goal. {doubt}")
     expect(page.locator("#plan-status")).to_have_class(re.compile("bad"))
 
 

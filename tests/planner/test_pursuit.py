@@ -4,18 +4,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.pursuit import SubgoalQueue
+from planner.pursuit import EpisodeConfig, SubgoalQueue
 
 
 class Line:
     """A goal on a line: the first pixel of a picture says where; nothing is seen in negative ones."""
 
+    sides = 1
+
     def target(self, pictures: Tensor) -> Tensor:
-        places = pictures[:, 0, 0, :1]
+        places = pictures[:, : self.sides, 0, 0]
         return torch.where(places < 0, torch.nan, places)
 
     def distance(self, found: Tensor, target: Tensor) -> Tensor:
-        return (found - target).abs()[:, 0].nan_to_num(torch.inf)
+        return (found - target).norm(dim=-1).nan_to_num(torch.inf)
 
     def plausible(self, pictures: Tensor) -> Tensor:
         return torch.ones(len(pictures), dtype=torch.bool)
@@ -32,7 +34,9 @@ def found(place: float) -> Tensor:
 @pytest.fixture
 def queue() -> SubgoalQueue:
     """On the way to 9; subgoals are reached within 2, the goal within 1."""
-    return SubgoalQueue(Line(), picture(9.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=3)
+    return SubgoalQueue(
+        Line(), picture(9.0), EpisodeConfig(max_steps_per_subgoal=3, passing_radius=2.0), reach=2.0
+    )
 
 
 def pursued(queue: SubgoalQueue) -> float:
@@ -74,7 +78,7 @@ def test_every_subgoal_has_all_its_steps(queue):
 @pytest.fixture
 def patient() -> SubgoalQueue:
     """Leaves every subgoal its share of the steps and a quarter more."""
-    return SubgoalQueue(Line(), picture(9.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=None)
+    return SubgoalQueue(Line(), picture(9.0), EpisodeConfig(passing_radius=2.0), reach=2.0)
 
 
 def steps_until_given_up(queue: SubgoalQueue, place: float = 0.0) -> int:
@@ -118,6 +122,64 @@ def test_the_radius_itself_is_not_within(queue):
     assert queue.advance(found(8.25)) == "done"
 
 
+class Table(Line):
+    """A goal on a plane: the first two channels of a picture say where."""
+
+    sides = 2
+
+
+def along(
+    *places: tuple[float, float], goal: tuple[float, float] = (20.0, 30.0), radius: float | None = None
+) -> SubgoalQueue:
+    """Subgoals at these places of a table; within 4 they may be passed at 2."""
+    pictures = torch.tensor([(*place, 0.0) for place in (*places, goal)])[:, :, None, None].expand(
+        -1, 3, 2, 2
+    )
+    config = EpisodeConfig(subgoal_radius=radius, passing_radius=4.0)
+    queue = SubgoalQueue(Table(), pictures[-1:], config, reach=2.0)
+    queue.follow(pictures[:-1], steps_left=60)
+    return queue
+
+
+def status_at(queue: SubgoalQueue, across: float, down: float) -> str:
+    return queue.advance(torch.tensor([[across, down]]))
+
+
+def test_where_the_way_goes_straight_on_a_subgoal_is_passed_early():
+    queue = along((20.0, 10.0))
+    assert [status_at(queue, 20.0, place) for place in (5.75, 6.25)] == ["continue", "switched"]
+
+
+def test_where_the_way_turns_back_a_subgoal_has_to_be_reached():
+    queue = along((20.0, 10.0), goal=(20.0, 0.0))
+    assert [status_at(queue, 20.0, place) for place in (6.25, 7.75, 8.25)] == ["continue"] * 2 + ["switched"]
+
+
+def test_where_the_way_turns_aside_it_may_be_cut_by_the_radius():
+    queue = along((20.0, 10.0), goal=(40.0, 10.0))
+    assert [status_at(queue, 20.0, place) for place in (6.25, 7.75, 8.25)] == ["continue"] * 2 + ["switched"]
+    slant = along((20.0, 10.0), goal=(30.0, 20.0))
+    # From 3.75 above it the way on passes it by 2.2, from 3 above by 1.8.
+    assert status_at(slant, 20.0, 6.25) == "continue"
+    assert status_at(slant, 20.0, 7.0) == "switched"
+
+
+def test_a_radius_that_is_given_counts_instead_of_the_reach_of_the_low_level():
+    queue = along((20.0, 10.0), goal=(20.0, 0.0), radius=3.0)
+    assert [status_at(queue, 20.0, place) for place in (6.75, 7.25)] == ["continue", "switched"]
+
+
+def test_the_way_on_ends_at_the_next_subgoal():
+    queue = along((20.0, 10.0), (20.0, 6.5), goal=(60.0, 6.5))
+    # Straight on would pass the first one, but the second one lies before it.
+    assert status_at(queue, 20.0, 6.25) == "continue"
+
+
+def test_a_goal_that_shows_nothing_leads_nowhere():
+    queue = along((20.0, 10.0), goal=(-1.0, -1.0))
+    assert [status_at(queue, 20.0, place) for place in (6.25, 8.25)] == ["continue", "switched"]
+
+
 def test_pictures_that_show_nothing_are_left_out_and_still_count(queue):
     queue.follow(picture(-1.0, 3.0, -1.0), steps_left=20)
     assert pursued(queue) == 3 and queue.place == 1
@@ -141,7 +203,7 @@ def test_a_new_plan_starts_afresh(queue):
 
 
 def test_the_goal_is_kept_even_if_it_shows_nothing():
-    queue = SubgoalQueue(Line(), picture(-1.0), subgoal_radius=2.0, goal_radius=1.0, most_steps=3)
+    queue = SubgoalQueue(Line(), picture(-1.0), EpisodeConfig(max_steps_per_subgoal=3), reach=2.0)
     queue.follow(picture(3.0), steps_left=20)
     assert queue.advance(found(3.0)) == "switched"
     assert queue.at_goal and queue.place == 1
