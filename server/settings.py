@@ -11,6 +11,10 @@ from planner.loading import available_video_models, available_world_models
 from server.hosts import is_loopback
 
 
+PLANNERS = ("keyin-push", "keyin-push-irregular")
+"""Those of the planners that ship which a server has unless told otherwise."""
+
+
 class Settings(BaseSettings):
     """Settings of one server process; every field is also ``WAYMARK_<FIELD>`` in the environment."""
 
@@ -23,12 +27,13 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
 
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        default_factory=lambda: ("keyin-push", *available_world_models(), *available_video_models()),
+        default_factory=lambda: (*PLANNERS, *available_world_models(), *available_video_models()),
         min_length=1,
     )
     """Models to load, separated by commas: names of those that ship, folders, or ``NAME=`` and one of these.
     Of those that can answer, the one that was measured best in the task is the default of requests, or the
-    first where none was measured. Left out: the planner and all world models that ship."""
+    first where none was measured. Left out: two planners, one of six keyframes and one of as many as are asked
+    for, and all world models that ship."""
 
     device: str = "cpu"
     """Torch device of all models."""

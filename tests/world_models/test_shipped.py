@@ -1,7 +1,9 @@
 """Models that ship: copied whole, and what their weights have in common stored once."""
 
 import sys
+import zlib
 
+import numpy as np
 import pytest
 import torch
 from pydantic import BaseModel
@@ -9,7 +11,7 @@ from torch import nn
 
 from world_models import files, shipped
 from world_models.checkpoint import CheckpointError, read_model, write_card, write_model
-from world_models.files import SHARED
+from world_models.files import SHARED, read_content, write_pieces
 
 
 class Config(BaseModel):
@@ -116,11 +118,29 @@ def test_a_missing_or_damaged_piece_is_named(runs, among):
     (piece,) = (among / SHARED).iterdir()
     content = piece.read_bytes()
     piece.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match=f"{piece.name} is damaged"):
+        read_model(among / "one")
+    piece.write_bytes(zlib.compress(b"other weights"))
     with pytest.raises(CheckpointError, match="differs from the SHA-256"):
         read_model(among / "one")
     piece.unlink()
     with pytest.raises(CheckpointError, match=f"lacks a piece.*{piece.name}.*shared beside it"):
         read_model(among / "one")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 8])
+def test_pieces_come_back_as_they_were(tmp_path, size):
+    content = bytes(range(200, 200 + size))
+    path = tmp_path / "model" / "weights"
+    write_pieces(path, [content, content[:1]], shared=())
+    assert read_content(path) == content + content[:1]
+
+
+def test_pieces_of_weights_take_less_room(tmp_path):
+    weights = np.random.default_rng(0).normal(scale=0.1, size=100_000).astype("f2").tobytes()
+    write_pieces(tmp_path / "model" / "weights", [weights], shared=())
+    (piece,) = tmp_path.glob("model/*.piece")
+    assert piece.stat().st_size < 0.9 * len(weights)
 
 
 @pytest.mark.parametrize("names", ['["../../secret"]', '{"a": 1}', "[1]", "nonsense"])

@@ -14,7 +14,7 @@ from planner.loaded import ReadyWorldModel
 from planner.loading import load_ready
 from server.http.pictures import to_base64
 from server.models.service import ModelService
-from server.settings import Settings
+from server.settings import PLANNERS, Settings
 from world_models import shipped as shipped_models
 from world_models.checkpoint import CheckpointError, write_model
 from world_models.struct_vrnn.config import StructVRNNConfig
@@ -34,7 +34,7 @@ def shipped(world_folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.
 def test_world_models_that_ship_are_loaded_unless_others_are_named(
     shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Settings().models == ("keyin-push", "tiny-dmc", "tiny-agents", "tiny-push", "tiny-rnn")
+    assert Settings().models == (*PLANNERS, "tiny-dmc", "tiny-agents", "tiny-push", "tiny-rnn")
     monkeypatch.setenv("WAYMARK_MODELS", "tiny-rnn, tiny-dmc")
     assert Settings().models == ("tiny-rnn", "tiny-dmc")
 

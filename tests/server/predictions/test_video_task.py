@@ -11,7 +11,7 @@ from planner.loading import available_ready, load_ready
 from planner.search.rollout import Interrupted, drive
 from server.models.service import ModelService
 from server.predictions.video_task import VideoTask, example_interpolation, example_track, example_video
-from server.settings import Settings
+from server.settings import PLANNERS, Settings
 from world_models import shipped
 
 
@@ -40,7 +40,7 @@ def test_models_of_videos_that_ship_are_loaded_too(
     folder = shutil.copytree(video_folders["tiny-lp"].parent, tmp_path / "pretrained")
     monkeypatch.setattr(shipped, "PRETRAINED", folder)
     assert available_ready() == ("tiny-det", "tiny-fp", "tiny-lp", "tiny-kalman")
-    assert Settings().models == ("keyin-push", *available_ready())
+    assert Settings().models == (*PLANNERS, *available_ready())
     ready = [load_ready(name) for name in available_ready()]
     assert [model.image_size for model in ready] == [16] * 4
     assert len({model.sha256 for model in ready}) == 4
