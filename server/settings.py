@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from planner.loading import available_video_models, available_world_models
 from server.hosts import is_loopback
 
-
 PLANNERS = ("keyin-push", "keyin-push-irregular")
 """Those of the planners that ship which a server has unless told otherwise."""
 
@@ -32,8 +31,8 @@ class Settings(BaseSettings):
     )
     """Models to load, separated by commas: names of those that ship, folders, or ``NAME=`` and one of these.
     Of those that can answer, the one that was measured best in the task is the default of requests, or the
-    first where none was measured. Left out: two planners, one of six keyframes and one of as many as are asked
-    for, and all world models that ship."""
+    first where none was measured. Left out: a planner of six keyframes, one of as many as are
+    asked for, and all world models that ship."""
 
     device: str = "cpu"
     """Torch device of all models."""

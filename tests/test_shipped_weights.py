@@ -41,10 +41,11 @@ def ready():
     return load_planner("keyin-push")
 
 
-def plan(ready, world, scene, seed=0):
+def plan(ready, world, scene, seed=0, keyframes=None):
     picture, goal = world.begin(scene)
     context = Context(to_tensor(picture)[None, None], torch.zeros(1, 0, 2))
-    return ready.planner.plan(context, to_tensor(goal)[None], [torch.Generator().manual_seed(seed)])
+    randomness = [torch.Generator().manual_seed(seed)]
+    return ready.planner.plan(context, to_tensor(goal)[None], randomness, keyframes=keyframes)
 
 
 def crosses(a, b, c, d) -> bool:
@@ -80,6 +81,34 @@ def test_plans_reach_the_goal_picture_with_whole_pucks_round_the_wall(ready, pus
         route = np.concatenate([start, centres])
         crossings += any(crosses(a, b, *ends) for a, b in pairwise(route))
     assert crossings <= 1
+
+
+@pytest.fixture(scope="module")
+def two_walls():
+    world = PushWorld("push-two-walls")
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize("rhythm", ["regular", "irregular", "pauses"])
+def test_three_keyframes_lead_between_two_walls(two_walls, rhythm):
+    timed, crossings = load_planner(f"keyin-push-{rhythm}"), 0
+    for scene in load_manifest("push-two-walls-m3-200").starts[:TASKS]:
+        found = plan(timed, two_walls, scene, keyframes=3)
+        assert found.subgoals.shape[1] == 3 and found.whole.all()
+        places = [tuple(place) for place in PUCK.blob(found.subgoals[0]).centre.tolist()]
+        crossings += two_walls.record(scene, [two_walls.measure()], [places])["plan_crosses_wall"]
+    assert crossings <= 1
+
+
+def test_the_harder_the_task_the_more_keyframes_a_model_that_may_choose_takes(push, two_walls):
+    chooses = load_planner("keyin-push-irregular")
+
+    def mean(world, manifest):
+        scenes = load_manifest(manifest).starts[:TASKS]
+        return np.mean([plan(chooses, world, s, keyframes="auto").subgoals.shape[1] for s in scenes])
+
+    assert mean(push, "push-400") < mean(two_walls, "push-two-walls-m3-200") <= 5
 
 
 def test_one_seed_one_plan(ready, push):
