@@ -10,7 +10,8 @@ from torch import Tensor
 
 from envs.world import Start, World
 from planner.goals import make_goal
-from planner.search.hierarchy import Count, Planner, Plausible
+from planner.search.choosing import Plausible
+from planner.search.hierarchy import Count, Planner
 from world_models.frames import Picture, to_tensor
 from world_models.interface import Context
 from world_models.keyin.discovery.chords import chord_distances, fill_gaps
