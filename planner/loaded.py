@@ -8,6 +8,7 @@ from typing import TypeVar
 from planner.figures import Figure
 from planner.search.hierarchy import Planner
 from world_models.eye import Eye
+from world_models.goals import EmbeddingGoal, StoredGoal
 from world_models.kalman.model import Kalman
 from world_models.segmenter import ColorSegmenter, Wanted
 from world_models.struct_vrnn.control.model import Control
@@ -40,12 +41,18 @@ class ReadyPlanner(ReadyModel):
     """A planner."""
 
     planner: Planner
-    goal: Wanted
+    goal: Wanted | EmbeddingGoal
     """What it can be asked for."""
 
     @property
     def segmenter(self) -> ColorSegmenter:
-        """Finds the thing that is to be moved, the first of several."""
+        """Finds the thing that is to be moved, the first of several.
+
+        Raises:
+            ValueError: the model is asked for whole pictures, not for things.
+        """
+        if isinstance(self.goal, EmbeddingGoal):
+            raise ValueError(f"{self.name} looks for no object: it is asked for whole pictures")
         return self.goal.objects[0].segmenter
 
 
@@ -63,6 +70,8 @@ class ReadyWorldModel(ReadyModel):
 
     world: StructVRNN
     heads: Mapping[str, ReadyHead]
+    goal: StoredGoal | None = field(default=None, kw_only=True)
+    """What it can be asked for beside rewards and what its configuration names; None for nothing."""
 
 
 @dataclass(frozen=True)

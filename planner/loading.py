@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.figures import read_figures
-from planner.goals import find_objects, picture_cost, place_cost
+from planner.goals.planning import planner_for
 from planner.loaded import (
     Ready,
     ReadyControl,
@@ -18,9 +18,10 @@ from planner.loaded import (
     ReadySVG,
     ReadyWorldModel,
 )
-from planner.search.hierarchy import HierarchyConfig, Planner
+from planner.search.hierarchy import HierarchyConfig
 from world_models.checkpoint import CONFIG, EYE, CheckpointError, StoredModel, read_model
 from world_models.eye import Eye, Reference
+from world_models.goals import BodyGoal, EmbeddingGoal, KeypointsGoal
 from world_models.kalman.model import Kalman
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
@@ -121,7 +122,13 @@ def load_ready(given: str, device: str = "cpu") -> Ready:
     name, folder = _find(given)
     kind = str(read_model(folder).config.get("kind"))
     _check_kind(given, kind)
-    return replace(_LOADERS[kind](str(folder), device), name=name)
+    found = _LOADERS[kind](str(folder), device)
+    if isinstance(found, ReadyPlanner) and isinstance(found.goal, EmbeddingGoal):
+        raise ValueError(
+            f"{given} plans toward whole pictures, and a server offers planners of objects that it can find; "
+            "use it with python -m planner.evaluate gym"
+        )
+    return replace(found, name=name)
 
 
 def _find(given: str) -> tuple[str, Path]:
@@ -161,25 +168,18 @@ def load_planner(
     """
     folder = find_folder(name)
     stored = read_model(folder)
-    wanted = stored.parse_config(KeyInConfig).goal
+    wanted = stored.parse_config(KeyInConfig).goal or stored.goal
     if wanted is None:
         able = ", ".join(available_models()) or "none"
         raise ValueError(f"{name} has no goal that plans could be searched for; shipped ones that do: {able}")
+    if isinstance(wanted, KeypointsGoal | BodyGoal):
+        raise CheckpointError(f"{folder} is of a KeyIn, which has no {wanted.kind} that could be wanted")
     model = KeyIn.load(folder, device)
-    config = (hierarchy or HierarchyConfig()).model_copy(update={"keyframes": model.config.keyframes})
-    goal, reader = find_objects(wanted), load_reader(stored, model.config.image_size, device)
-    cost = picture_cost(wanted, model.decode) if reader is None else place_cost(wanted, reader.locate)
+    reader = load_reader(stored, model.config.image_size, device)
     return ReadyPlanner(
         **_identity(folder, stored),
         image_size=model.config.image_size,
-        planner=Planner(
-            model,
-            cost,
-            config,
-            plausible=goal.plausible,
-            fewest=1 if model.config.countdown else None,
-            appraise=None if reader is None else lambda picture, to: goal.distance(goal.target(picture), to),
-        ),
+        planner=planner_for(wanted, model, reader, hierarchy or HierarchyConfig()),
         goal=wanted,
         eye=_eye(stored),
     )
@@ -208,6 +208,7 @@ def load_world_model(name: str = "struct-vrnn-dmc", device: str = "cpu") -> Read
         world=StructVRNN.load(folder, device),
         heads={task: ReadyHead(head, read_model(rewards / task).digest) for task, head in heads.items()},
         eye=_eye(stored),
+        goal=stored.goal,
     )
 
 

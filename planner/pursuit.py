@@ -3,17 +3,17 @@
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 from torch import Tensor
 
 from planner.goals import Goal
 from planner.low_levels.low_level import LowLevel, Request
+from planner.queues import PathQueue, Radii, Status, SubgoalQueue
 from planner.search.rollout import RollOut
 from planner.subgoals import Subgoals, no_subgoals
 from world_models.eye import STANDARD, Calibration, Eye
@@ -23,10 +23,7 @@ from world_models.interface import Context
 Purpose = Literal["plan", "action"]
 Randomness = Callable[[int, Purpose], torch.Generator]
 """(control steps done, what for) -> randomness of a search."""
-Status = Literal["continue", "switched", "missed", "done"]
-
-PATIENCE = 1.25
-"""A subgoal may take so many times its share of the steps that are left."""
+Reason = Status | Literal["surprised", "due"]
 
 
 class EpisodeConfig(BaseModel):
@@ -46,7 +43,8 @@ class EpisodeConfig(BaseModel):
     passing_radius: float = Field(default=4.0, gt=0)
     """Within this it is reached, too, if the straight way on to the next one passes it within
     ``subgoal_radius``: only where the way turns is it worth the steps to come quite near."""
-    goal_radius: float = Field(default=1.0, gt=0)
+    goal_radius: float = Field(default=1.0, ge=0)
+    """Ends the episode; 0 leaves that to the world."""
     replan: Literal["never", "missed", "surprised", "always"] = "never"
     """Plan afresh from the current picture when a subgoal was given up; or also when the last action had a
     surprising outcome; or (always) when a subgoal was given up or reached.
@@ -55,6 +53,18 @@ class EpisodeConfig(BaseModel):
     """
     surprise: float = Field(default=4.0, gt=0)
     """An outcome surprises if it is farther than this from what the servo's model expected."""
+    follow: bool = False
+    """Follow the plan frame by frame, one for each step, up to the keyframe nearest the goal, instead of
+    pursuing its subgoals one after the other. Needs subgoals that come as such a path."""
+    replan_every: int | None = Field(default=None, ge=1)
+    """Plan afresh after so many steps, whatever else calls for it; None never does."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
+        """Results of before plans could be followed are known again: the old way goes without saying."""
+        found: dict[str, Any] = handler(self)
+        usual = {"follow": False, "replan_every": None}
+        return {name: value for name, value in found.items() if name not in usual or value != usual[name]}
 
 
 @dataclass(kw_only=True)
@@ -89,86 +99,7 @@ class Actor:
     """What pictures pass through, once calibrated on the first one and the goal."""
 
 
-class SubgoalQueue:
-    """The subgoals still ahead; the goal picture is always the last of them."""
-
-    def __init__(
-        self,
-        goal: Goal,
-        picture: Float[Tensor, "1 C H W"],
-        config: EpisodeConfig,
-        reach: float,
-    ) -> None:
-        """Of the rules, those about when a picture is reached or given up are used; ``reach`` is the low
-        level's.
-        """
-        self._goal, self._picture, self._config = goal, picture, config
-        self._near = config.subgoal_radius or reach
-        self.follow(picture[:0], steps_left=0)
-
-    def follow(self, subgoals: Float[Tensor, "K C H W"], steps_left: int) -> None:
-        """Take these subgoals, less those that show nothing of what is wanted, and the goal, for so many
-        steps.
-        """
-        self._steps_left = steps_left
-        frames = torch.cat([subgoals, self._picture])
-        targets = self._goal.target(frames)
-        seen = ~targets.isnan().any(dim=-1)
-        seen[-1] = True
-        self._frames, self._targets, self._places = frames[seen], targets[seen], seen.nonzero()[:, 0]
-        self._head_for(0)
-
-    def _head_for(self, place: int) -> None:
-        self._next, self._steps = place, 0
-        legs = len(self._frames) - place
-        self._patience = self._config.max_steps_per_subgoal or ceil(PATIENCE * self._steps_left / legs)
-
-    @property
-    def subgoal(self) -> Float[Tensor, "1 C H W"]:
-        """The picture that is pursued."""
-        return self._frames[self._next : self._next + 1]
-
-    @property
-    def place(self) -> int:
-        """Which of the pictures it was given is the subgoal; those that show nothing count."""
-        return int(self._places[self._next])
-
-    @property
-    def at_goal(self) -> bool:
-        """Whether there is nothing ahead but the goal."""
-        return self._next == len(self._frames) - 1
-
-    def advance(self, found: Float[Tensor, "1 G"]) -> Status:
-        """Switch to the next subgoal if this one is reached or has taken too long."""
-        status: Status = "continue"
-        while not self.at_goal:
-            reached = self._reaches(found)
-            if not reached and self._steps < self._patience:
-                break
-            status = "switched" if reached else "missed"
-            self._head_for(self._next + 1)
-        if self.at_goal and self._distance(found) < self._config.goal_radius:
-            return "done"
-        self._steps += 1
-        self._steps_left -= 1
-        return status
-
-    def _reaches(self, found: Float[Tensor, "1 G"]) -> bool:
-        """Whether the subgoal counts as reached from here; there is one after it."""
-        distance = self._distance(found)
-        if self._near <= distance < self._config.passing_radius:
-            subgoal, onward = self._targets[self._next], self._targets[self._next + 1]
-            way = onward - found[0]
-            share = ((subgoal - found[0]) @ way / (way @ way).clamp(min=1e-9)).clamp(0, 1)
-            distance = self._distance(found + share * way)
-        return distance < self._near
-
-    def _distance(self, found: Float[Tensor, "1 G"]) -> float:
-        """From there to the current subgoal; infinite while what is wanted cannot be seen."""
-        return float(self._goal.distance(found, self._targets[self._next : self._next + 1]))
-
-
-_REASONS: dict[str, tuple[Status | Literal["surprised"], ...]] = {
+_REASONS: dict[str, tuple[Reason, ...]] = {
     "never": (),
     "missed": ("missed",),
     "surprised": ("missed", "surprised"),
@@ -187,10 +118,16 @@ class Pilot:
         self._actor, self._notes, self._randomness = actor, notes, randomness
         self._goal_picture, self._steps = goal, steps
         self._goal = to_tensor(goal, actor.device)[None]
-        self._queue: SubgoalQueue | None = None
+        self._queue: SubgoalQueue | PathQueue | None = None
         if actor.goal is not None:
-            self._queue = SubgoalQueue(actor.goal, self._goal, actor.config, actor.low_level.reach)
+            config, near = actor.config, actor.config.subgoal_radius or actor.low_level.reach
+            if config.follow:
+                self._queue = PathQueue(actor.goal, self._goal, config.goal_radius)
+            else:
+                radii = Radii(near, config.passing_radius, config.goal_radius)
+                self._queue = SubgoalQueue(actor.goal, self._goal, radii, config.max_steps_per_subgoal)
         self._warm_start: Tensor | None = None
+        self._since = 0
 
     @property
     def sees_the_goal(self) -> bool:
@@ -214,10 +151,13 @@ class Pilot:
         status = queue.advance(found)
         if status == "done":
             return True
-        reason: Status | Literal["surprised"] = status
+        reason: Reason = status
         if status == "continue" and self._surprised(queue, seen):
             reason = "surprised"
-        if reason in _REASONS[self._actor.config.replan] and (reason == "missed" or not queue.at_goal):
+        wanted = reason in _REASONS[self._actor.config.replan] and (reason == "missed" or not queue.at_goal)
+        if not wanted and self._since == self._actor.config.replan_every:
+            reason, wanted = "due", True
+        if wanted:
             self._plan(queue, goal, seen)
             queue.advance(found)
         if reason != "continue":
@@ -226,26 +166,35 @@ class Pilot:
 
     def act(self, seen: Context) -> Generator[RollOut, Tensor, Float[Tensor, "1 A"]]:
         """The next action."""
-        subgoal = self._goal if self._queue is None else self._queue.subgoal
+        queue = self._queue
+        subgoal = self._goal if queue is None else queue.subgoal
         randomness = self._randomness(seen.actions.shape[1], "action")
-        step = yield from self._actor.low_level.acting(Request(seen, subgoal, self._warm_start, randomness))
-        if self._queue is not None:
-            self._notes.pursued.append((len(self._notes.plans) - 1, self._queue.place))
+        path = queue.path if isinstance(queue, PathQueue) else None
+        request = Request(seen, subgoal, self._warm_start, randomness, path)
+        step = yield from self._actor.low_level.acting(request)
+        if queue is not None:
+            self._notes.pursued.append((len(self._notes.plans) - 1, queue.place))
+        if isinstance(queue, PathQueue):
+            queue.go_on()
+        self._since += 1
         self._warm_start = step.warm_start
         return step.action
 
-    def _plan(self, queue: SubgoalQueue, goal: Goal, seen: Context) -> None:
+    def _plan(self, queue: SubgoalQueue | PathQueue, goal: Goal, seen: Context) -> None:
         notes, begun = self._notes, time.perf_counter()
         randomness = self._randomness(seen.actions.shape[1], "plan")
         frames = self._actor.subgoals(seen.frames[:, -1], self._goal, randomness)
         frames = to_tensor(to_bytes(frames), self._goal.device)
         notes.plan_seconds.append(time.perf_counter() - begun)
+        self._since = 0
         queue.follow(frames, self._steps - seen.actions.shape[1])
+        if isinstance(queue, PathQueue):
+            frames = frames[queue.shown]
         notes.plans.append([tuple(map(float, target)) for target in goal.target(frames)])
         notes.whole.append(goal.plausible(frames).tolist())
         notes.strips.append([*to_bytes(frames), self._goal_picture])
 
-    def _surprised(self, queue: SubgoalQueue, seen: Context) -> bool:
+    def _surprised(self, queue: SubgoalQueue | PathQueue, seen: Context) -> bool:
         """Whether the last action had a surprising outcome, if that matters."""
         config = self._actor.config
         asked = config.replan == "surprised" and not queue.at_goal and seen.actions.shape[1] > 0

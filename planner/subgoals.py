@@ -9,10 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from envs.world import Start, World
-from planner.goals import make_goal
-from planner.search.hierarchy import Count, Planner, Plausible
+from planner.goals import EmbeddingCost, make_goal
+from planner.search.choosing import Plausible
+from planner.search.hierarchy import Count, Planner
+from planner.search.plan import Plan
 from world_models.frames import Picture, to_tensor
-from world_models.interface import Context
+from world_models.interface import Context, Future
 from world_models.keyin.discovery.chords import chord_distances, fill_gaps
 from world_models.keyin.discovery.segmentation import follow, onward_offsets
 from world_models.keyin.model import KeyIn
@@ -64,6 +66,42 @@ def keyin_subgoals(planner: Planner, keyframes: Count | None = None) -> Subgoals
         return planner.plan(context, goal, [generator], keyframes=keyframes).subgoals[0, :-1]
 
     return subgoals
+
+
+def path_subgoals(planner: Planner, keyframes: Count | None = None, steps: int = 1) -> Subgoals:
+    """Every frame of the best plan, as KeyIn composes it, up to the keyframe nearest the goal; the goal
+    picture stands in that one's place. A frame lasts so many control ``steps``, and comes as often.
+
+    Raises:
+        ValueError: the planner's model cannot compose frames.
+    """
+    model = planner.model
+    if not isinstance(model, KeyIn):
+        raise ValueError("only plans of KeyIn can be followed frame by frame")
+
+    @torch.inference_mode()
+    def frames(
+        now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
+    ) -> Float[Tensor, "K C H W"]:
+        context = Context(now[:, None], now.new_zeros(1, 0, 0))
+        plan = planner.plan(context, goal, [generator], keyframes=keyframes)
+        times = plan.times.long()
+        last = int(times[0, plan_end(planner, plan, goal)])
+        offsets = times.diff(dim=1, prepend=torch.zeros_like(times[:, :1]))
+        path = model.compose(model.embed(now), plan.features, offsets)[0, : last - 1]
+        found = model.decode(path) if len(path) else goal[:0]
+        return found.repeat_interleave(steps, dim=0)
+
+    return frames
+
+
+def plan_end(planner: Planner, plan: Plan, goal: Float[Tensor, "1 C H W"]) -> int:
+    """Which keyframe of a plan, from 0, is where it reaches the goal: the one that costs least to end at."""
+    cost, target = planner.cost, planner.cost.target(goal)
+    if isinstance(cost, EmbeddingCost):
+        return int(cost.wanted.price(plan.features, plan.times, plan.decisions, target)[0].argmin())
+    each = Future(plan.features[0][:, None], plan.times[0][:, None])
+    return int(cost(each, plan.decisions[0][:, None], target.expand(len(each.times), -1)).argmin())
 
 
 def tap_subgoals(tap: Tap, pictures: KeyIn, count: int, plausible: Plausible) -> Subgoals:

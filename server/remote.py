@@ -142,6 +142,8 @@ def check_settings(settings: Settings) -> None:
         raise ValueError("of its servo a server can be told horizon, cem.candidates and cem.iterations only")
     if _untold(settings.hierarchy) != _untold(HierarchyConfig()):
         raise ValueError("of its planner a server can be told cem.candidates and cem.iterations only")
+    if settings.episode.follow:
+        raise ValueError("a server answers subgoals, no frames on the way that could be followed")
     if settings.episode.replan == "surprised":
         raise ValueError("a server does not say what surprises it; replan never, missed or always")
 

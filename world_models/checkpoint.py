@@ -1,8 +1,9 @@
 """Models and training states on disk. Weights are safetensors, everything else is text; nothing is pickled.
 
 A model folder holds ``config.json``, ``model.safetensors``, ``card.md``, for some models ``eye.safetensors``
-(what pictures looked like in training) and ``reader.safetensors`` (where things are, read off what the model
-makes of pictures), and ``MANIFEST.json`` with the SHA-256 of the others, which is
+(what pictures looked like in training), ``reader.safetensors`` (where things are, read off what the model
+makes of pictures) and ``goal.json`` (what it can be asked for, see :mod:`world_models.goals`), and
+``MANIFEST.json`` with the SHA-256 of the others, which is
 checked before any of them is parsed; weights may be stored in pieces that several folders share
 (:mod:`world_models.shipped`). A training checkpoint is one file.
 """
@@ -22,11 +23,12 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from world_models.files import SHARED, exchange, has_content, read_content, write_bytes
+from world_models.goals import StoredGoal, read_goal
 
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.json", "model.safetensors", "card.md", "MANIFEST.json"
 FILES = (CONFIG, WEIGHTS, CARD)
-EYE, READER = "eye.safetensors", "reader.safetensors"
-BESIDE = (EYE, READER)
+EYE, READER, GOAL = "eye.safetensors", "reader.safetensors", "goal.json"
+BESIDE = (EYE, READER, GOAL)
 """What may lie beside the weights."""
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -52,6 +54,8 @@ class StoredModel:
     """What its eye knows of the training data's pictures, by name; None for models without."""
     reader: dict[str, Tensor] | None
     """Weights of its reader, by name; None for models without."""
+    goal: StoredGoal | None
+    """What it can be asked for; None for models without, which may have one in their configuration."""
     digest: str
     """SHA-256 of the manifest: one name for exactly these files."""
     weights_digest: str
@@ -79,10 +83,12 @@ def write_model(
     card: str,
     eye: Mapping[str, Tensor] | None = None,
     reader: Mapping[str, Tensor] | None = None,
+    goal: StoredGoal | None = None,
 ) -> str:
     """Write a model folder and answer its digest; an old one is replaced only once the new one is whole.
 
-    ``eye`` is what its eye knows of the training data's pictures, ``reader`` the weights of its reader.
+    ``eye`` is what its eye knows of the training data's pictures, ``reader`` the weights of its reader,
+    ``goal`` what it can be asked for.
     Weights are rounded to half precision: half the size, and what is lost is far below a model's own error.
     """
     folder = Path(folder)
@@ -92,6 +98,7 @@ def write_model(
         CARD: card.encode(),
         **({} if eye is None else {EYE: save(dict(eye))}),
         **({} if reader is None else {READER: save(_rounded(reader))}),
+        **({} if goal is None else {GOAL: _as_json(goal)}),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _manifest(hashes)
@@ -164,6 +171,7 @@ def read_model(folder: Path) -> StoredModel:
             card=contents[CARD].decode(),
             eye=load(contents[EYE]) if EYE in contents else None,
             reader=load(contents[READER]) if READER in contents else None,
+            goal=read_goal(json.loads(contents[GOAL])) if GOAL in contents else None,
             digest=hashlib.sha256(manifest).hexdigest(),
             weights_digest=expected[WEIGHTS],
         )
@@ -205,6 +213,15 @@ def write_eye(folder: Path, eye: Mapping[str, Tensor]) -> None:
 def write_reader(folder: Path, reader: Mapping[str, Tensor]) -> None:
     """Give a model folder another reader; all else stays as it is. Raises likewise."""
     _rewrite(folder, READER, save(_rounded(reader)))
+
+
+def write_goal(folder: Path, goal: StoredGoal) -> None:
+    """Give a model folder another goal; all else stays as it is. Raises likewise."""
+    _rewrite(folder, GOAL, _as_json(goal))
+
+
+def _as_json(goal: StoredGoal) -> bytes:
+    return (goal.model_dump_json(indent=2) + "\n").encode()
 
 
 def _rewrite(folder: Path, name: str, content: bytes) -> None:

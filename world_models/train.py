@@ -17,9 +17,11 @@ from world_models.jobs.command import command
 from world_models.kalman.ed_lstm.method import ED_LSTM
 from world_models.kalman.method import KALMAN
 from world_models.keyin.method import KEYIN
+from world_models.keyin.own.method import OWN_KEYIN
 from world_models.keyin.reader.run import READER
 from world_models.struct_vrnn.control.method import CONTROL
 from world_models.struct_vrnn.method import STRUCT_VRNN
+from world_models.struct_vrnn.own.method import OWN_STRUCT_VRNN
 from world_models.struct_vrnn.rewards.method import REWARDS
 from world_models.svg.method import SVG_ON_PICTURES
 from world_models.tap.method import TAP
@@ -37,8 +39,8 @@ METHODS: tuple[Method, ...] = (
     ACTION_RECOGNITION,
 )
 """What can be trained, in the order of ``--help``."""
-REFINEMENTS: tuple[Refinement, ...] = (DISTILLATION, READER)
-"""What can be trained further, after them."""
+REFINEMENTS: tuple[Refinement, ...] = (OWN_KEYIN, OWN_STRUCT_VRNN, DISTILLATION, READER)
+"""What can be trained on data of users, or further, after them."""
 GROUP = "waymark.trainings"
 """Entry points of packages that build on this one and declare a training: a :class:`Refinement` each."""
 

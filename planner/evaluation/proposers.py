@@ -12,6 +12,7 @@ from planner.subgoals import (
     Timing,
     keyin_subgoals,
     oracle_subgoals,
+    path_subgoals,
     tap_subgoals,
     timed_oracle,
 )
@@ -26,6 +27,7 @@ def make_proposer(
     keyframes: Count | None,
     constant: int,
     device: str,
+    follow: int | None = None,
 ) -> Proposer:
     """The proposer of one of the :data:`~planner.subgoals.PLANNERS`.
 
@@ -36,10 +38,15 @@ def make_proposer(
         keyframes: how many a plan has, the goal among them; None: as many as is its own.
         constant: frames between the keyframes of oracle-constant.
         device: where models are.
+        follow: control steps that a frame of a plan lasts, where plans are to be followed frame by frame;
+            None: subgoals are pursued.
 
     Raises:
-        ValueError: it cannot make plans of so many keyframes, or there is no such model.
+        ValueError: it cannot make plans of so many keyframes, or none that can be followed; or there is no
+            such model.
     """
+    if follow is not None and (planner == "tap" or planner.startswith("oracle")):
+        raise ValueError(f"plans of {planner} cannot be followed frame by frame; leave it out")
     if planner == "oracle":
         return Proposer(oracle_subgoals)
     if planner in TIMED:
@@ -51,9 +58,13 @@ def make_proposer(
     found = load_planner(weights[planner], device, hierarchy).planner
     if keyframes is not None:
         found.check_keyframes(keyframes)
-    cem, subgoals = found.config.cem, keyin_subgoals(found, keyframes)
-    count = found.config.keyframes if keyframes is None else keyframes
+    cem, count = found.config.cem, found.config.keyframes if keyframes is None else keyframes
     candidates = cem.candidates * cem.iterations
+    if follow is not None:
+        path = path_subgoals(found, keyframes, follow)
+        most = found.config.keyframes if count == "auto" else count
+        return Proposer(lambda world, start: path, count, lambda shown: candidates * most)
+    subgoals = keyin_subgoals(found, keyframes)
     return Proposer(lambda world, start: subgoals, count, lambda planned: candidates * (planned + 1))
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from envs.push.episodes import Scenes, draw_episodes, load_manifest
 from envs.push.ids import MANIFESTS, PUSH_IDS
+from envs.push.rhythms import RHYTHMS
 from envs.push.tasks import find_task
 from envs.push.variation.factors import Variation
 from envs.world import World
@@ -218,7 +219,8 @@ class Push(Evaluation):
     def proposer(self, planner: str) -> Proposer:
         """Where a planner's subgoals come from."""
         search = (self.settings.hierarchy, self.keyframes, self.constant)
-        return make_proposer(planner, self.weights(), *search, self.device)
+        follow = RHYTHMS[self.rhythm or "regular"].stride if self.settings.episode.follow else None
+        return make_proposer(planner, self.weights(), *search, self.device, follow)
 
     def randomness(self, index: int) -> Randomness:
         """A seed for every search."""

@@ -33,6 +33,8 @@ class Request:
     """That of the previous step, or None after a change of subgoal."""
     generator: torch.Generator
     """Randomness of the search."""
+    path: Float[Tensor, "K C H W"] | None = None
+    """Where a plan is followed frame by frame: what is to be seen after the coming steps, the goal last."""
 
 
 class LowLevel(ABC):
@@ -97,7 +99,8 @@ class LearnedServo(LowLevel):
     def acting(self, request: Request) -> Acting:
         """The next action after a search from the last frames."""
         state = self.look(request.seen)
-        return self.servo.acting(state, request.subgoal, request.warm_start, [request.generator])
+        generators = [request.generator]
+        return self.servo.acting(state, request.subgoal, request.warm_start, generators, request.path)
 
     @torch.inference_mode()
     def look(self, seen: Context) -> Any:
@@ -130,7 +133,8 @@ class TrueServo(LowLevel):
         """The next action after a search."""
         yield from ()  # Physics runs where its simulator is: there is nothing to leave to others.
         state = self._simulator.observe()
-        step = self.servo.act(state, request.subgoal, request.warm_start, [request.generator])
+        generators = [request.generator]
+        step = self.servo.act(state, request.subgoal, request.warm_start, generators, request.path)
         self._last = state, step.action
         return step
 

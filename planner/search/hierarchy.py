@@ -6,13 +6,14 @@ from math import ceil
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from planner.search.cem import CemConfig, CemStep, Search, cheapest
+from planner.search.cem import CemConfig, CemStep, Search
+from planner.search.choosing import Appraisal, Consistent, Plausible, Taste, choose
 from planner.search.costs import Cost
-from planner.search.plan import Choice, Plan, StopReason, apart, as_plan, condensed
+from planner.search.plan import Plan, StopReason, as_plan, condensed
 from planner.search.rollout import (
     Interrupted,
     Interruption,
@@ -24,9 +25,6 @@ from planner.search.rollout import (
     target_rows,
 )
 from world_models.interface import Context, WorldModel
-
-Plausible = Callable[[Float[Tensor, "B C H W"]], Bool[Tensor, " B"]]
-Appraisal = Callable[[Float[Tensor, "B C H W"], Float[Tensor, "B G"]], Float[Tensor, " B"]]
 
 # Most candidates imagined at once: bounds memory when a request asks for thousands.
 _CHUNK = 256
@@ -103,11 +101,13 @@ class Planner:
         plausible: Plausible | None,
         fewest: int | None = None,
         appraise: Appraisal | None = None,
+        consistent: Consistent | None = None,
     ) -> None:
         """``plausible`` tells which frames look like real ones; None takes the cheapest candidate. Plans can
         be asked to have from ``fewest`` to ``config.keyframes`` subgoals; None: always that many.
         ``appraise`` says what a plan costs by its last picture, given the cost's target, where the search
-        does not look at pictures; None: what it cost in the search.
+        does not look at pictures; None: what it cost in the search. ``consistent`` tells which features are
+        those of the pictures they decode into, beside ``plausible`` or in its place.
         """
         self.model = model
         self.cost = cost
@@ -115,6 +115,7 @@ class Planner:
         self.plausible = plausible
         self.fewest = config.keyframes if fewest is None else fewest
         self.appraise = appraise
+        self.consistent = consistent
 
     @torch.inference_mode()
     def plan(
@@ -200,7 +201,10 @@ class Planner:
             if reason is not None and not last:
                 stop_reason = reason
                 break
-        chosen = [self._choose(state, target, steps, settings, b, alternatives) for b in range(batch)]
+        chosen = [
+            choose(self.model, state, target, steps, settings, b, alternatives, self._taste)
+            for b in range(batch)
+        ]
         # Rows that have fewer alternatives decide how many there are.
         ranks = zip(*chosen, strict=False)
         first, *others = (as_plan(rows, torch.stack(history, 1), stop_reason) for rows in ranks)
@@ -233,6 +237,12 @@ class Planner:
             valid = f"{most}" if self.fewest == most else f"{self.fewest} to {most}"
             raise ValueError(f"this model plans {valid} keyframes, not {wanted}")
 
+    @property
+    def _taste(self) -> Taste:
+        return Taste(
+            self.config.shortlist, self.config.choice, self.plausible, self.consistent, self.appraise
+        )
+
     def _count(self, wanted: Count | None, state: Any, target: Float[Tensor, "B G"]) -> int:
         if wanted is None:
             return self.config.keyframes
@@ -246,52 +256,6 @@ class Planner:
         given = {"candidates": candidates, "iterations": iterations}
         overrides = {name: value for name, value in given.items() if value is not None}
         return CemConfig.model_validate({**self.config.cem.model_dump(), **overrides})
-
-    def _choose(
-        self,
-        state: Any,
-        target: Float[Tensor, "B G"],
-        steps: Sequence[CemStep],
-        settings: CemConfig,
-        row: int,
-        alternatives: int,
-    ) -> list[Choice]:
-        """The first choice among the candidates of the shortlist with the most plausible keyframes, and
-        alternatives to it.
-        """
-        decisions, costs = cheapest(steps, row, self.config.shortlist if self.plausible else 1, settings)
-        future = self.model.imagine(repeat_row(state, row, len(costs)), decisions)
-        # A candidate of infinite cost is considered only if there is nothing else.
-        eligible = int(costs.isfinite().sum()) or len(costs)
-        order = list(range(eligible))
-        if self.config.choice == "likeliest":
-            order = decisions[:eligible].square().sum((1, 2)).sort(stable=True).indices.tolist()
-
-        def decoded(k: int) -> Choice:
-            subgoals = self.model.decode(future.features[k])
-            cost = costs[k]
-            if self.appraise is not None:
-                cost = self.appraise(subgoals[-1:], target[row : row + 1])[0]
-            return Choice(subgoals, future.times[k], cost, decisions[k], self._whole(subgoals))
-
-        chosen = decoded(order[0])
-        for k in order[1:]:
-            # Stops early, as most often the first is plausible and the rest need not be decoded.
-            if bool(chosen.whole.all()):
-                break
-            other = decoded(k)
-            if int(other.whole.sum()) > int(chosen.whole.sum()):
-                chosen = other
-        if not alternatives:
-            return [chosen]
-        plausible = int(chosen.whole.sum())
-        every = (decoded(k) for k in order)
-        return apart(chosen, [one for one in every if int(one.whole.sum()) == plausible], alternatives)
-
-    def _whole(self, frames: Float[Tensor, "L C H W"]) -> Bool[Tensor, " L"]:
-        if self.plausible is None:
-            return torch.ones(len(frames), dtype=torch.bool, device=frames.device)
-        return self.plausible(frames)
 
 
 def _even_chunk(candidates: int) -> int:

@@ -28,6 +28,8 @@ class Plan:
     history: Float[Tensor, "B I"]
     decisions: Float[Tensor, "B L Z"]
     whole: Bool[Tensor, "B L"]
+    features: Float[Tensor, "B L F"]
+    """The model's own features of the subgoals."""
     stop_reason: StopReason
     alternatives: tuple["Plan", ...] = ()
     """Other plans of the same search that were asked for, the most different one first."""
@@ -41,12 +43,15 @@ class Choice(NamedTuple):
     cost: Float[Tensor, ""]
     decisions: Float[Tensor, "L Z"]
     whole: Bool[Tensor, " L"]
+    features: Float[Tensor, "L F"]
 
 
 def as_plan(rows: Sequence[Choice], history: Float[Tensor, "B I"], stop_reason: StopReason) -> Plan:
     """The chosen rows as one plan."""
-    subgoals, times, cost, decisions, whole = (torch.stack(column) for column in zip(*rows, strict=True))
-    return Plan(subgoals, times, cost, history, decisions, whole, stop_reason)
+    subgoals, times, cost, decisions, whole, features = (
+        torch.stack(column) for column in zip(*rows, strict=True)
+    )
+    return Plan(subgoals, times, cost, history, decisions, whole, features, stop_reason)
 
 
 def apart(chosen: Choice, others: Sequence[Choice], count: int) -> list[Choice]:

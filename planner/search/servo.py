@@ -5,19 +5,22 @@ goes in and comes out. On request a few steps of gradient descent through the mo
 refine the answer of the search.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 from torch import Tensor
 
+from planner.search.along import Along, taken_along
 from planner.search.cem import CemConfig, Search, cheapest
 from planner.search.costs import Cost
 from planner.search.rollout import Pricing, Proposals, RollOut, drive, repeat_row, target_rows
 from world_models.interface import Dynamics, Future
+
+Objective = Literal["last", "mean", "track"]
 
 
 class ServoConfig(BaseModel):
@@ -45,6 +48,15 @@ class ServoConfig(BaseModel):
     """Steps of gradient descent from the answer of the search; 0 for models without a gradient."""
     gradient_step_size: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     """Adam's learning rate: about how far an action moves per step."""
+    objective: Objective = "last"
+    """What is near the subgoal: the last step of the horizon; the mean over its steps; or (track) every step
+    is near the picture of its own time, where a path is followed, and otherwise as mean."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
+        """Results of before there was a choice are known again: the old way goes without saying."""
+        found: dict[str, Any] = handler(self)
+        return found if self.objective != "last" else {k: v for k, v in found.items() if k != "objective"}
 
     @property
     def imagined_steps(self) -> int:
@@ -81,7 +93,7 @@ class Servo:
     ) -> None:
         """``proposals`` are among the candidates that every search begins with."""
         self.model = model
-        self.cost = cost
+        self.cost = cost if config.objective == "last" else Along(cost, config.horizon)
         self.config = config
         self.proposals = proposals
 
@@ -98,18 +110,21 @@ class Servo:
         subgoal: Float[Tensor, "B C H W"],
         warm_start: Float[Tensor, "B L A"] | None,
         generators: Sequence[torch.Generator],
+        path: Float[Tensor, "K C H W"] | None = None,
     ) -> ServoStep:
         """The first action of the cheapest sequence found, for each row.
 
         ``warm_start`` is the previous :attr:`ServoStep.warm_start`, or None at the first step and
-        after a change of subgoal; it is used only if the configuration asks for warm starts.
+        after a change of subgoal; it is used only if the configuration asks for warm starts. Of a
+        single row, ``path`` shows what the coming steps are to look like, and its last picture where to stay:
+        it takes the place of the subgoal.
 
         Raises:
             ValueError: if the subgoal shows no object, if the warm start has the wrong shape, if
                 there is not one generator per row, if there are more proposals than candidates, or if there
                 is no gradient to take steps along.
         """
-        return drive(self.acting(state, subgoal, warm_start, generators))
+        return drive(self.acting(state, subgoal, warm_start, generators, path))
 
     @torch.inference_mode()
     def acting(
@@ -118,10 +133,11 @@ class Servo:
         subgoal: Float[Tensor, "B C H W"],
         warm_start: Float[Tensor, "B L A"] | None,
         generators: Sequence[torch.Generator],
+        path: Float[Tensor, "K C H W"] | None = None,
     ) -> Acting:
         """:meth:`act` for somebody who computes the roll-outs of many searches. Raises likewise."""
         config = self.config
-        target = target_rows(self.cost, subgoal)
+        target = target_rows(self.cost, subgoal) if path is None else self._along(path)
         pricing = Pricing(self.model, state, self.cost, target, chunk=config.cem.candidates)
         shape = (len(target), config.horizon, self.model.decision_dim)
         mean = torch.zeros(shape, device=subgoal.device)
@@ -144,6 +160,13 @@ class Servo:
         decisions = torch.cat([sequence for sequence, _ in found])
         shifted = torch.cat([decisions[:, 1:], torch.zeros_like(decisions[:, :1])], dim=1)
         return ServoStep(decisions[:, 0], shifted, torch.cat([cost for _, cost in found]), decisions)
+
+    def _along(self, path: Float[Tensor, "K C H W"]) -> Float[Tensor, "1 G"]:
+        """What the steps of the horizon, or the last of them, are to be like."""
+        ahead = taken_along(path, self.config.horizon)
+        if isinstance(self.cost, Along) and self.config.objective == "track":
+            return self.cost.follow(ahead)
+        return target_rows(self.cost, ahead[-1:])
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from planner.pursuit import EpisodeConfig, SubgoalQueue
+from planner.queues import Radii, SubgoalQueue
+
+RADII = Radii(subgoal=2.0, passing=2.0, goal=1.0)
 
 
 class Line:
@@ -34,9 +36,7 @@ def found(place: float) -> Tensor:
 @pytest.fixture
 def queue() -> SubgoalQueue:
     """On the way to 9; subgoals are reached within 2, the goal within 1."""
-    return SubgoalQueue(
-        Line(), picture(9.0), EpisodeConfig(max_steps_per_subgoal=3, passing_radius=2.0), reach=2.0
-    )
+    return SubgoalQueue(Line(), picture(9.0), RADII, most_steps=3)
 
 
 def pursued(queue: SubgoalQueue) -> float:
@@ -78,7 +78,7 @@ def test_every_subgoal_has_all_its_steps(queue):
 @pytest.fixture
 def patient() -> SubgoalQueue:
     """Leaves every subgoal its share of the steps and a quarter more."""
-    return SubgoalQueue(Line(), picture(9.0), EpisodeConfig(passing_radius=2.0), reach=2.0)
+    return SubgoalQueue(Line(), picture(9.0), RADII, most_steps=None)
 
 
 def steps_until_given_up(queue: SubgoalQueue, place: float = 0.0) -> int:
@@ -128,15 +128,13 @@ class Table(Line):
     sides = 2
 
 
-def along(
-    *places: tuple[float, float], goal: tuple[float, float] = (20.0, 30.0), radius: float | None = None
-) -> SubgoalQueue:
+def along(*places: tuple[float, float], goal: tuple[float, float] = (20.0, 30.0)) -> SubgoalQueue:
     """Subgoals at these places of a table; within 4 they may be passed at 2."""
     pictures = torch.tensor([(*place, 0.0) for place in (*places, goal)])[:, :, None, None].expand(
         -1, 3, 2, 2
     )
-    config = EpisodeConfig(subgoal_radius=radius, passing_radius=4.0)
-    queue = SubgoalQueue(Table(), pictures[-1:], config, reach=2.0)
+    radii = Radii(subgoal=2.0, passing=4.0, goal=1.0)
+    queue = SubgoalQueue(Table(), pictures[-1:], radii, most_steps=None)
     queue.follow(pictures[:-1], steps_left=60)
     return queue
 
@@ -162,11 +160,6 @@ def test_where_the_way_turns_aside_it_may_be_cut_by_the_radius():
     # From 3.75 above it the way on passes it by 2.2, from 3 above by 1.8.
     assert status_at(slant, 20.0, 6.25) == "continue"
     assert status_at(slant, 20.0, 7.0) == "switched"
-
-
-def test_a_radius_that_is_given_counts_instead_of_the_reach_of_the_low_level():
-    queue = along((20.0, 10.0), goal=(20.0, 0.0), radius=3.0)
-    assert [status_at(queue, 20.0, place) for place in (6.75, 7.25)] == ["continue", "switched"]
 
 
 def test_the_way_on_ends_at_the_next_subgoal():
@@ -203,7 +196,7 @@ def test_a_new_plan_starts_afresh(queue):
 
 
 def test_the_goal_is_kept_even_if_it_shows_nothing():
-    queue = SubgoalQueue(Line(), picture(-1.0), EpisodeConfig(max_steps_per_subgoal=3), reach=2.0)
+    queue = SubgoalQueue(Line(), picture(-1.0), RADII, most_steps=3)
     queue.follow(picture(3.0), steps_left=20)
     assert queue.advance(found(3.0)) == "switched"
     assert queue.at_goal and queue.place == 1

@@ -41,8 +41,7 @@ Method: Pertsch et al. 2019, *KeyIn: Discovering Subgoal Structure with Keyframe
 {training_section(command, run.seed, used)}
 {_taken_over(run)}
 ## Figures on the held-out sequences
-Lengths in pixels; "whole" = exactly one whole object in the decoded picture. How each is computed:
-`world_models/keyin/figures.py`.
+{_figures(recipe)}
 
 | figure | value |
 |---|---|
@@ -60,6 +59,21 @@ segment at once; normalised residual keyframes; small latent (z {recipe.model.la
 {recipe.predictor.batch}, learning rate {recipe.predictor.learning_rate:g} with cosine decay. Weights are
 rounded to half precision.
 """
+
+
+def _figures(recipe: KeyInRecipe) -> str:
+    """What the figures are about."""
+    if recipe.calibration is None:
+        return (
+            'Lengths in pixels; "whole" = exactly one whole object in the decoded picture. How each is '
+            "computed:\n`world_models/keyin/figures.py`."
+        )
+    return (
+        "![Frames decoded, keyframes found, plans from the prior](pictures.png)\n\n"
+        "The goal is the embedding of the goal picture. `straying`: distance of composed plans from what\n"
+        "was recorded, in units of the median distance of consecutive frames. How each is computed:\n"
+        "`world_models/keyin/own/`."
+    )
 
 
 def _taken_over(run: KeyInRun) -> str:

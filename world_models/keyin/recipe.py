@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig
+from world_models.keyin.own.calibration import CalibrationStage
 from world_models.keyin.reader.training import ReaderStage
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
@@ -96,6 +97,9 @@ class KeyInRecipe(BaseModel):
     soft: SoftStage
     reader: ReaderStage | None = None
     """What searches for plans ask where things are; without it they decode pictures."""
+    calibration: CalibrationStage | None = None
+    """How the goal of a model without a colour is calibrated; None for models with one, or that only
+    predict."""
     eye: EyeStage = EyeStage()
     object: ObjectColor = ObjectColor()
 
@@ -107,6 +111,8 @@ class KeyInRecipe(BaseModel):
             )
         if self.reader is not None and self.model.goal is None:
             raise ValueError("reader is None for a model without a goal: there is nothing to read")
+        if self.calibration is not None and (self.model.goal is not None or self.model.countdown):
+            raise ValueError("calibration is None for a model with a goal, or with countdown")
         if self.model.countdown and self.soft.steps:
             raise ValueError("soft.steps is 0 for a model with countdown")
         counts = self.predictor.counts

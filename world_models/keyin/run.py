@@ -16,6 +16,8 @@ from world_models.keyin.config import KeyInConfig
 from world_models.keyin.discovery.teaching import teach
 from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
+from world_models.keyin.own.calibration import calibrate
+from world_models.keyin.own.figures import PICTURES, draw_own, measure_own
 from world_models.keyin.reader.network import load_reader
 from world_models.keyin.reader.training import measure_reader, train_reader
 from world_models.keyin.recipe import KeyInRun
@@ -83,27 +85,37 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
     training.train_interpolator(model, known, run.recipe, session)
     taught = teach(model, known, run.recipe, session)
     training.train_predictor(model, taught, run.recipe, session)
-    if run.recipe.soft.steps:
-        training.train_soft(model, taught, run.recipe, session)
-    reader = None
-    if run.recipe.reader is not None:
-        reader = train_reader(model, known, run.recipe.reader, session)
+    training.train_soft(model, taught, run.recipe, session)
+    stage = run.recipe.reader
+    reader = None if stage is None else train_reader(model, known, stage, session)
+
+    goal, planned = None, dict[str, float]()
+    first = len(data) - run.recipe.held_out
+    if run.recipe.calibration is not None:
+        goal, planned = calibrate(model, known, embeddings[first:], run.recipe.calibration, session)
 
     def figures(stored: KeyIn) -> Figures:
         measured = (len(data) - min(run.recipe.held_out, MEASURED), len(data))
+        if goal is not None:
+            own = measure_own(stored, data, measured[0], goal, run.seed) | planned
+            session.write_json("figures.json", own)
+            return own
         generator = torch.Generator().manual_seed(run.seed)
         found = measure(stored, data, *measured, run.recipe.object, generator)
         session.write_json("figures.json", found)
-        if reader is None or run.recipe.reader is None:
+        if reader is None or stage is None:
             return found
         kept = load_reader(read_model(session.folder / "model"), stored.config.image_size, session.device)
         assert kept is not None
-        read = measure_reader(kept, stored, embeddings[slice(*measured)], run.recipe.reader, run.seed)
+        read = measure_reader(kept, stored, embeddings[slice(*measured)], stage, run.seed)
         return found | {f"reader_{name}": value for name, value in read.items()}
 
-    learned_from = data.known(run.recipe.held_out)
-    eye = collect_reference(data, learned_from, run.recipe.eye, run.recipe.model.goal)
-    return export(session, model, figures, partial(card_text, run, data, command), eye=eye, reader=reader)
+    eye = collect_reference(data, len(known), run.recipe.eye, run.recipe.model.goal)
+    card = partial(card_text, run, data, command)
+    folder = export(session, model, figures, card, eye=eye, reader=reader, goal=goal)
+    if goal is not None:
+        draw_own(model, data, first, run.seed, folder / PICTURES)
+    return folder
 
 
 def _check_data(run: KeyInRun, data: SequenceDataset) -> None:
@@ -128,7 +140,11 @@ def _shared(base: Path, run: KeyInRun, origin: Mapping[str, Any]) -> list[Path]:
 def _made_with(config: KeyInConfig, changed: Iterable[str]) -> list[str]:
     """Results that depend on any of the given settings: those of the first stage concerned and all later."""
     first, settings = len(RESULTS), config.segmentation
-    unused = {"object", "eye"}  # only figures, and what goes beside the weights, depend on them
+    unused = {
+        "object",
+        "eye",
+        "calibration",
+    }  # only figures, and what goes beside the weights, depend on them
     # Where nothing is learned about the object, plans alone depend on the goal, and what they are read with.
     goal = "goal" if config.countdown or (settings is not None and settings.object) else "reader"
     for key in changed:

@@ -245,7 +245,11 @@ def train_soft(
     recipe: KeyInRecipe,
     session: Session,
 ) -> None:
-    """Go on with the model's own offsets as targets, through Algorithm 2 and the frozen interpolator."""
+    """Go on with the model's own offsets as targets, through Algorithm 2 and the frozen interpolator; zero
+    steps leave it out.
+    """
+    if not recipe.soft.steps:
+        return
     model.interpolator.requires_grad_(False)
     loss = partial(algorithm_2, model, taught, recipe.soft, session.device)
     fit("soft", model.predictor, loss, recipe.soft, session)

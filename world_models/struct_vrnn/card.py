@@ -53,7 +53,7 @@ first, the dynamics on their cached features (no gradient flows back in the pape
 relative to the largest one, two coordinate channels are added to the inputs of detector and generator (as in
 the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
 sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}
-{_body_section(bodies)}"""
+{_body_section(bodies)}{_pictures(recipe)}"""
 
 
 def rounds(paths: Sequence[Path]) -> str:
@@ -71,6 +71,19 @@ def rounds(paths: Sequence[Path]) -> str:
             episodes[who] += int(attributes["episodes"])
     acted = [f"{who} in {episodes[who]} episodes ({steps[who]} environment steps)" for who in steps]
     return f"; {', '.join(acted)}" if acted else ""
+
+
+def _pictures(recipe: StructVRNNRecipe) -> str:
+    """What a person can judge it by, where there is more than figures."""
+    if recipe.calibration is None:
+        return ""
+    wanted = recipe.calibration.body or "all keypoints, those that move most above all"
+    return f"""
+## Goal and pictures
+What can be wanted: {wanted}.
+
+![Keypoints with trails, and a sequence that is foreseen](pictures.png)
+"""
 
 
 def _body_section(table: str) -> str:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from world_models.eye import EyeStage
 from world_models.struct_vrnn.config import StructVRNNConfig
+from world_models.struct_vrnn.own.calibration import GoalStage
 from world_models.training.fit import (
     FitConfig,
     NonNegativeFloat,
@@ -81,10 +82,23 @@ class StructVRNNRecipe(BaseModel):
     dynamics: DynamicsStage
     eye: EyeStage = EyeStage()
     """Of a model of a single task."""
+    calibration: GoalStage | None = None
+    """How the goal of a model without a colour is calibrated; None for models with one, for models of several
+    tasks, and for those that are asked for rewards."""
     joint: bool = False
     """Train detector and dynamics at once, as in the paper, for as many steps as the detector has. No
     gradient flows from the dynamics into the detector either way, so training one after the other on cached
     features gives a model of the same kind in a fraction of the time."""
+
+    @model_validator(mode="after")
+    def _has_one_goal(self) -> "StructVRNNRecipe":
+        if self.calibration is None:
+            return self
+        if self.model.goal is not None or self.model.tasks or self.joint:
+            raise ValueError("calibration is None for a model with a goal or tasks, and for a joint run")
+        if self.model.representation != "keypoints":
+            raise ValueError("calibration is None for a model without keypoints")
+        return self
 
 
 class StructVRNNRun(TrainingRun):

@@ -7,6 +7,8 @@ from world_models.eye import collect_reference
 from world_models.struct_vrnn.card import card_text
 from world_models.struct_vrnn.evaluation.body_errors import measure_bodies
 from world_models.struct_vrnn.model import StructVRNN
+from world_models.struct_vrnn.own.calibration import calibrate
+from world_models.struct_vrnn.own.figures import PICTURES, draw_own
 from world_models.struct_vrnn.recipe import StructVRNNRun
 from world_models.struct_vrnn.sequences import open_tasks
 from world_models.struct_vrnn.training import (
@@ -56,7 +58,7 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
     take_over(shared, session)
     with session.initial_weights():
         model = StructVRNN(recipe.model).to(session.device)
-    figures = ""
+    figures, goal = "", None
     if recipe.joint:
         train_jointly(model, tasks, recipe, session)
     else:
@@ -66,10 +68,17 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
         features = [describe(model, part) for part in detected]
         train_dynamics(model, tasks, features, recipe.dynamics, session)
         figures = measure_bodies(model.cpu(), tasks, features, recipe.dynamics.observed)
+        if recipe.calibration is not None:
+            goal = calibrate(model, features[0][-recipe.held_out :], recipe.calibration)
     eye = None
     if len(tasks) == 1:  # tasks that look different have no look in common
         eye = collect_reference(tasks[0].sequences, tasks[0].known, recipe.eye, recipe.model.goal)
-    return export(session, model, lambda _: figures, partial(card_text, run, tasks, command), eye=eye)
+    card = partial(card_text, run, tasks, command)
+    folder = export(session, model, lambda _: figures, card, eye=eye, goal=goal)
+    if goal is not None:
+        data = tasks[0].sequences
+        draw_own(model.cpu(), data, len(data) - recipe.held_out, recipe.dynamics.observed, folder / PICTURES)
+    return folder
 
 
 def _check_joint(run: StructVRNNRun) -> None:

@@ -28,7 +28,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Refinement:
-    """A further training: of finished models, or by what needs more than a method does."""
+    """A further training: of finished models, of data of any kind, or by what needs more than a method."""
 
     runs: Mapping[str, tuple[str, BaseModel]]
     """As those of a method; their class is its own."""

@@ -19,6 +19,7 @@ from world_models.checkpoint import write_card, write_model
 from world_models.data import SequenceDataset, read_attributes
 from world_models.eye import Reference
 from world_models.files import write_bytes
+from world_models.goals import StoredGoal
 from world_models.jobs.identity import differences, file_digest
 from world_models.jobs.outputs import check_device, check_folder
 
@@ -172,15 +173,17 @@ def export(
     name: str = "model",
     eye: Reference | None = None,
     reader: nn.Module | None = None,
+    goal: StoredGoal | None = None,
 ) -> Path:
-    """Write the model folder ``name`` and answer it; ``eye`` is what its eye knows, ``reader`` its reader.
+    """Write the model folder ``name`` and answer it; ``eye`` is what its eye knows, ``reader`` its reader,
+    ``goal`` what it can be asked for.
 
     Figures are those of the model as it is read back, whose weights are rounded; the card tells them.
     """
     folder = session.folder / name
     known = None if eye is None else eye.to_tensors()
     weights = None if reader is None else reader.state_dict()
-    write_model(folder, model.config, cast(nn.Module, model), "", known, weights)
+    write_model(folder, model.config, cast(nn.Module, model), "", known, weights, goal)
     write_card(folder, card(measure(type(model).load(folder, session.device))))
     return folder
 

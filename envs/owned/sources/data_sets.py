@@ -68,7 +68,7 @@ class Gym(Options):
     """Any gymnasium environment that draws itself (render mode rgb_array), under a policy.
 
     Actions of boxes with limits are stored from -1 to 1, discrete ones as one-hot vectors; an observation
-    that is a vector is stored as the state.
+    that is a vector is stored as the state, or else a vector named state among the infos.
     """
 
     env: str

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,8 @@ class Player:
     """Plays episodes in one environment.
 
     Attributes:
-        policy: None draws actions at random.
+        policy: None draws actions at random; one that has a method ``set_env`` is given the environment at
+            the start of every episode.
         files: what the policy is written in.
         max_steps: most steps of an episode; None leaves it to the environment.
         seed: episodes of different seeds differ.
@@ -61,14 +62,16 @@ class Player:
         seeds = np.random.SeedSequence([self.seed, number]).generate_state(2).tolist()
         observation, info = self.env.reset(seed=seeds[0])
         self.env.action_space.seed(seeds[1])
-        yield Step(self._draw, reward=0.0, state=_state(observation))
+        if (begin := getattr(self.policy, "set_env", None)) is not None:
+            begin(self.env)
+        yield Step(self._draw, reward=0.0, state=_state(observation, info))
         taken, over = 0, False
         while not over and taken != self.max_steps:
             action = self.env.action_space.sample() if self.policy is None else self.policy(observation, info)
             numbers = encode_action(self.env.action_space, action)
             observation, reward, terminated, truncated, info = self.env.step(action)
             taken, over = taken + 1, terminated or truncated
-            yield Step(self._draw, numbers, float(reward), _state(observation))
+            yield Step(self._draw, numbers, float(reward), _state(observation, info))
 
     def _draw(self) -> np.ndarray:
         with _faults_of_others():
@@ -144,9 +147,9 @@ def _find_policy(name: str) -> tuple[Policy, tuple[Path, ...]]:
     return found, () if source is None else (Path(source),)
 
 
-def _state(observation: Any) -> Float32[np.ndarray, " S"] | None:
-    """An observation that is a vector of numbers; None for anything else."""
-    found = np.asarray(observation) if isinstance(observation, np.ndarray) else None
-    if found is None or found.ndim != 1 or found.dtype.kind not in "fiub":
-        return None
-    return found.astype(np.float32)
+def _state(observation: Any, info: Mapping[str, Any]) -> Float32[np.ndarray, " S"] | None:
+    """An observation that is a vector of numbers, or else such a state among the infos; None without."""
+    for found in (observation, info.get("state")):
+        if isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in "fiub":
+            return found.astype(np.float32)
+    return None

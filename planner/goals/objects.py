@@ -1,34 +1,17 @@
-"""What is wanted: goals that travel with a model or a world, and the costs that searches make of them."""
+"""Objects that are found by their colour, as goals, and the costs that searches make of them."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from planner.goals.goal import Goal
 from planner.search.costs import Approach, ApproachFarthest, Cost, ObjectDistance, ObjectDistances, Return
 from world_models.segmenter import ObjectGoal, ObjectsGoal, Wanted
 
 APPROACH_WEIGHT = 0.1
 """Pull of the effector toward the object, per pixel of the object's distance."""
-
-
-@runtime_checkable
-class Goal(Protocol):
-    """What of a goal picture counts, and when it is reached."""
-
-    def target(self, pictures: Float[Tensor, "B C H W"]) -> Float[Tensor, "B G"]:
-        """What pictures show of what is wanted; NaN where they show nothing of it."""
-        ...
-
-    def distance(self, found: Float[Tensor, "B G"], target: Float[Tensor, "B G"]) -> Float[Tensor, " B"]:
-        """How far two of these are from each other; infinite where one is NaN."""
-        ...
-
-    def plausible(self, pictures: Float[Tensor, "B C H W"]) -> Bool[Tensor, " B"]:
-        """Whether they look like pictures of this world."""
-        ...
 
 
 class ObjectInPicture:
