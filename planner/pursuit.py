@@ -80,6 +80,8 @@ class Pursuit:
     pursued: list[tuple[int, int]] = field(default_factory=list)
     """For every step, which plan was in force, and which picture of its strip was the subgoal."""
     plan_seconds: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    """For every step, what the actions that it is the first of were expected to cost."""
     calibration: Calibration = STANDARD
     """How pictures were corrected before anybody looked at them; plans show the scene as corrected."""
 
@@ -177,6 +179,7 @@ class Pilot:
         if isinstance(queue, PathQueue):
             queue.go_on()
         self._since += 1
+        self._notes.costs.append(float(step.cost))
         self._warm_start = step.warm_start
         return step.action
 

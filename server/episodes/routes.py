@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from envs.push.env import STRICT_SUCCESS, SUCCESS
 from envs.push.world import PushWorld
 from planner.episode import Moment
+from planner.loaded import ReadyControl
 from server.episodes import schemas
 from server.episodes.requests import episode_task
 from server.episodes.task import (
@@ -113,11 +115,17 @@ def _pushed(task: PushEpisodeTask, outcome: PushOutcome, plans: Plans) -> schema
         actions=[action.tolist() for action in driven.actions],
         pursued=[place for _, place in driven.pursued],
         rewards=None,
+        forecast=None,
+        discount=None,
     )
 
 
 def _controlled(task: RewardEpisodeTask, outcome: RewardOutcome) -> schemas.EpisodeContent:
     driven = outcome.driven
+    forecast, discount = None, None
+    if isinstance(task.model, ReadyControl):
+        forecast = [-cost if isfinite(cost) else None for cost in driven.costs[: driven.steps]]
+        discount = task.model.control.config.discount
     return schemas.EpisodeContent(
         environment=task.environment,
         seed=task.seed,
@@ -138,4 +146,6 @@ def _controlled(task: RewardEpisodeTask, outcome: RewardOutcome) -> schemas.Epis
         actions=[action.tolist() for action in driven.actions],
         pursued=[],
         rewards=[measures["reward"] for measures in driven.measures[1:]],
+        forecast=forecast,
+        discount=discount,
     )

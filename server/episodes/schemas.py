@@ -132,6 +132,14 @@ class EpisodeContent(Schema):
     rewards: list[float] | None
     """Tasks of DM Control: what was paid on arriving at each frame after the first."""
 
+    forecast: list[float | None] | None
+    """Where a control model acted: what it expected, at each frame but the last, of all rewards to come, each
+    step's worth ``discount`` times that of the step before; null at a frame where nothing finite was
+    expected."""
+
+    discount: float | None
+    """Likewise."""
+
 
 class EpisodeResponse(Answer, EpisodeContent):
     """An episode and how it came about."""

@@ -2,6 +2,7 @@
 
 import { address } from "./address.js";
 import { post, stream } from "./api.js";
+import { Chart } from "./chart.js";
 import { byId, short } from "./dom.js";
 import { END } from "./execute.js";
 import { numbers } from "./notices.js";
@@ -14,6 +15,8 @@ export class LoopPanel {
     const axes = { name: "Reward, true and predicted", x: "step", y: "reward per step" };
     const request = () => ({ path: "/v1/episodes", body: this.request });
     this.watch = new Watch("loop", ["Executed"], axes, request);
+    const value = { name: "Value, forecast and what came", x: "step", y: "discounted rewards to come" };
+    this.value = new Chart(byId("loop-value-chart"), value);
   }
 
   use(environment, model) {
@@ -36,6 +39,7 @@ export class LoopPanel {
     const deadline = this.model.limits.deadline_ms.max;
     this.request = { environment: name, model: this.model.name, ...settings, deadline_ms: deadline };
     this.rewards = [];
+    byId("loop-value").hidden = true;
     this.watch.begin();
     await this.work.run((signal) => this.#follow(signal));
     this.watch.end();
@@ -66,11 +70,22 @@ export class LoopPanel {
   async #result(episode, text, signal) {
     this.watch.finish(`episode-${episode.digest.slice(0, 12)}`, text);
     address.show("loop");
+    if (episode.forecast) this.#foretold(episode);
     if (this.model.kind === "world-model") {
       this.work.say("Predicting rewards …");
       this.#plot(await this.#predict(episode, signal));
     }
     this.work.say(...verdict(episode, this.environment));
+  }
+
+  #foretold({ forecast, rewards, discount }) {
+    byId("loop-value").hidden = false;
+    const points = (values) => values.map((value, step) => [step, value]);
+    const came = discounted(rewards, discount, forecast);
+    this.value.draw([
+      { name: "forecast", kind: "first", points: points(forecast) },
+      { name: "what came", kind: "second", points: points(came) },
+    ]);
   }
 
   #ahead() {
@@ -95,6 +110,14 @@ export class LoopPanel {
     }
     return points;
   }
+}
+
+// At every step the rewards from then on, each worth discount times the one before; the last forecast stands for all
+// that comes after the last step but one.
+export function discounted(rewards, discount, forecast) {
+  const came = [...forecast];
+  for (let step = came.length - 2; step >= 0; step -= 1) came[step] = rewards[step] + discount * came[step + 1];
+  return came;
 }
 
 // Mean rewards per step of whole episodes, to compare with.

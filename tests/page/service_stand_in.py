@@ -213,6 +213,7 @@ def episode(route: Route, request: Request) -> None:
         }
         for step in range(6)
     ]
+    controls = request.post_data_json.get("model") == CONTROLLER["name"]
     result = {
         "environment": request.post_data_json["environment"],
         "seed": 3,
@@ -227,6 +228,8 @@ def episode(route: Route, request: Request) -> None:
         "initial_distance": 0.5 if push else None,
         "steps": 5,
         "rewards": None if push else [0.1, 0.2, 0.3, 0.4, 0.5],
+        "forecast": [2.0] * 5 if controls else None,
+        "discount": 0.5 if controls else None,
         "stop_reason": "steps" if fails else "goal",
         "digest": "8e" * 32,
         "request_id": "r",

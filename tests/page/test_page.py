@@ -207,6 +207,10 @@ def test_a_control_model_acts_and_world_models_foresee(opened, stand_in):
     (body,) = stand_in.sent("/v1/episodes")
     assert body["model"] == "controller" and not stand_in.sent("/v1/rewards")
     expect(page.locator("#loop-chart .legend li")).to_have_text(["true 0.5"])
+    # Backwards from the last forecast: .4 + .5 x 2, .3 + .5 x 1.4, ...
+    expect(page.locator("#loop-value-chart svg")).to_have_accessible_name(
+        "Value, forecast and what came; last values: forecast 2, what came 2"
+    )
     page.get_by_label("Steps").first.fill("20")
     button(page, "Record and foresee").click()
     expect(page.locator("#clip-status")).to_contain_text("13 steps foreseen")

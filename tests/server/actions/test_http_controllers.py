@@ -134,8 +134,19 @@ def test_episodes_are_driven_by_the_model_that_is_asked_for(client: TestClient) 
     assert acted["any"]["digest"] == acted["value"]["digest"]
     assert acted["reward"]["model"]["name"] == "tiny-dmc"
     assert all(len(one["rewards"]) == 3 for one in acted.values())
+    assert acted["reward"]["forecast"] is None and acted["reward"]["discount"] is None
     environments = {one["name"]: one for one in client.get("/v1/environments").json()["environments"]}
     assert environments[TASK]["controllers"] == ["act", "tiny-dmc"]
+
+
+def test_the_forecast_is_minus_the_cost_of_the_action_that_was_chosen(client: TestClient) -> None:
+    asked = {"environment": TASK, "seed": 3, "episode_seed": 7, "steps": 3, "objective": "value"}
+    episode = client.post("/v1/episodes", json=asked).json()
+    assert 0 < episode["discount"] < 1 and len(episode["forecast"]) == len(episode["actions"]) == 3
+    first = client.post(
+        "/v1/actions", json=body(frames=episode["frames"][:1], past_actions=[], seed=7)
+    ).json()
+    assert first["action"] == episode["actions"][0] and episode["forecast"][0] == -first["cost"]
 
 
 def test_the_client_asks_for_value(models: dict[str, Any], serve: Any) -> None:
