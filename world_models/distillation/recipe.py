@@ -38,4 +38,7 @@ class DistillationRun(TrainingRun):
     data: Path = Path("data/push-looks")
     """Pictures of the same moments in the usual world and in others (``envs.collect push-looks``)."""
     out: Path = Path("runs/robust")
+    base: Path | None = None
+    """A finished run of another model with the same encoder, whose robust one is used: models that share
+    what they see with go on sharing it."""
     recipe: DistillationRecipe = DistillationRecipe()

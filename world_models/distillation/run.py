@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from world_models.checkpoint import StoredModel, read_model, write_reader
@@ -21,8 +22,17 @@ from world_models.losses import Loss
 from world_models.shipped import find_folder
 from world_models.training.card import data_section, first_shard, training_section
 from world_models.training.fit import fit
-from world_models.training.run import claim, export, origin_of
+from world_models.training.run import (
+    claim,
+    differences_to_base,
+    export,
+    origin_of,
+    refuse_base,
+    take_over,
+)
 
+ENCODER = "encoder.safetensors"
+"""What a finished stage leaves in the run's folder."""
 READ = 50
 """Pictures looked at at a time."""
 
@@ -45,9 +55,11 @@ def distil(run: DistillationRun, command: str) -> Path:
     folder, data = find_folder(run.model), SequenceDataset(run.data)
     stored = read_model(folder)
     known = data.known(run.recipe.held_out)
-    origin = origin_of(data) | {"model": stored.digest}
-    session = claim(run, origin)
     student = load_student(folder)
+    origin = origin_of(data) | {"model": stored.digest, "encoder": _digest(student.encoder)}
+    shared = [] if run.base is None else [_robust_encoder(run.base, run, origin)]
+    session = claim(run, origin, shared)
+    take_over(shared, session)
     student.model.to(session.device).requires_grad_(False)
     student.encoder.requires_grad_(True)
     reference = _reference(stored, data, known, run, student)
@@ -67,6 +79,19 @@ def distil(run: DistillationRun, command: str) -> Path:
     if stored.reader is not None:  # embeddings mean what they meant
         write_reader(folder, stored.reader)
     return folder
+
+
+def _digest(encoder: nn.Module) -> str:
+    """SHA-256 of the weights, rounded as they are stored."""
+    weights = {name: tensor.half().numpy(force=True) for name, tensor in encoder.state_dict().items()}
+    return hashlib.sha256(b"".join(weights[name].tobytes() for name in sorted(weights))).hexdigest()
+
+
+def _robust_encoder(base: Path, run: DistillationRun, origin: Mapping[str, Any]) -> Path:
+    """The encoder of a finished run that had the same one to begin with."""
+    changed = differences_to_base(base, run, origin, [ENCODER])
+    refuse_base(base, [name for name in changed if name != "data.model"])
+    return base / ENCODER
 
 
 def _reference(

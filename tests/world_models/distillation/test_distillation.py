@@ -119,6 +119,29 @@ def test_a_killed_run_goes_on_to_the_same_weights(looks, monkeypatch):
     assert read_model(distil(again, "")).weights_digest == expected
 
 
+def test_models_that_share_an_encoder_share_the_robust_one(looks):
+    make_model(looks / "model", "keyin")
+    first = distil(run_of(looks, steps=6), "")
+    sibling = KeyIn.load(looks / "model")
+    with torch.no_grad():
+        for parameter in sibling.predictor.parameters():
+            parameter += 0.25
+    write_model(looks / "sibling", sibling.config, sibling, "")
+    run = run_of(looks, steps=6).model_copy(
+        update={"model": str(looks / "sibling"), "base": looks / "run", "out": looks / "second"}
+    )
+    second = distil(run, "")
+    for name, tensor in read_model(second).weights.items():
+        other = first if name.startswith("autoencoder.encoder.") else looks / "sibling"
+        assert torch.equal(tensor, read_model(other).weights[name]), name
+    with torch.no_grad():
+        for parameter in sibling.autoencoder.encoder.parameters():
+            parameter += 0.25
+    write_model(looks / "stranger", sibling.config, sibling, "")
+    with pytest.raises(ValueError, match=r"other data\.encoder; choose another --base"):
+        distil(run.model_copy(update={"model": str(looks / "stranger"), "out": looks / "third"}), "")
+
+
 def test_what_cannot_be_distilled_is_refused(looks):
     tap = Tap(TapConfig(embedding=8, latent=2))
     write_model(looks / "model", tap.config, tap, "")
