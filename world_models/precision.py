@@ -1,6 +1,6 @@
 """Which number format matrix products use."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import torch
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
     """bfloat16 matrix products where the device is fast at them (GPUs, CPUs with AVX512-BF16)."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()  # such as the meta device, which computes nothing
     return torch.autocast(device.type, torch.bfloat16, enabled=is_reduced(device))
 
 

@@ -105,7 +105,8 @@ class Search:
     """The method one step at a time: :meth:`ask` for candidates, :meth:`tell` their costs.
 
     Row ``b`` draws from ``generators[b]`` (a CPU generator) and gets the same bits alone or in any batch, as
-    long as its costs do not depend on other rows. Source: KeyIn, Algorithm 1 and section 10.
+    long as its costs do not depend on other rows. The noise of all iterations is drawn at the beginning, so
+    that a search on another device never waits for the host. Source: KeyIn, Algorithm 1 and section 10.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class Search:
                 f"first must have the shape of mean, {list(mean.shape)}, got {list(first.shape)}"
             )
         self._mean, self._std, self._config = mean, std, config
-        self._generators = generators
+        self._noise = _noise(mean, config, generators)
         self._given = _given(mean, first, proposals, config)
         self._iteration = 0
         self._drawn = mean[:, None]
@@ -141,7 +142,9 @@ class Search:
     def ask(self) -> Float[Tensor, "B N L D"]:
         """The candidates of the next iteration."""
         self._iteration += 1
-        drawn = _sample(self._mean, self._std, self._config, self._generators)
+        drawn = self._noise[self._iteration - 1] * self._std[:, None] + self._mean[:, None]
+        if self._config.bound is not None:
+            drawn = drawn.clamp_(-self._config.bound, self._config.bound)
         if self._iteration == 1 and self._given is not None:
             drawn[:, : self._given.shape[1]] = self._given
         elif self._iteration == self._config.iterations and self._config.mean_candidate:
@@ -210,19 +213,19 @@ def cheapest(
     return candidates[order], costs[order]
 
 
-def _sample(
-    mean: Float[Tensor, "B L D"],
-    std: Float[Tensor, "B L D"],
-    config: CemConfig,
-    generators: Sequence[torch.Generator],
-) -> Float[Tensor, "B N L D"]:
+def _noise(
+    mean: Float[Tensor, "B L D"], config: CemConfig, generators: Sequence[torch.Generator]
+) -> Float[Tensor, "I B N L D"]:
     # Always drawn on the CPU in float32: one seed means the same noise on every device.
     shape = (config.candidates, *mean.shape[1:])
-    noise = [torch.randn(shape, generator=g, dtype=torch.float32) for g in generators]
+    rows = [
+        torch.randn(shape, generator=generator, dtype=torch.float32)
+        for _ in range(config.iterations)
+        for generator in generators
+    ]
     if config.noise_exponent:
-        noise = [_coloured(row, config.noise_exponent) for row in noise]
-    drawn = torch.stack(noise).to(mean).mul_(std[:, None]).add_(mean[:, None])
-    return drawn if config.bound is None else drawn.clamp_(-config.bound, config.bound)
+        rows = [_coloured(row, config.noise_exponent) for row in rows]
+    return torch.stack(rows).unflatten(0, (config.iterations, len(generators))).to(mean)
 
 
 def _given(
@@ -290,8 +293,10 @@ def _weighted_std_mean(
 def _path_integral_weights(costs: Float[Tensor, " E"], temperature: float) -> Float[Tensor, " E"]:
     """Shares in proportion to exp(-cost / temperature) of ascending costs; equal ones if none is finite."""
     finite = costs.isfinite()
-    if not bool(finite.any()):
-        return torch.full_like(costs, 1 / len(costs))
-    excess = costs.double() - costs[0]  # in double, where the squares of float32 do not overflow
-    unit = excess[finite].std(correction=0).clamp(min=torch.finfo(costs.dtype).tiny)
-    return torch.softmax(-excess / (temperature * unit), dim=0).to(costs)
+    # In double, where the squares of float32 do not overflow.
+    excess = torch.where(finite, costs.double() - costs[0], 0.0)
+    count = finite.sum().clamp(min=1)
+    offsets = torch.where(finite, excess - excess.sum() / count, 0.0)
+    unit = (offsets.square().sum() / count).sqrt().clamp(min=torch.finfo(costs.dtype).tiny)
+    weights = torch.where(finite | ~finite.any(), -excess / (temperature * unit), -torch.inf)
+    return torch.softmax(weights, dim=0).to(costs)
