@@ -10,6 +10,7 @@ from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.own.calibration import GoalStage, calibrate
 from world_models.struct_vrnn.own.method import OWN_STRUCT_VRNN
 from world_models.struct_vrnn.own.preset import OWN, OWN_DEBUG, OwnStructVRNNRun, fit_to_data
+from world_models.struct_vrnn.presets import DEBUG
 
 
 def features(model, *places):
@@ -42,6 +43,11 @@ def test_sequences_that_are_too_short_are_refused(tmp_path):
     run = OwnStructVRNNRun(data=write_dots(tmp_path, frames=5), out=tmp_path / "run", recipe=OWN)
     with pytest.raises(ValueError, match="sequences of 5 frames, at least 6"):
         OWN_STRUCT_VRNN.train(run, "")
+
+
+def test_runs_of_before_there_was_a_goal_are_known_again():
+    assert "calibration" not in DEBUG.model_dump(mode="json")
+    assert OWN_DEBUG.model_dump(mode="json")["calibration"] == {"body": None, "reached": 0.9}
 
 
 def test_distances_are_in_units_of_the_median_step():
