@@ -136,6 +136,11 @@ class World(ABC, Generic[S]):
         picture, *_ = self.env.step(action.astype(np.float64))
         return picture
 
+    @property
+    def over(self) -> bool:
+        """Whether the world itself has ended the episode."""
+        return False
+
     def simulator(self, pool: int, threads: int = 1) -> Simulator[Any] | None:
         """The true dynamics for up to ``pool`` candidates at once, where there are any.
 

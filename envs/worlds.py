@@ -17,6 +17,9 @@ WORLDS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 )
 """Class (``module:name``) and settings of each world."""
 
+GYM, GYM_WORLD = "gym:", "envs.gym.world:GymWorld"
+"""Before the name of any gymnasium environment, and the class of them all."""
+
 
 def find_world(name: str) -> type[World[Any]]:
     """The class of the world of that id.
@@ -24,12 +27,14 @@ def find_world(name: str) -> type[World[Any]]:
     Raises:
         ValueError: there is no such world; the message names those there are.
     """
-    if name not in WORLDS:
+    if name not in WORLDS and not name.startswith(GYM):
         raise ValueError(f"no world {name!r}; there are {', '.join(WORLDS)}")
-    module, kind = WORLDS[name][0].split(":")
+    module, kind = (GYM_WORLD if name.startswith(GYM) else WORLDS[name][0]).split(":")
     return cast(type[World[Any]], getattr(import_module(module), kind))
 
 
 def make_world(name: str, **settings: Any) -> World[Any]:
     """The world of that id; ``settings`` are further ones of its class. Raises likewise."""
-    return find_world(name)(**WORLDS[name][1], **settings)
+    world = find_world(name)
+    known = {"env": name.removeprefix(GYM)} if name.startswith(GYM) else WORLDS[name][1]
+    return world(**known, **settings)

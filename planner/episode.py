@@ -39,9 +39,10 @@ class Outcome(Pursuit):
     """What the low level took for an action ..."""
     step_seconds: list[float] = field(default_factory=list)
     """... and what that and the world took."""
-    stop: Interruption | Literal["goal", "steps", "diverged", "unseen"] = "steps"
-    """Why it ended: the picture shows the goal reached, all steps are done, the simulation diverged, the goal
-    picture shows nothing of what is wanted; or why somebody ended it before its time."""
+    stop: Interruption | Literal["goal", "steps", "world", "diverged", "unseen"] = "steps"
+    """Why it ended: the picture shows the goal reached, all steps are done, the world ended it, the
+    simulation diverged, the goal picture shows nothing of what is wanted; or why somebody ended it before
+    its time."""
 
     @property
     def steps(self) -> int:
@@ -139,6 +140,9 @@ def episode(
         outcome.frames.append(picture)
         outcome.measures.append(world.measure())
         yield Moment(now + 1, picture, done, subgoal, outcome.measures[-1])
+        if world.over:
+            outcome.stop = "world"
+            break
         if now + 1 < steps and (reason := (yield None)) is not None:
             outcome.stop = reason
             break

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from envs.world import Episodes, Start, World
 from planner.episode import Outcome
 from planner.evaluation.journal import journal_path
+from planner.goals import Goal
 from planner.low_levels.low_level import LowLevel
 from planner.pursuit import EpisodeConfig, Randomness
 from planner.search.hierarchy import Count
@@ -48,6 +49,8 @@ class Team:
     """Where pictures are handed over."""
     eye: Eye = field(default_factory=Eye)
     """What pictures pass through before they are handed over."""
+    goal: Goal | None = None
+    """What of the goal picture counts, where that is not what the world says."""
 
 
 Run = Callable[[Trial, int], Outcome]

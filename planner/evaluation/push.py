@@ -11,7 +11,6 @@ from envs.push.rhythms import RHYTHMS
 from envs.push.tasks import find_task
 from envs.push.variation.factors import Variation
 from envs.world import World
-from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names
 from planner.evaluation.figures.plans import draw_plans
 from planner.evaluation.proposers import make_proposer
@@ -260,11 +259,11 @@ class Push(Evaluation):
 def evaluate_push(run: Push) -> dict[str, Any]:
     """Evaluate, and draw where the pucks ended beside the results; answers the JSON content."""
     # Imported first: what cannot draw should not run for hours.
-    from world_models.jobs import figures as figures
+    from planner.evaluation.figures.positions import final_positions
 
     result, found = evaluate(run)
     titles = {", ".join(trial): records for trial, records in found.items()}
-    films.final_positions(titles, run.figure_path())
+    final_positions(titles, run.figure_path())
     if run.drawn is not None:
         draw_plans(run, run.drawn, run.drawing_path())
     return result

@@ -32,6 +32,14 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude={"hierarchy": {"keyframes"}})
 
 
+FOLLOWING = Settings(
+    servo=ServoConfig(horizon=5, objective="track"),
+    episode=EpisodeConfig(goal_radius=0.0, follow=True, replan_every=2),
+)
+"""Of models that are asked for whole pictures: plans are followed frame by frame and made afresh every other
+step, and the world says when the goal is reached.
+"""
+
 PAPER_CEM = CemConfig(candidates=200, iterations=3, elite_fraction=0.05, best_ever=False)
 """KeyIn, Algorithm 1 with the sizes of Table 3: the answer is the cheapest of the last population."""
 PAPER_SERVO = ServoConfig(

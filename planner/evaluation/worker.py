@@ -71,7 +71,7 @@ class Worker:
         actor = Actor(
             team.low_level,
             team.proposer.subgoals(world, start),
-            make_goal(world.goal),
+            team.goal or make_goal(world.goal),
             team.config,
             team.device,
             team.eye,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from envs.dmc.tasks import find_task
-from planner.goals import action_cost
+from planner.goals import KeypointsCost, action_cost, keypoint_goal
 from planner.loaded import Acting, ReadyControl, ReadyHead, ReadyWorldModel
 from planner.low_levels.dynamics import ControlModel, KeypointModel, PlaceModel, RewardModel
 from planner.low_levels.low_level import LearnedServo
@@ -134,6 +134,25 @@ def control_by_goal(ready: ReadyWorldModel, task: str, config: ServoConfig = DMC
     """
     dynamics = KeypointModel(ready.world, find_head(ready, task).head.config.actions)
     return LearnedServo(dynamics, Servo(dynamics, KeypointDistance(ready.world.embed), config), REWARD_MEMORY)
+
+
+def control_by_keypoints(ready: ReadyWorldModel, actions: int, config: ServoConfig) -> LearnedServo:
+    """The search for what the subgoal's picture shows, as the model's goal weighs it.
+
+    Raises:
+        ValueError: the model has no goal, or takes another number of actions.
+    """
+    if ready.goal is None:
+        raise ValueError(
+            f"{ready.name} has no goal; python -m world_models.train struct-vrnn makes models with one"
+        )
+    if ready.world.decision_dim != actions:
+        raise ValueError(
+            f"{ready.name} takes actions of {ready.world.decision_dim} numbers, not of {actions}"
+        )
+    dynamics = KeypointModel(ready.world, actions)
+    cost = KeypointsCost(keypoint_goal(ready.goal, ready.world))
+    return LearnedServo(dynamics, Servo(dynamics, cost, config), PLACE_MEMORY)
 
 
 def find_head(ready: ReadyWorldModel, task: str) -> ReadyHead:

@@ -164,4 +164,6 @@ class RewardEpisodeTask:
 
 def _stop(driven: Outcome) -> EpisodeStop:
     # A goal picture that shows nothing leaves nothing to do: the episode is over at once.
+    if driven.stop == "world":
+        return "steps"
     return "goal" if driven.stop == "unseen" else driven.stop

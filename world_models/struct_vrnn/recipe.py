@@ -1,8 +1,10 @@
 """How a Struct-VRNN is trained: the configuration of its stages."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 from world_models.eye import EyeStage
 from world_models.struct_vrnn.config import StructVRNNConfig
@@ -89,6 +91,12 @@ class StructVRNNRecipe(BaseModel):
     """Train detector and dynamics at once, as in the paper, for as many steps as the detector has. No
     gradient flows from the dynamics into the detector either way, so training one after the other on cached
     features gives a model of the same kind in a fraction of the time."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
+        """Runs of before there was a calibration are known again: to have none goes without saying."""
+        found: dict[str, Any] = handler(self)
+        return found if self.calibration else {k: v for k, v in found.items() if k != "calibration"}
 
     @model_validator(mode="after")
     def _has_one_goal(self) -> "StructVRNNRecipe":

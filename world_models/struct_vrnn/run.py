@@ -3,11 +3,13 @@
 from functools import partial
 from pathlib import Path
 
+from tqdm import tqdm
+
 from world_models.eye import collect_reference
 from world_models.struct_vrnn.card import card_text
 from world_models.struct_vrnn.evaluation.body_errors import measure_bodies
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.own.calibration import calibrate
+from world_models.struct_vrnn.own.calibration import calibrate, liveliest
 from world_models.struct_vrnn.own.figures import PICTURES, draw_own
 from world_models.struct_vrnn.recipe import StructVRNNRun
 from world_models.struct_vrnn.sequences import open_tasks
@@ -30,6 +32,8 @@ from world_models.training.run import (
 
 VISION = "vision.safetensors"
 FEATURES = "features"
+LIVELY = 0.5
+"""Pixels that some keypoint moves by, at least, in a model that sees what moves."""
 _SHAPE = ("representation", "tasks", "image_size", "widths", "extra_layers", "keypoints", "blob_width")
 """Sizes of the model that its detector depends on."""
 
@@ -69,7 +73,13 @@ def train_struct_vrnn(run: StructVRNNRun, command: str) -> Path:
         train_dynamics(model, tasks, features, recipe.dynamics, session)
         figures = measure_bodies(model.cpu(), tasks, features, recipe.dynamics.observed)
         if recipe.calibration is not None:
-            goal = calibrate(model, features[0][-recipe.held_out :], recipe.calibration)
+            held_out = features[0][-recipe.held_out :]
+            goal = calibrate(model, held_out, recipe.calibration)
+            if (moved := liveliest(model, held_out)) < LIVELY:
+                tqdm.write(
+                    f"no keypoint moves by more than {moved:.2f} pixels: what moves in the pictures was not "
+                    "found; train longer (--recipe.vision.steps) or with more --recipe.model.keypoints"
+                )
     eye = None
     if len(tasks) == 1:  # tasks that look different have no look in common
         eye = collect_reference(tasks[0].sequences, tasks[0].known, recipe.eye, recipe.model.goal)

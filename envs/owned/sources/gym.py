@@ -1,8 +1,5 @@
 """Any gymnasium environment that draws itself, recorded under a policy; nothing of it need be ours."""
 
-import importlib
-import inspect
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float32
 
+from envs.gym.making import find_callable, make_env
 from envs.owned.sources.episode import Episode, Step
 from envs.owned.sources.spaces import encode_action
 from world_models.data import DataError
@@ -59,7 +57,7 @@ class Player:
             yield from self._steps(number)
 
     def _steps(self, number: int) -> Iterator[Step]:
-        seeds = np.random.SeedSequence([self.seed, number]).generate_state(2).tolist()
+        seeds = episode_seeds(self.seed, number)
         observation, info = self.env.reset(seed=seeds[0])
         self.env.action_space.seed(seeds[1])
         if (begin := getattr(self.policy, "set_env", None)) is not None:
@@ -81,6 +79,12 @@ class Player:
         return picture
 
 
+def episode_seeds(seed: int, number: int) -> tuple[int, int]:
+    """What the environment and its actions at random are seeded with in an episode."""
+    first, second = np.random.SeedSequence([seed, number]).generate_state(2).tolist()
+    return first, second
+
+
 @contextmanager
 def _faults_of_others() -> Iterator[None]:
     """An exception of somebody else's environment or policy costs one episode, not the whole recording."""
@@ -92,6 +96,19 @@ def _faults_of_others() -> Iterator[None]:
         raise DataError(f"{type(error).__name__}: {error}") from error
 
 
+def find_policy(name: str) -> tuple[Policy | None, tuple[Path, ...]]:
+    """The policy of that name, and the file that it is written in; None for random actions.
+
+    Raises:
+        ValueError: there is no such policy.
+    """
+    if name == RANDOM:
+        return None, ()
+    if ":" not in name:
+        raise ValueError(f"--policy must be {RANDOM} or MODULE:CALLABLE, got {name}")
+    return find_callable("--policy", name)
+
+
 @contextmanager
 def open_player(env: str, policy: str, max_steps: int | None, seed: int) -> Iterator[Player]:
     """Make an environment and find the policy for it; the environment is closed at the end.
@@ -101,50 +118,14 @@ def open_player(env: str, policy: str, max_steps: int | None, seed: int) -> Iter
     """
     if seed < 0 or (max_steps is not None and max_steps < 1):
         raise ValueError("--max-steps must be at least 1, --seed at least 0")
-    chosen, files = (None, ()) if policy == RANDOM else _find_policy(policy)
-    made = _make(env)
+    chosen, files = find_policy(policy)
+    made = make_env(env)
     try:
         if max_steps is None and (made.spec is None or made.spec.max_episode_steps is None):
             raise ValueError(f"{env} has no limit on the steps of an episode; give --max-steps")
         yield Player(made, chosen, files, max_steps, seed)
     finally:
         made.close()
-
-
-def _make(env: str) -> gymnasium.Env[Any, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters of them is a sentence below
-            made = gymnasium.make(env, render_mode="rgb_array", disable_env_checker=True)
-    except (gymnasium.error.Error, ImportError) as error:
-        raise ValueError(f"--env {env} cannot be made: {error}") from error
-    except TypeError as error:
-        raise ValueError(f"--env {env} takes no render mode rgb_array: {error}") from error
-    if "rgb_array" not in (modes := made.metadata.get("render_modes", [])):
-        made.close()
-        raise ValueError(
-            f"--env {env} draws no pictures: its render modes are {', '.join(map(str, modes)) or 'none'}, "
-            "rgb_array is needed"
-        )
-    return made
-
-
-def _find_policy(name: str) -> tuple[Policy, tuple[Path, ...]]:
-    """The callable, and the file that it is written in, where there is one."""
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ValueError(f"--policy must be {RANDOM} or MODULE:CALLABLE, got {name}")
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise ValueError(f"--policy {name}: {error}") from error
-    if not callable(found):
-        raise ValueError(f"--policy {name}: {module} has no callable {attribute}")
-    try:
-        source = inspect.getsourcefile(importlib.import_module(module))
-    except TypeError:  # built into Python
-        source = None
-    return found, () if source is None else (Path(source),)
 
 
 def _state(observation: Any, info: Mapping[str, Any]) -> Float32[np.ndarray, " S"] | None:

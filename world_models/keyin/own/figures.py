@@ -72,8 +72,10 @@ def draw_own(model: KeyIn, data: SequenceDataset, start: int, seed: int, path: P
         ("drawn from the prior" if not k else "", np.concatenate([whole[:1], _bytes(model.decode(plan))]))
         for k, plan in enumerate(plans)
     ]
-    figure = new_figure(figsize=(10, 1.15 * len(rows)))
-    axes = figure.subplots(len(rows), 10, squeeze=False)
+    columns = max(len(pictures) for _, pictures in rows)
+    figure = new_figure(figsize=(1.1 * columns, 1.3 * len(rows)))
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=0.96, wspace=0.1, hspace=0.3)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
     for axis in axes.ravel():
         axis.axis("off")
     first = 2

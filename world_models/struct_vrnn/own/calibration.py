@@ -48,6 +48,12 @@ def calibrate(
     return rough.model_copy(update={"unit": unit, "reached": _positive(steps.quantile(stage.reached)) / unit})
 
 
+def liveliest(model: StructVRNN, features: Float[Tensor, "n frames F"]) -> float:
+    """Standard deviation, in pixels, of the place of the keypoint that moves most within sequences."""
+    places = features[..., : model.config.detected].unflatten(-1, (-1, 3))[..., :2]
+    return float(places.var(1).sum(-1).mean(0).max().sqrt()) * model.config.image_size / 2
+
+
 def movement(model: StructVRNN, features: Float[Tensor, "n frames F"]) -> Float[Tensor, " K"]:
     """How much keypoints move within sequences: mean variance of their places, relative to the largest.
 

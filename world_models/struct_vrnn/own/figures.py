@@ -29,6 +29,7 @@ def draw_own(model: StructVRNN, data: SequenceDataset, start: int, observed: int
     frames = to_tensor(batch.frames, device)
     actions = torch.from_numpy(batch.actions).to(device)
     figure = new_figure(figsize=(1.25 * SHOWN, 4.2))
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=0.92, wspace=0.1, hspace=0.2)
     axes = figure.subplots(3, SHOWN, squeeze=False)
     for axis in axes.ravel():
         axis.axis("off")

@@ -7,9 +7,10 @@ from own_data import write_dots
 from world_models.checkpoint import read_model
 from world_models.goals import BodyGoal, KeypointsGoal
 from world_models.struct_vrnn.model import StructVRNN
-from world_models.struct_vrnn.own.calibration import GoalStage, calibrate
+from world_models.struct_vrnn.own.calibration import GoalStage, calibrate, liveliest
 from world_models.struct_vrnn.own.method import OWN_STRUCT_VRNN
 from world_models.struct_vrnn.own.preset import OWN, OWN_DEBUG, OwnStructVRNNRun, fit_to_data
+from world_models.struct_vrnn.presets import DEBUG
 
 
 def features(model, *places):
@@ -20,7 +21,7 @@ def features(model, *places):
     return found
 
 
-def test_a_model_gets_a_calibrated_goal_and_a_page_of_pictures(tmp_path):
+def test_a_model_gets_a_calibrated_goal_and_a_page_of_pictures(tmp_path, capsys):
     run = OwnStructVRNNRun(data=write_dots(tmp_path / "data"), out=tmp_path / "run", recipe=OWN_DEBUG)
     folder = OWN_STRUCT_VRNN.train(run, "train struct-vrnn")
     stored = read_model(folder)
@@ -28,6 +29,7 @@ def test_a_model_gets_a_calibrated_goal_and_a_page_of_pictures(tmp_path):
     assert max(stored.goal.weights) == 1.0 and stored.goal.reached >= 1.0
     assert (folder / "pictures.png").stat().st_size > 1000 and "pictures.png" in stored.card
     assert stored.config["actions"] == 1
+    assert "what moves in the pictures was not found" in capsys.readouterr().out
 
 
 def test_sizes_are_those_of_the_data(tmp_path, capsys):
@@ -42,6 +44,11 @@ def test_sequences_that_are_too_short_are_refused(tmp_path):
     run = OwnStructVRNNRun(data=write_dots(tmp_path, frames=5), out=tmp_path / "run", recipe=OWN)
     with pytest.raises(ValueError, match="sequences of 5 frames, at least 6"):
         OWN_STRUCT_VRNN.train(run, "")
+
+
+def test_runs_of_before_there_was_a_goal_are_known_again():
+    assert "calibration" not in DEBUG.model_dump(mode="json")
+    assert OWN_DEBUG.model_dump(mode="json")["calibration"] == {"body": None, "reached": 0.9}
 
 
 def test_distances_are_in_units_of_the_median_step():
@@ -61,6 +68,12 @@ def test_a_body_is_measured_in_pixels():
     assert goal.reached == pytest.approx(float(model.places(found)[0, 2, 0, 0]) / 2, rel=0.05)
     with pytest.raises(ValueError, match="knows dot, not ball"):
         calibrate(model, found, GoalStage(body="ball"))
+
+
+def test_how_much_moves_is_told_in_pixels():
+    model = StructVRNN(OWN_DEBUG.model)
+    found = features(model, -0.5, 0.5)  # 32 of 64 pixels, to and fro
+    assert liveliest(model, found) == pytest.approx(32 / 2**0.5)
 
 
 @pytest.mark.parametrize("places", [(0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.5)])

@@ -1,0 +1,1 @@
+"""Planners in any gymnasium environment."""
