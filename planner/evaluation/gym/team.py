@@ -79,8 +79,8 @@ def _goal_of(planning: ReadyPlanner) -> Goal:
 
 
 def _rules(given: EpisodeConfig, planning: ReadyPlanner) -> EpisodeConfig:
-    """Subgoals count as reached as was calibrated, unless the radius is given."""
-    usual = EpisodeConfig.model_fields["subgoal_radius"].default
-    if not isinstance(planning.goal, EmbeddingGoal) or given.subgoal_radius != usual:
+    """Subgoals count as reached as was calibrated, unless the radius is given; none is passed earlier."""
+    if not isinstance(planning.goal, EmbeddingGoal) or given.subgoal_radius is not None:
         return given
-    return given.model_copy(update={"subgoal_radius": planning.goal.reached})
+    near = planning.goal.reached
+    return given.model_copy(update={"subgoal_radius": near, "passing_radius": near})

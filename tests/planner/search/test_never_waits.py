@@ -56,5 +56,5 @@ def test_a_cost_that_waits_is_found_out():
             distance = (future.features[:, -1] ** 2).sum(-1)
             return distance / distance.max().item()
 
-    with pytest.raises((RuntimeError, NotImplementedError), match="[Mm]eta"):
+    with pytest.raises((RuntimeError, NotImplementedError), match=r"[Mm]eta"):
         search_on_meta(CONFIGS["plain"], Waits())
