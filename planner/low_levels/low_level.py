@@ -114,7 +114,7 @@ class TrueServo(LowLevel):
 
     true_dynamics = True
     reach = 2.0
-    """At 4, a puck may count as round a wall's end while it is still before it."""
+    """At 4, an object may count as round a wall's end while it is still before it."""
 
     def __init__(self, simulator: Simulator[Any], servo: Servo, goal: Wanted | None = None) -> None:
         """``simulator`` is that of the environment that is being controlled, and the servo's model; ``goal``

@@ -69,8 +69,7 @@ class CemStep:
     ``candidates`` and ``costs`` are what this iteration scored, cheapest first (equal costs in the
     order drawn); kept elites were scored before and are not repeated. ``mean`` and ``std`` are fitted to
     the elites or, with a temperature, to all candidates, but for those of infinite cost, and are what the
-    next iteration samples from.
-    ``best`` and ``best_cost`` are the cheapest seen in all iterations so far.
+    next iteration samples from. ``best`` and ``best_cost`` are the cheapest seen in all iterations so far.
     """
 
     iteration: int  # counts from 1
@@ -143,8 +142,8 @@ class Search:
         """The candidates of the next iteration."""
         self._iteration += 1
         drawn = self._noise[self._iteration - 1] * self._std[:, None] + self._mean[:, None]
-        if self._config.bound is not None:
-            drawn = drawn.clamp_(-self._config.bound, self._config.bound)
+        if (bound := self._config.bound) is not None:
+            drawn = drawn.clamp_(-bound, bound)
         if self._iteration == 1 and self._given is not None:
             drawn[:, : self._given.shape[1]] = self._given
         elif self._iteration == self._config.iterations and self._config.mean_candidate:
@@ -293,10 +292,9 @@ def _weighted_std_mean(
 def _path_integral_weights(costs: Float[Tensor, " E"], temperature: float) -> Float[Tensor, " E"]:
     """Shares in proportion to exp(-cost / temperature) of ascending costs; equal ones if none is finite."""
     finite = costs.isfinite()
-    # In double, where the squares of float32 do not overflow.
-    excess = torch.where(finite, costs.double() - costs[0], 0.0)
-    count = finite.sum().clamp(min=1)
-    offsets = torch.where(finite, excess - excess.sum() / count, 0.0)
-    unit = (offsets.square().sum() / count).sqrt().clamp(min=torch.finfo(costs.dtype).tiny)
+    excess = torch.where(finite, costs.double() - costs[0], 0.0)  # squares of float32 might overflow
+    shares = finite / finite.sum().clamp(min=1)
+    unit = (shares * (excess - (shares * excess).sum()).square()).sum().sqrt()
+    unit = unit.clamp(min=torch.finfo(costs.dtype).tiny)
     weights = torch.where(finite | ~finite.any(), -excess / (temperature * unit), -torch.inf)
     return torch.softmax(weights, dim=0).to(costs)

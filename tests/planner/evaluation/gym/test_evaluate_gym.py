@@ -166,7 +166,7 @@ def test_models_of_something_else_are_refused(run, made):
 def test_models_of_objects_by_colour_plan_as_well(run):
     worker = Worker(replace(run, model="keyin-push", settings=Settings(servo=SMALL.servo)))
     team = worker.team(("keyin", "8"))
-    assert team.config.subgoal_radius == 4.0 and team.goal is not None
+    assert team.config.subgoal_radius is None and team.goal is not None
 
 
 def test_the_command_says_what_it_needs():
