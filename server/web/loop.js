@@ -82,10 +82,11 @@ export class LoopPanel {
     byId("loop-value").hidden = false;
     const points = (values) => values.map((value, step) => [step, value]);
     const came = discounted(rewards, discount, forecast);
-    this.value.draw([
+    const curves = [
       { name: "forecast", kind: "first", points: points(forecast) },
       { name: "what came", kind: "second", points: points(came) },
-    ]);
+    ];
+    this.value.draw(curves, { xs: [0, this.request.steps] });
   }
 
   #ahead() {
