@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -19,6 +18,7 @@ from planner.search.rollout import (
     Interruption,
     Pricing,
     RollOut,
+    chunk_size,
     drive,
     encode_rows,
     repeat_row,
@@ -26,8 +26,6 @@ from planner.search.rollout import (
 )
 from world_models.interface import Context, WorldModel
 
-# Most candidates imagined at once: bounds memory when a request asks for thousands.
-_CHUNK = 256
 # Steps remembered whole: a search may have thousands.
 _KEPT_STEPS = 64
 
@@ -176,7 +174,8 @@ class Planner:
         settings = self._settings(candidates, iterations)
         state = encode_rows(self.model, context)
         target = target_rows(self.cost, goal)
-        pricing = Pricing(self.model, state, self.cost, target, _even_chunk(settings.candidates))
+        chunk = chunk_size(settings.candidates, target.device)
+        pricing = Pricing(self.model, state, self.cost, target, chunk)
         count = self._count(keyframes, state, target)
         mean = torch.zeros(batch, count, self.model.decision_dim, device=target.device)
         search = Search(mean, torch.ones_like(mean), settings, generators)
@@ -256,8 +255,3 @@ class Planner:
         given = {"candidates": candidates, "iterations": iterations}
         overrides = {name: value for name, value in given.items() if value is not None}
         return CemConfig.model_validate({**self.config.cem.model_dump(), **overrides})
-
-
-def _even_chunk(candidates: int) -> int:
-    """The size of equal chunks of at most ``_CHUNK`` candidates, so that padding wastes next to nothing."""
-    return ceil(candidates / ceil(candidates / _CHUNK))

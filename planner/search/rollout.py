@@ -7,6 +7,7 @@ bits alone or fused with others.
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from math import ceil
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
@@ -17,6 +18,10 @@ from planner.search.costs import Cost
 from world_models.interface import Context, Dynamics, State, StateIn, WorldModel
 
 T = TypeVar("T")
+ROWS = {"cpu": 256}
+"""Most candidates imagined at once, by kind of device: what fits a CPU's cache; ..."""
+MANY_ROWS = 8192
+"""... elsewhere what bounds memory when thousands are asked for."""
 Interruption = Literal["deadline", "cancelled"]
 
 
@@ -166,6 +171,11 @@ class Proposals(Generic[State]):
             inputs = (noise.to(device), *_row_of(columns, row, self.count))
             found.append((yield RollOut(kind, propose, inputs, self.count)))
         return torch.stack(found)
+
+
+def chunk_size(candidates: int, device: torch.device) -> int:
+    """The size of equal chunks, as large as the device likes them, so that padding wastes next to nothing."""
+    return ceil(candidates / ceil(candidates / ROWS.get(device.type, MANY_ROWS)))
 
 
 def encode_rows(model: WorldModel[State], context: Context) -> State:

@@ -25,7 +25,9 @@ from world_models.keyin.predictor import KeyframePredictor
 from world_models.precision import autocast
 
 DECODED = 25
-"""Pictures decoded at a time: so few that the intermediate maps stay in a CPU's cache."""
+"""Pictures decoded at a time: so few that the intermediate maps stay in a CPU's cache; ..."""
+MANY_DECODED = 2048
+"""... on another device so many that it has enough to do."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ class KeyIn(nn.Module):
 
     def decode(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B C H W"]:
         """Pictures of embeddings."""
+        many = DECODED if features.device.type == "cpu" else MANY_DECODED
         with autocast(features.device):
-            pieces = [torch.sigmoid(self.autoencoder.logits(piece)) for piece in features.split(DECODED)]
+            pieces = [torch.sigmoid(self.autoencoder.logits(piece)) for piece in features.split(many)]
         return torch.cat(pieces)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from planner.goals import place_cost
 from planner.search.cem import CemConfig, Search
-from planner.search.rollout import Pricing, drive
+from planner.search.rollout import Pricing, chunk_size, drive
 from world_models.interface import Context, Future
 from world_models.keyin.model import KeyIn
 from world_models.keyin.presets import KEYIN_DEBUG
@@ -58,3 +58,11 @@ def test_a_cost_that_waits_is_found_out():
 
     with pytest.raises((RuntimeError, NotImplementedError), match=r"[Mm]eta"):
         search_on_meta(CONFIGS["plain"], Waits())
+
+
+@pytest.mark.parametrize(
+    ("candidates", "device", "chunk"),
+    [(200, "cpu", 200), (300, "cpu", 150), (513, "cpu", 171), (300, "meta", 300), (20_000, "meta", 6667)],
+)
+def test_how_many_are_imagined_at_once_is_up_to_the_device(candidates, device, chunk):
+    assert chunk_size(candidates, torch.device(device)) == chunk
