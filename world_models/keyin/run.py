@@ -140,11 +140,8 @@ def _shared(base: Path, run: KeyInRun, origin: Mapping[str, Any]) -> list[Path]:
 def _made_with(config: KeyInConfig, changed: Iterable[str]) -> list[str]:
     """Results that depend on any of the given settings: those of the first stage concerned and all later."""
     first, settings = len(RESULTS), config.segmentation
-    unused = {
-        "object",
-        "eye",
-        "calibration",
-    }  # only figures, and what goes beside the weights, depend on them
+    # Only figures, and what goes beside the weights, depend on these.
+    unused = {"object", "eye", "calibration"}
     # Where nothing is learned about the object, plans alone depend on the goal, and what they are read with.
     goal = "goal" if config.countdown or (settings is not None and settings.object) else "reader"
     for key in changed:

@@ -50,8 +50,7 @@ def calibrate(
 
 def liveliest(model: StructVRNN, features: Float[Tensor, "n frames F"]) -> float:
     """Standard deviation, in pixels, of the place of the keypoint that moves most within sequences."""
-    places = features[..., : model.config.detected].unflatten(-1, (-1, 3))[..., :2]
-    return float(places.var(1).sum(-1).mean(0).max().sqrt()) * model.config.image_size / 2
+    return float(_variances(model, features).max().sqrt()) * model.config.image_size / 2
 
 
 def movement(model: StructVRNN, features: Float[Tensor, "n frames F"]) -> Float[Tensor, " K"]:
@@ -60,11 +59,16 @@ def movement(model: StructVRNN, features: Float[Tensor, "n frames F"]) -> Float[
     Raises:
         ValueError: none moves.
     """
-    places = features[..., : model.config.detected].unflatten(-1, (-1, 3))[..., :2]
-    variance = places.var(1).sum(-1).mean(0)
+    variance = _variances(model, features)
     if not bool(variance.max() > 0):
         raise ValueError("no keypoint moves in the held-out sequences, so that there is nothing to be wanted")
     return variance / variance.max()
+
+
+def _variances(model: StructVRNN, features: Float[Tensor, "n frames F"]) -> Float[Tensor, " K"]:
+    """Of keypoints' places within sequences, the mean over these."""
+    places = features[..., : model.config.detected].unflatten(-1, (-1, 3))[..., :2]
+    return places.var(1).sum(-1).mean(0)
 
 
 def _positive(value: Float[Tensor, ""]) -> float:
