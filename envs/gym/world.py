@@ -2,6 +2,7 @@
 as the environment itself says.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from envs.gym.making import make_env
 from envs.gym.placing import find_place
@@ -175,10 +177,13 @@ class GymWorld(World[GymStart]):
         return self.env.see(), goal
 
     def step(self, action: NDArray[np.float32]) -> Picture:
-        """Hold the action. Raises Diverged where the environment fails."""
+        """Hold the action. Where the environment fails it says how and raises Diverged, which ends the
+        episode, but not the evaluation.
+        """
         try:
             return super().step(action)
         except Exception as error:
+            tqdm.write(f"{self.id} failed: {type(error).__name__}: {error}", file=sys.stderr)
             raise Diverged(f"{type(error).__name__}: {error}") from error
 
     @property

@@ -105,11 +105,12 @@ def test_an_environment_can_show_its_own_goals():
     made.close()
 
 
-def test_failures_of_the_environment_end_the_episode():
+def test_failures_of_the_environment_end_the_episode_and_are_said(capsys):
     made = world("dot_room:DotRoomFailing-v0")
     made.env.begun(0)
     with pytest.raises(Diverged, match="RuntimeError: out of order"):
         made.step(np.zeros(2, np.float32))
+    assert "DotRoomFailing-v0 failed: RuntimeError: out of order" in capsys.readouterr().err
     made.close()
 
 

@@ -117,6 +117,7 @@ def test_subgoals_can_be_pursued_instead(run):
     worker = Worker(pursuing)
     team = worker.team(("keyin", "8"))
     assert team.config.subgoal_radius != rules.subgoal_radius, "as was calibrated"
+    assert team.config.passing_radius == team.config.subgoal_radius, "in the goal's own units"
     outcome = worker.outcome(("keyin", "8"), 0)
     assert len(outcome.plans) == 1 and len(outcome.plans[0]) == 2, "three keyframes, the last one is the goal"
 
