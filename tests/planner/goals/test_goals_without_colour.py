@@ -69,7 +69,7 @@ def test_plans_cost_what_their_cheapest_end_does(keyin):
     future = keyin.imagine(keyin.encode(Context(goal[:, None], torch.zeros(2, 0, 1))), decisions)
     target = cost.target(goal)
     every = WANTED.price(future.features, future.times, decisions, target)
-    assert torch.equal(cost(future, decisions, target), every.min(-1).values)
+    torch.testing.assert_close(cost(future, decisions, target), every.min(-1).values)
 
 
 def test_keypoints_and_bodies_are_where_pictures_show_them(world):
@@ -79,12 +79,12 @@ def test_keypoints_and_bodies_are_where_pictures_show_them(world):
     keypoints = keypoint_goal(KeypointsGoal(weights=(1.0, 0.3), unit=0.1, reached=1.0), world)
     body = keypoint_goal(BodyGoal(body="dot", reached=1.0), world)
     assert isinstance(keypoints, KeypointsInPlace) and isinstance(body, BodyInPlace)
-    assert torch.equal(body.target(shown), world.places(features)[:, 0])
+    torch.testing.assert_close(body.target(shown), world.places(features)[:, 0])
     for goal in (keypoints, body):
         assert isinstance(goal, Goal) and goal.plausible(shown).all()
         cost = KeypointsCost(goal)
         away = goal.distance(goal.target(shown[:1]), goal.target(shown[1:]))
-        assert cost(future, torch.zeros(1, 1, 1), cost.target(shown[1:])).tolist() == away.tolist()
+        torch.testing.assert_close(cost(future, torch.zeros(1, 1, 1), cost.target(shown[1:])), away)
         assert float(cost(future, torch.zeros(1, 1, 1), cost.target(shown[:1]))) < float(away)
 
 
@@ -116,7 +116,7 @@ def test_a_model_without_a_colour_plans_toward_the_embedding(keyin, tmp_path):
     )
     model = ready.planner.model
     assert all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("subgoals", "features"))
-    assert torch.equal(model.decode(one.features[0]), one.subgoals[0])
+    torch.testing.assert_close(model.decode(one.features[0]), one.subgoals[0])
     errors = (model.embed(one.subgoals[0]) - one.features[0]).square().sum(-1)
     assert one.whole[0].tolist() == (errors < WANTED.cycle_limit).tolist()
 
