@@ -15,8 +15,12 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
 
 
+LOG_VARIANCE = (-8.0, 4.0)
+"""Where log variances stay."""
+
+
 class GaussianHead(nn.Module):
-    """Mean and log variance of a diagonal Gaussian, from features; the log variance stays in ``[-8, 4]``.
+    """Mean and log variance of a diagonal Gaussian, from features; see :data:`LOG_VARIANCE`.
 
     Args:
         standard: start as N(0, I) exactly (last layer zero) instead of at random.
@@ -37,7 +41,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "*B I"]) -> Gaussian:
         mean, log_variance = self.net(features).float().chunk(2, dim=-1)
-        return mean, (log_variance + self.spread).clamp(-8.0, 4.0)
+        return mean, (log_variance + self.spread).clamp(*LOG_VARIANCE)
 
 
 def reparameterise(gaussian: Gaussian, noise: Float[Tensor, "*B Z"]) -> Float[Tensor, "*B Z"]:

@@ -22,6 +22,7 @@ from world_models.keyin.discovery.segmentation import (
 )
 from world_models.keyin.networks import Autoencoder, Interpolator
 from world_models.keyin.predictor import KeyframePredictor
+from world_models.keyin.rollout import KeyframeRollout
 from world_models.precision import autocast
 
 DECODED = 25
@@ -54,6 +55,7 @@ class KeyIn(nn.Module):
         self.autoencoder = Autoencoder(config)
         self.interpolator = Interpolator(config)
         self.predictor = KeyframePredictor(config)
+        self._ready: tuple[object, KeyframeRollout] | None = None
         if config.has_coder:
             self.coder = KeyframeCoder(config)
         if config.knows_timing:
@@ -96,9 +98,20 @@ class KeyIn(nn.Module):
                 f"this model plans up to {self.config.keyframes} keyframes, not {decisions.shape[1]}"
             )
         lstm = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
-        with autocast(decisions.device):
-            embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
+        if torch.is_grad_enabled():  # somebody may want gradients
+            with autocast(decisions.device):
+                embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
+        else:
+            embeddings, logits = self._rollout().sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
+
+    def _rollout(self) -> KeyframeRollout:
+        """The predictor made ready for many roll-outs, anew whenever its weights are others."""
+        weights = list(self.predictor.parameters())
+        made_of = (weights[0].device, tuple((id(one), one._version) for one in weights))
+        if self._ready is None or self._ready[0] != made_of:
+            self._ready = (made_of, KeyframeRollout(self.predictor))
+        return self._ready[1]
 
     def places(self, embeddings: Float[Tensor, "B frames F"]) -> Float[Tensor, "B frames G"]:
         """Where sequences show the objects of the model's goal, x and y of each in turn, in pixels of the
