@@ -30,6 +30,9 @@ from planner.goals import action_cost
 from planner.loading import available_world_models, load_planner, load_world_model
 from planner.low_levels.learned import REWARD_MEMORY, control_by_place, control_by_reward
 from planner.low_levels.low_level import LearnedServo, Request
+from planner.peers import comparison
+from planner.peers.figure import draw as draw_peers
+from planner.peers.problem import problems
 from planner.search.servo import Servo, ServoConfig
 from world_models.files import write_results
 from world_models.frames import to_tensor
@@ -56,6 +59,11 @@ class Benchmark:
     threads: int = 1
     """Threads of torch and of the physics pool."""
     repeats: int = 30
+    peers: bool = False
+    """Also compare the search with those of other libraries, as far as they are installed (extra ``peers``);
+    a picture is drawn beside the results."""
+    peers_model: str = "keyin-push-irregular"
+    """Model of that comparison; it plans any number of keyframes, and has a reader."""
     out: Path = Path("bench.json")
 
 
@@ -191,6 +199,20 @@ def _decision(settings: Benchmark, controller: LearnedServo, frames: Tensor, sub
     return {"step_ms_p50": p50, "step_ms_p95": p95, "imagined_steps_per_second": 1e3 * imagined / p50}
 
 
+def beside_peers(settings: Benchmark, env: PushEnv) -> Figures:
+    """The search and those of other libraries, in the first of the frozen scenes."""
+    firsts, goals = [], []
+    for scene in load_manifest("push-400").starts[: comparison.DEFAULT.scenes]:
+        picture, info = env.reset(options={"scene": scene})
+        firsts.append(to_tensor(picture))
+        goals.append(to_tensor(info["goal"]))
+    context = Context(torch.stack(firsts)[:, None], torch.zeros(len(firsts), 0, 2))
+    model = load_planner(settings.peers_model)
+    result = comparison.compare(problems(model, context, torch.stack(goals)))
+    draw_peers(result, settings.out.with_suffix(".png"))
+    return result
+
+
 def rendering(settings: Benchmark, env: PushEnv) -> Figures:
     """Pictures per second on one core."""
     env.reset(seed=0)
@@ -211,6 +233,7 @@ def benchmark(settings: Benchmark) -> Figures:
         "dmc": lambda: dmc_decision(settings),
         "render": lambda: rendering(settings, env),
         "rollouts": rollouts,
+        **({"peers": lambda: beside_peers(settings, env)} if settings.peers else {}),
     }
     machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
     result: Figures = {"machine": machine, "threads": settings.threads, "repeats": settings.repeats}
@@ -226,6 +249,8 @@ def markdown(result: Figures) -> str:
     tables = [figures_table(result, PARTS)]
     if "rollouts" in result:
         tables.append(rollout_table(result["rollouts"]))
+    if "peers" in result:
+        tables.append(comparison.markdown(result["peers"]))
     return "\n\n".join(tables)
 
 
@@ -249,7 +274,7 @@ def main() -> None:
     settings = tyro.cli(Benchmark, prog="python -m planner.benchmark", description=__doc__)
     if settings.repeats < 1 or settings.threads < 1:
         raise ValueError("--repeats and --threads must be at least 1")
-    check_outputs("--out", settings.out)
+    check_outputs("--out", settings.out, *([settings.out.with_suffix(".png")] if settings.peers else []))
     result = benchmark(settings)
     print(result["table"])
     print(f"\nwritten: {settings.out}")

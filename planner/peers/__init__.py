@@ -1,0 +1,1 @@
+"""Our search beside those that others would use: same model, cost, budget, thread."""
