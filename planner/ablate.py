@@ -105,6 +105,7 @@ class Ablate:
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
     workers: int = cores()
+    device: str = "cpu"
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str | None = None
@@ -143,6 +144,7 @@ class Ablate:
             episodes=self.episodes,
             fresh=self.fresh,
             workers=self.workers,
+            device=self.device,
             seed=self.seed,
             model=self.model,
             jumpy=self.jumpy,

@@ -31,6 +31,7 @@ class DmcRobustness(Study[DmcVariation, Dmc]):
     steps: int | None = None
     """Stop after so many steps of the environment; None runs whole episodes."""
     workers: int = cores()
+    device: str = "cpu"
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
     model: str = SHIPPED
@@ -55,6 +56,7 @@ class DmcRobustness(Study[DmcVariation, Dmc]):
             fresh=self.fresh,
             steps=self.steps,
             workers=self.workers,
+            device=self.device,
             seed=self.seed,
             model=self.model,
             control=self.control,

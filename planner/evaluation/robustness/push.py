@@ -57,6 +57,7 @@ class Robustness(Study[Variation, Push]):
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
     workers: int = cores()
+    device: str = "cpu"
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str = "keyin-push"
@@ -86,6 +87,7 @@ class Robustness(Study[Variation, Push]):
             episodes=self.episodes,
             fresh=self.fresh,
             workers=self.workers,
+            device=self.device,
             seed=self.seed,
             model=self.model,
             learned=self.learned,

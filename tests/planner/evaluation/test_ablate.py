@@ -66,9 +66,10 @@ def test_each_variant_is_evaluated_with_its_settings_and_gets_its_rows(tmp_path:
         jobs.append(job)
         return outcome(job)
 
-    run = Ablate(variants="paper,shipped", planners="keyin,random", episodes=3, out=tmp_path / "a.json")
+    out = tmp_path / "a.json"
+    run = Ablate(variants="paper,shipped", planners="keyin,random", episodes=3, device="meta", out=out)
     result = ablate(run, evaluation)
-    assert [job.settings for job in jobs] == [PAPER, Settings()]
+    assert [(job.settings, job.device) for job in jobs] == [(PAPER, "meta"), (Settings(), "meta")]
     assert len({job.out for job in jobs}) == 2, "journals are kept apart"
     assert json.loads(run.out.read_text()) == result
     assert (result["made_by"], result["table"]) == ("planner.ablate push", markdown(result["rows"]))

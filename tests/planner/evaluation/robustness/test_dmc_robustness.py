@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def test_returns_stand_beside_the_standards(tmp_path: Path) -> None:
     assert (result["made_by"], result["table"]) == ("planner.robustness dmc", markdown(result["rows"]))
     assert [job.variation for job in jobs] == [DmcVariation(), DmcVariation(light=0.7)]
     assert {(job.arms, job.fresh, job.episodes) for job in jobs} == {("learned", 3, 2)}
+    assert replace(run, device="meta").evaluation(run.changes()[0]).device == "meta"
     assert [(row["variation"], row["of_standard"]) for row in result["rows"]] == [
         ("standard", 1.0),
         ("light-0.7", pytest.approx(0.7)),

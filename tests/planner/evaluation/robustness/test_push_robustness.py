@@ -109,10 +109,11 @@ def test_the_summary_is_about_the_changed_worlds_of_each_planner(tmp_path: Path)
     }
 
 
-def test_fresh_episodes_and_workers_reach_the_evaluations(tmp_path: Path) -> None:
-    run = Robustness(variations="light-0.8", episodes=3, fresh=21, workers=3, out=tmp_path / "r.json")
+def test_fresh_episodes_workers_and_device_reach_the_evaluations(tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    run = Robustness(variations="light-0.8", episodes=3, fresh=21, workers=3, device="meta", out=out)
     jobs = [run.evaluation(change) for change in run.changes()]
-    assert {(job.fresh, job.workers, job.episodes) for job in jobs} == {(21, 3, 3)}
+    assert {(job.fresh, job.workers, job.episodes, job.device) for job in jobs} == {(21, 3, 3, "meta")}
     expected = draw_episodes(21, 3).fingerprint
     assert {job.starts(("keyin", "learned")).fingerprint for job in jobs} == {expected}
 
