@@ -53,6 +53,13 @@ SVG_PRESETS: dict[str, tuple[str, Path, SVGRecipe]] = {
         Path("data/digits"),
         _digits("none"),
     ),
+    "svg-lp-mnist": ("SVG-LP on Stochastic Moving MNIST", Path("data/mnist"), _digits("learned")),
+    "svg-fp-mnist": ("SVG-FP, otherwise as svg-lp-mnist", Path("data/mnist"), _digits("fixed")),
+    "svg-det-mnist": (
+        "deterministic prediction, otherwise as svg-lp-mnist",
+        Path("data/mnist"),
+        _digits("none"),
+    ),
     "svg-fp-brownian": ("SVG-FP on Structured Brownian motion", Path("data/brownian"), BROWNIAN),
     "svg-debug": ("SVG-LP on tiny pictures, in seconds", Path("data/digits"), DEBUG),
 }
