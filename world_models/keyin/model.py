@@ -21,7 +21,9 @@ from world_models.keyin.discovery.segmentation import (
     segment_costs,
 )
 from world_models.keyin.networks import Autoencoder, Interpolator
-from world_models.keyin.predictor import KeyframePredictor
+from world_models.keyin.predictor import KeyframePredictor, Keyframes
+from world_models.keyin.published.interpolator import LSTMInterpolator
+from world_models.keyin.published.predictor import PublishedPredictor
 from world_models.precision import autocast
 
 DECODED = 25
@@ -52,8 +54,12 @@ class KeyIn(nn.Module):
         self.config = config
         self.decision_dim = config.latent
         self.autoencoder = Autoencoder(config)
-        self.interpolator = Interpolator(config)
-        self.predictor = KeyframePredictor(config)
+        self.interpolator: Interpolator | LSTMInterpolator
+        self.predictor: KeyframePredictor | PublishedPredictor
+        if config.published:
+            self.interpolator, self.predictor = LSTMInterpolator(config), PublishedPredictor(config)
+        else:
+            self.interpolator, self.predictor = Interpolator(config), KeyframePredictor(config)
         if config.has_coder:
             self.coder = KeyframeCoder(config)
         if config.knows_timing:
@@ -166,6 +172,16 @@ class KeyIn(nn.Module):
         costs = costs + settings.timing * self.timing
         return best_offsets(costs, count, ending, settings.exact)
 
+    def infer(self, frames: Float[Tensor, "B frames F"], noise: Float[Tensor, "B M Z"]) -> Keyframes:
+        """Keyframes of known sequences, with decisions drawn from the posterior.
+
+        Raises:
+            ValueError: the model's keyframes cannot be inferred.
+        """
+        if isinstance(self.predictor, PublishedPredictor):
+            return self.predictor.infer(frames, noise)
+        return self.predictor.infer(frames, self.segment(frames), noise)
+
     def needed(self, state: KeyInState, place: Float[Tensor, "B G"], confidence: float) -> Int[Tensor, " B"]:
         """How many keyframes bring the objects from what was seen to ``place`` (pixels) in straight lines:
         the fewest that are enough with this probability.
@@ -173,7 +189,7 @@ class KeyIn(nn.Module):
         Raises:
             ValueError: the model was not trained to say.
         """
-        if not self.config.counts:
+        if not self.config.counts or isinstance(self.predictor, PublishedPredictor):
             raise ValueError("this model does not say how many keyframes are needed")
         share = torch.softmax(self.predictor.needs(self.asked(state.embedding, place)).float(), dim=-1)
         return ((share.cumsum(-1) < confidence).sum(-1) + 1).clamp(max=self.config.keyframes)
