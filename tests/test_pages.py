@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from server.command.verbs import VERBS
+from world_models.train import presets
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *ROOT.glob("*.md"),
     *(ROOT / package / "README.md" for package in ("planner", "world_models", "envs", "server")),
+    ROOT / "world_models" / "FIDELITY.md",
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -73,3 +75,19 @@ def test_commands_that_are_named_exist(page):
     modules = set(re.findall(r"python -m ([a-z_][\w.]*\w)", text))
     assert not {module for module in modules if find_spec(module) is None}
     assert set(re.findall(r"`waymark ([a-z][a-z-]*)", text)) <= VERBS.keys()
+
+
+def test_presets_that_the_table_of_fidelity_names_exist():
+    text = (ROOT / "world_models" / "FIDELITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"preset `([a-z0-9-]+)`", text)
+    assert named and set(named) <= presets().keys()
+
+
+def test_rows_of_the_table_of_fidelity_say_where_how_and_whether_trained():
+    lines = (ROOT / "world_models" / "FIDELITY.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    elements = [row for row in rows if row[0].strip() != "element of the paper"]
+    assert len(elements) > 50
+    for row in elements:
+        assert len(row) == 4 and "](" in row[1], row[0]
+        assert re.match(r"(ships|tabled|data|preset `)", row[3].strip()), row[0]

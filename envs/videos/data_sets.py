@@ -8,6 +8,7 @@ from typing import Literal
 
 from envs.data_set import DataSet, Part, Shards
 from envs.videos import agents, brownian, cannonballs, moving_digits
+from envs.videos.digit_paths import Protocol
 from envs.videos.digits import Split
 from envs.videos.moving_digits import Shared
 from world_models.data import Scalar, Sequences
@@ -49,6 +50,9 @@ class MovingDigits(Shards):
     """What all videos have in common: nothing; the start, up to the first wall; or the whole path."""
     mnist: Path | None = None
     """Folder with MNIST's files *-images-idx3-ubyte or *.gz; None for the digits that come along."""
+    protocol: Protocol = "svg"
+    """How large digits are and how they bounce: as SVG's authors have it, or as in SRVP's tables (which needs
+    --mnist)."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,10 @@ def _agents(settings: Agents) -> Sequence[Part]:
 def _digits(settings: MovingDigits) -> Sequence[Part]:
     _check_frames(settings.frames)
     videos = moving_digits.Videos(
-        settings.split, settings.digits, settings.frames, settings.shared, settings.mnist
+        settings.split, settings.digits, settings.frames, settings.shared, settings.mnist, settings.protocol
     )
+    if settings.protocol == "srvp" and settings.mnist is None:
+        raise ValueError("--protocol srvp is about MNIST's digits: name the folder of their files by --mnist")
     origin: dict[str, Scalar] = {"environment": DIGITS_ID, "version": DIGITS_VERSION, **videos.origin()}
     return [Part(settings.out, origin, partial(_draw_digits, videos))]
 

@@ -5,6 +5,7 @@ the files of MNIST (LeCun, Cortes and Burges 1998) can use them instead.
 """
 
 import gzip
+import hashlib
 import math
 import zlib
 from functools import cache
@@ -29,6 +30,8 @@ LEVELS = 16
 INK = 24
 """Side of a bundled digit without margin. MNIST's digits fill 20 of 28 pixels, which is 23 of 32."""
 MNIST = {"train": "train-images-idx3-ubyte", "test": "t10k-images-idx3-ubyte"}
+MD5 = {"train": "6bbc9ace898e44ae57da46a324031adb", "test": "2646ac647ad5339dbf082846283269ea"}
+"""Of the unpacked files."""
 IDX_IMAGES = 0x00000803
 """Magic number of an idx file of bytes with three axes."""
 
@@ -42,7 +45,7 @@ def load_digits(split: Split, mnist: Path | None = None) -> UInt8[np.ndarray, "d
         mnist: folder with MNIST's two files of pictures, plain or gzipped; None for the bundled digits.
 
     Raises:
-        DataError: a file of MNIST is missing or malformed.
+        DataError: a file of MNIST is missing or malformed, or is not MNIST's.
     """
     if mnist is None:
         with np.load(digits_file(split, None)) as file:
@@ -55,9 +58,26 @@ def load_digits(split: Split, mnist: Path | None = None) -> UInt8[np.ndarray, "d
         )
     else:
         # Bilinear, as the authors enlarge them.
-        large = _enlarge(read_idx(digits_file(split, mnist)), SIZE, Image.Resampling.BILINEAR)
+        large = _enlarge(load_mnist(split, mnist), SIZE, Image.Resampling.BILINEAR)
     large.setflags(write=False)
     return large
+
+
+@cache
+def load_mnist(split: Split, folder: Path) -> UInt8[np.ndarray, "digits 28 28"]:
+    """All of MNIST's digits of a split as they are.
+
+    Raises:
+        DataError: the file is missing or malformed, or is not MNIST's.
+    """
+    path = digits_file(split, folder)
+    content = _content(path)
+    images = read_idx(path)
+    if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != MD5[split]:
+        raise DataError(
+            f"{path} is not MNIST's {MNIST[split]}: the MD5 of its content is {found}, not {MD5[split]}"
+        )
+    return images
 
 
 def read_idx(path: Path) -> UInt8[np.ndarray, "n H W"]:
@@ -66,10 +86,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "n H W"]:
     Raises:
         DataError: it is no idx file of byte pictures, or it is cut off.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    content = _content(path)
     magic, *shape = (int.from_bytes(content[k : k + 4], "big") for k in range(0, 16, 4))
     if magic != IDX_IMAGES:
         raise DataError(
@@ -78,6 +95,14 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "n H W"]:
     if len(content) != 16 + math.prod(shape):
         raise DataError(f"{path} has {len(content)} bytes, but {shape} pictures need {16 + math.prod(shape)}")
     return np.frombuffer(content, np.uint8, offset=16).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, unpacked."""
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def digits_file(split: Split, mnist: Path | None) -> Path:

@@ -28,3 +28,6 @@ class KalmanConfig(BaseModel):
     scale: PositiveFloat = 5.0
     """Half the picture's width in units of the latent plane, where inference starts from. The paper's latent
     plane has no unit; what is learned later can scale and turn it."""
+    published: bool = False
+    """Inference network, renderer and state-space model as the paper has them and starts them: the network
+    sees whole pictures, ``filter_size`` and ``scale`` do not matter, and answers are the network's alone."""

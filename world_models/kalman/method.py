@@ -12,8 +12,8 @@ KALMAN = Method(
     config=KalmanConfig,
     load=Kalman.load,
     runs={
-        name: (text, KalmanRun(recipe=recipe, out=RUNS / name))
-        for name, (text, recipe) in KALMAN_PRESETS.items()
+        name: (text, KalmanRun(recipe=recipe, data=folder, out=RUNS / name))
+        for name, (text, folder, recipe) in KALMAN_PRESETS.items()
     },
     train=train_kalman,
     evaluations={

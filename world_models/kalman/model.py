@@ -4,13 +4,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
 from world_models.interface import Context, Future
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.inference.network import InferenceNetwork, Inferred
+from world_models.kalman.inference.published import PublishedNetwork
+from world_models.kalman.inference.rereading import Atlas, settle
 from world_models.kalman.lgssm.dynamics import NewtonianDynamics
 from world_models.kalman.lgssm.filter import LGSSM, kalman_filter
 from world_models.kalman.renderer import Renderer
@@ -29,14 +31,15 @@ class Kalman(nn.Module):
     def __init__(self, config: KalmanConfig) -> None:
         super().__init__()
         self.config = config
-        self.renderer = Renderer(config.image_size, config.canvas, config.scale)
-        self.motion = NewtonianDynamics(config.components, config.scale)
-        self.inference = InferenceNetwork(config)
+        self.renderer = Renderer(config.image_size, config.canvas, config.scale, config.published)
+        self.motion = NewtonianDynamics(config.components, config.scale, config.published)
+        self.inference = PublishedNetwork(config) if config.published else InferenceNetwork(config)
         half = config.image_size / 2.0
         self.register_buffer("pixel_matrix", half / config.scale * torch.eye(2))
         self.register_buffer("pixel_offset", torch.full((2,), half - 0.5))
         self.pixel_matrix: Tensor
         self.pixel_offset: Tensor
+        self._atlas: Atlas | None = None
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Kalman":
@@ -54,6 +57,18 @@ class Kalman(nn.Module):
     def render(self, places: Float[Tensor, "*B N 2"]) -> Float[Tensor, "*B 1 H W"]:
         """Logits of pictures of N objects at latent positions (eq. 1, 2)."""
         return self.renderer(places)
+
+    def draw(self, places: Float[Tensor, "*B N 2"]) -> Float[Tensor, "*B 1 H W"]:
+        """How likely every pixel is white, with objects at latent positions.
+
+        White is what any object, drawn alone, makes white. All objects in one state (eq. 1, 2), as learned,
+        smudge one that is between two others: a half-plane that holds it holds one of them. The published
+        model draws so.
+        """
+        if self.config.published:
+            return self.render(places).sigmoid()
+        alone = self.render(places[..., None, :]).sigmoid()
+        return 1.0 - (1.0 - alone).prod(dim=-4) if places.shape[-2] > 1 else alone.squeeze(-4)
 
     def infer(
         self,
@@ -75,11 +90,40 @@ class Kalman(nn.Module):
             ValueError: if the model does not know so many objects, or pictures have another size.
         """
         self._check(frames, objects)
-        evidence = self.inference.reader.evidence(frames)
+        evidence = self.inference.evidence(frames)
         with torch.autocast(frames.device.type, enabled=False):
             known = self.dynamics()
             fixed = LGSSM(**{field.name: getattr(known, field.name).detach() for field in fields(known)})
             return self.inference(evidence, fixed, objects, state, careful)
+
+    def track(
+        self,
+        frames: Float[Tensor, "B S 1 H W"],
+        places: Float[Tensor, "B N T 2"],
+        observed: Bool[Tensor, " T"] | None = None,
+    ) -> Float[Tensor, "B N T 2"]:
+        """Where the objects are seen to be, with the knowledge of all frames; the published model leaves
+        places as they are.
+
+        Args:
+            frames: pictures in [0, 1], S of T steps.
+            places: what :meth:`infer` has answered; anything at steps without a frame.
+            observed: False at steps without a frame; None if all have one.
+        """
+        if self.config.published:
+            return places
+        return settle(self.dynamics(), self.atlas(), frames, places, observed)
+
+    @torch.no_grad()
+    def atlas(self) -> Atlas:
+        """What the renderer draws of one object at every whole pixel; made once, of finished weights."""
+        if self._atlas is None or self._atlas.places.device != self.pixel_offset.device:
+            axis = torch.arange(float(self.config.image_size), device=self.pixel_offset.device)
+            pixels = torch.cartesian_prod(axis, axis).flip(-1)
+            places = (pixels - self.pixel_offset) @ torch.linalg.inv(self.pixel_matrix).mT
+            drawn = self.render(places[:, None]).flatten(1)
+            self._atlas = Atlas(places, (drawn > 0.0).float())
+        return self._atlas
 
     def unseen(self, state: Tensor, steps: int, imagined: Tensor | None = None) -> Tensor:
         """The state to go on from after so many frames that were not seen.
@@ -125,6 +169,7 @@ class Kalman(nn.Module):
         solution = torch.linalg.lstsq(known, torch.stack([x, y], dim=-1)[kept]).solution
         self.pixel_matrix.copy_(solution[:2].mT)
         self.pixel_offset.copy_(solution[2])
+        self._atlas = None
 
     def _check(self, frames: Tensor, objects: int) -> None:
         most, size = self.config.most_objects, self.config.image_size
@@ -161,9 +206,10 @@ class KalmanWorld(nn.Module):
         self.objects = objects
 
     def encode(self, context: Context) -> KalmanState:
-        """Filter the inferred positions of all frames seen (section 3.4)."""
-        seen = self.model.infer(context.frames, self.objects)
-        run = kalman_filter(self.model.dynamics(), seen.means)
+        """Filter the positions that all frames seen speak for (section 3.4)."""
+        inferred = self.model.infer(context.frames, self.objects)
+        seen = self.model.track(context.frames, inferred.means)
+        run = kalman_filter(self.model.dynamics(), seen)
         means, _ = run.filtered.at(-1).most_likely()
         return KalmanState(means)
 
@@ -183,4 +229,4 @@ class KalmanWorld(nn.Module):
 
     def decode(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B 1 H W"]:
         """Pictures of positions, in [0, 1]."""
-        return self.model.render(features.unflatten(-1, (self.objects, 2))).sigmoid()
+        return self.model.draw(features.unflatten(-1, (self.objects, 2)))

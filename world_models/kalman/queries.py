@@ -28,12 +28,15 @@ class Tracks:
 
 @torch.no_grad()
 def filtered(model: Kalman, frames: Float[Tensor, "B T 1 H W"], objects: int) -> Tracks:
-    """Where the objects are at every frame, from it and those before.
+    """Where the objects are at every frame, from what is seen in it and those before.
+
+    Which object is which, and where they are seen when they cover each other, all frames together say
+    (:meth:`Kalman.track`).
 
     Raises:
         ValueError: as :meth:`Kalman.infer`; so do the other queries.
     """
-    run = kalman_filter(model.dynamics(), model.infer(frames, objects).means)
+    run = kalman_filter(model.dynamics(), _seen(model, frames, objects))
     return _tracks(model, run.filtered)
 
 
@@ -58,7 +61,7 @@ def generate(
     Raises:
         ValueError: if there are no steps.
     """
-    run = kalman_filter(model.dynamics(), model.infer(frames, objects).means)
+    run = kalman_filter(model.dynamics(), _seen(model, frames, objects))
     forecast = predict(model.dynamics(), _likeliest(run.filtered.at(-1)), steps)
     return _tracks(model, forecast)
 
@@ -75,8 +78,8 @@ def interpolate(
 
     Frames are first generated from those before; inference sees these and goes on with the frames after, so
     that objects keep their identity. Unlike the network, the filter that says where objects are expected does
-    not take what was generated for observed. Then all that was inferred is smoothed, with the steps between
-    missing.
+    not take what was generated for observed. Then all that was inferred is settled together
+    (:meth:`Kalman.track`) and smoothed, with the steps between missing.
 
     Raises:
         ValueError: if there are no steps.
@@ -88,8 +91,15 @@ def interpolate(
     last = model.infer(after, objects, model.unseen(first.state, steps, between.state))
     observed = torch.ones(before.shape[1] + steps + after.shape[1], dtype=torch.bool, device=before.device)
     observed[before.shape[1] : before.shape[1] + steps] = False
-    run = kalman_filter(known, torch.cat([first.means, between.means, last.means], dim=2), observed)
+    places = torch.cat([first.means, between.means, last.means], dim=2)
+    seen = model.track(torch.cat([before, after], dim=1), places, observed)
+    run = kalman_filter(known, seen, observed)
     return _tracks(model, _likeliest(_steps(rts_smoother(known, run), before.shape[1], steps)))
+
+
+def _seen(model: Kalman, frames: Float[Tensor, "B T 1 H W"], objects: int) -> Float[Tensor, "B N T 2"]:
+    """Where the objects are seen, in latent units."""
+    return model.track(frames, model.infer(frames, objects).means)
 
 
 def _likeliest(belief: GaussianMixture) -> GaussianMixture:
@@ -113,5 +123,5 @@ def _tracks(model: Kalman, states: GaussianMixture) -> Tracks:
     emission = model.dynamics().emission
     mean, covariance = states.moments()
     places, spread = mean @ emission.mT, emission @ covariance @ emission.mT
-    frames = model.render(places.movedim(1, 2)).sigmoid()
+    frames = model.draw(places.movedim(1, 2))
     return Tracks(model.to_pixels(places), model.spread_to_pixels(spread), frames)

@@ -39,7 +39,8 @@ class KalmanRecipe(BaseModel):
     frozen: Stage
     """Renderer and inference network alone: the state-space model stays as it starts."""
     single: Stage
-    """Everything, on one object: what moves how is learned before which is which."""
+    """Everything, made easier to begin with: one object only, so that what moves how is learned before which
+    is which; or, in the paper, a weight of the KL that falls from 100 to 1."""
     joint: Stage
     """Everything, on all numbers of objects."""
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from world_models.kalman.inference.published import initialise
+
 SHARPNESS = 24.0
 """How fast an entry of the renderer's state changes at first, per half width of the picture."""
 DARK = -4.6
@@ -16,10 +18,10 @@ class Renderer(nn.Module):
     """Objects are written into a state one after the other, each where its attention mask is (eq. 1, 2).
 
     Weights start out of use, not anywhere: every entry of mask and contribution is a soft half-plane whose
-    edge is somewhere in the picture.
+    edge is somewhere in the picture. Where ``published`` they start as in the paper.
     """
 
-    def __init__(self, image_size: int, canvas: int, scale: float) -> None:
+    def __init__(self, image_size: int, canvas: int, scale: float, published: bool = False) -> None:
         super().__init__()
         self.image_size = image_size
         self.empty = nn.Parameter(torch.zeros(canvas))
@@ -28,6 +30,9 @@ class Renderer(nn.Module):
         self.paint = nn.Linear(canvas, image_size**2)
         nn.init.normal_(self.paint.weight, std=0.02)
         nn.init.constant_(self.paint.bias, DARK)
+        if published:
+            for layer in (self.mask, self.contribution, self.paint):
+                initialise(layer)
 
     def forward(self, places: Float[Tensor, "*B N 2"]) -> Float[Tensor, "*B 1 H W"]:
         """Logits of the pixels."""

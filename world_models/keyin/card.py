@@ -2,6 +2,7 @@
 
 from world_models.data import SequenceDataset
 from world_models.keyin.figures import Figures
+from world_models.keyin.published.stage import DiscoveryStage
 from world_models.keyin.recipe import STAGES, KeyInRecipe, KeyInRun
 from world_models.shipped import find_folder, model_name, weights_digest
 from world_models.training.card import data_section, first_shard, training_section
@@ -17,8 +18,10 @@ def card_text(run: KeyInRun, data: SequenceDataset, command: str, figures: Figur
         figures: what was measured on the held-out sequences.
     """
     recipe = run.recipe
-    unused = {"surprise"} if recipe.teacher.method != "surprise" else set()
-    unused |= set() if recipe.model.has_coder else {"coder"}
+    if recipe.discovery is not None:
+        unused = {"coder", "surprise", "teacher", "predictor", "soft"}
+    else:
+        unused = _unused(recipe) | {"discovery"}
     unused |= set() if recipe.reader is not None else {"reader"}
     unused |= {"autoencoder"} if run.autoencoder is not None else set()
     used = {name: getattr(recipe, name) for name in STAGES if name not in unused}
@@ -47,7 +50,18 @@ Method: Pertsch et al. 2019, *KeyIn: Discovering Subgoal Structure with Keyframe
 |---|---|
 {table}
 
-## Deviations from the paper
+{_published(recipe, recipe.discovery) if recipe.discovery is not None else _taught(recipe)}"""
+
+
+def _unused(recipe: KeyInRecipe) -> set[str]:
+    """Stages that a taught model goes without."""
+    surprise = {"surprise"} if recipe.teacher.method != "surprise" else set[str]()
+    return surprise | (set() if recipe.model.has_coder else {"coder"})
+
+
+def _taught(recipe: KeyInRecipe) -> str:
+    """What is otherwise than in the paper, where a teacher says where keyframes are."""
+    return f"""## Deviations from the paper
 {_keyframes(recipe)}
 {_algorithm_2(recipe)}
 {_any_number(recipe)}
@@ -58,6 +72,29 @@ segment at once; normalised residual keyframes; small latent (z {recipe.model.la
 {recipe.autoencoder.noise:g} on the autoencoder's embeddings; smaller networks, batch
 {recipe.predictor.batch}, learning rate {recipe.predictor.learning_rate:g} with cosine decay. Weights are
 rounded to half precision.
+"""
+
+
+def _published(recipe: KeyInRecipe, stage: DiscoveryStage) -> str:
+    """The same of the paper's own networks and training."""
+    more = ""
+    if recipe.model.location or stage.entropy or stage.price or stage.segments != "soft":
+        more = (
+            "\nBeyond the paper, so that it trains: attention is told where the keyframe before is likely\n"
+            f"to be; entropies of the offsets are rewarded ({stage.entropy:g}, falling to 0 at half of the\n"
+            f"steps); the weight of the KL begins at {stage.beta_start:g}; every keyframe costs\n"
+            f"{stage.price:g}; the sequence loss is the expected error of segments between true frames."
+        )
+    return f"""## Deviations from the paper
+Keyframes are discovered by attention (eq. 1, 2) and the soft loss of Algorithm 2 through a frozen LSTM
+interpolator with a latent, which is drawn from its prior, as in the paper; no teacher, no labels, a prior
+N(0, I). Autoencoder trained first and then frozen, with keypoints in its encoder, blobs in its decoder and
+colour-rarity weights; losses on embeddings, not pixels, and keyframes normalised as embeddings are. LSTM_inf
+sees the N + 1 frames that are recorded, not M x S. The interpolator learns on segments of 1 to
+{recipe.model.longest_segment} frames, its latent is the input of every step. Layers of {recipe.model.hidden}
+(paper: 256), {stage.steps} steps (200,000), batch {stage.batch}, learning rate
+{stage.learning_rate:g} with cosine decay. Composed sequences take the mean of the interpolator's prior.
+Weights are rounded to half precision.{more}
 """
 
 

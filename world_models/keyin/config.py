@@ -80,6 +80,12 @@ class KeyInConfig(BaseModel):
     what they predict (constant offsets, surprise)."""
     prior: Literal["standard", "learned"] = "learned"
     """``standard`` is the paper's N(0, I); ``learned`` predicts mean and variance from the past."""
+    published: bool = False
+    """The paper's own networks (:mod:`world_models.keyin.published`): keyframes of a known sequence are found
+    by attention, an LSTM with a latent interpolates."""
+    location: bool = False
+    """Of published models: attention is also told how likely the keyframe before is where; not in the
+    paper."""
     goal: Wanted | None = PUCK_GOAL
     """What plans can be searched for; None for models that only predict. Models older than this setting are
     of the puck."""
@@ -98,6 +104,10 @@ class KeyInConfig(BaseModel):
             raise ValueError(
                 f"with countdown a single keyframe may be the last frame: max_offset must be {self.frames}"
             )
+        if self.published and (self.segmentation or self.countdown or self.prior != "standard"):
+            raise ValueError("published models have no segmentation and no countdown, and a standard prior")
+        if self.location and not self.published:
+            raise ValueError("location is for published models")
         settings = self.segmentation
         if settings is not None and not settings.interpolation + settings.coding + settings.object:
             raise ValueError("segmentation needs a weight of interpolation, coding or object above 0")
@@ -112,6 +122,11 @@ class KeyInConfig(BaseModel):
         if self.image_size % 2 ** len(self.widths):
             raise ValueError(f"image_size {self.image_size} cannot be halved {len(self.widths)} times")
         return self
+
+    @property
+    def infers(self) -> bool:
+        """Whether keyframes of known sequences can be inferred."""
+        return self.published or self.segmentation is not None
 
     @property
     def knows_timing(self) -> bool:

@@ -66,7 +66,7 @@ def measure(
         "autoencoder_center_error_p95": _quantile(error, 0.95),
         "autoencoder_center_error_below_1px": _mean(error < 1.0),
     }
-    if model.config.segmentation is not None:
+    if model.config.infers:
         figures |= {
             "posterior_keyframes_whole": _mean(all_of["posterior_whole"]),
             "kl_per_keyframe": _mean(all_of["kl"]),
@@ -121,10 +121,10 @@ def _measure_batch(
         .nan_to_num(99.0)[visible],
         "demonstrated_steps": _demonstrated(flags, recorded.cpu()),
     }
-    if model.config.segmentation is None:
+    if not model.config.infers:
         return figures
     noise = torch.randn(shape, generator=generator).to(device)
-    posterior = model.predictor.infer(embeddings, model.segment(embeddings), noise)
+    posterior = model.infer(embeddings, noise)
     shown = _blob(model.decode(posterior.embeddings.flatten(0, 1)), thing)
     scores = score((posterior.offset_logits.argmax(-1) + 1).cumsum(-1).cpu(), flags)
     return figures | {

@@ -21,7 +21,9 @@ from world_models.keyin.discovery.segmentation import (
     segment_costs,
 )
 from world_models.keyin.networks import Autoencoder, Interpolator
-from world_models.keyin.predictor import KeyframePredictor
+from world_models.keyin.predictor import KeyframePredictor, Keyframes
+from world_models.keyin.published.interpolator import LSTMInterpolator
+from world_models.keyin.published.predictor import PublishedPredictor
 from world_models.keyin.rollout import KeyframeRollout
 from world_models.precision import autocast
 
@@ -53,8 +55,12 @@ class KeyIn(nn.Module):
         self.config = config
         self.decision_dim = config.latent
         self.autoencoder = Autoencoder(config)
-        self.interpolator = Interpolator(config)
-        self.predictor = KeyframePredictor(config)
+        self.interpolator: Interpolator | LSTMInterpolator
+        self.predictor: KeyframePredictor | PublishedPredictor
+        if config.published:
+            self.interpolator, self.predictor = LSTMInterpolator(config), PublishedPredictor(config)
+        else:
+            self.interpolator, self.predictor = Interpolator(config), KeyframePredictor(config)
         self._ready: tuple[object, KeyframeRollout] | None = None
         if config.has_coder:
             self.coder = KeyframeCoder(config)
@@ -98,19 +104,21 @@ class KeyIn(nn.Module):
                 f"this model plans up to {self.config.keyframes} keyframes, not {decisions.shape[1]}"
             )
         lstm = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
-        if torch.is_grad_enabled():  # somebody may want gradients
-            with autocast(decisions.device):
-                embeddings, logits = self.predictor.sample(lstm, state.embedding, decisions)
+        predictor = self.predictor
+        # Somebody may want gradients; otherwise there is a faster way.
+        if isinstance(predictor, KeyframePredictor) and not torch.is_grad_enabled():
+            embeddings, logits = self._rollout(predictor).sample(lstm, state.embedding, decisions)
         else:
-            embeddings, logits = self._rollout().sample(lstm, state.embedding, decisions)
+            with autocast(decisions.device):
+                embeddings, logits = predictor.sample(lstm, state.embedding, decisions)
         return Future(embeddings, (logits.argmax(-1) + 1).cumsum(-1).float())
 
-    def _rollout(self) -> KeyframeRollout:
+    def _rollout(self, predictor: KeyframePredictor) -> KeyframeRollout:
         """The predictor made ready for many roll-outs, anew whenever its weights are others."""
-        weights = list(self.predictor.parameters())
+        weights = list(predictor.parameters())
         made_of = (weights[0].device, tuple((id(one), one._version) for one in weights))
         if self._ready is None or self._ready[0] != made_of:
-            self._ready = (made_of, KeyframeRollout(self.predictor))
+            self._ready = (made_of, KeyframeRollout(predictor))
         return self._ready[1]
 
     def places(self, embeddings: Float[Tensor, "B frames F"]) -> Float[Tensor, "B frames G"]:
@@ -179,6 +187,16 @@ class KeyIn(nn.Module):
         costs = costs + settings.timing * self.timing
         return best_offsets(costs, count, ending, settings.exact)
 
+    def infer(self, frames: Float[Tensor, "B frames F"], noise: Float[Tensor, "B M Z"]) -> Keyframes:
+        """Keyframes of known sequences, with decisions drawn from the posterior.
+
+        Raises:
+            ValueError: the model's keyframes cannot be inferred.
+        """
+        if isinstance(self.predictor, PublishedPredictor):
+            return self.predictor.infer(frames, noise)
+        return self.predictor.infer(frames, self.segment(frames), noise)
+
     def needed(self, state: KeyInState, place: Float[Tensor, "B G"], confidence: float) -> Int[Tensor, " B"]:
         """How many keyframes bring the objects from what was seen to ``place`` (pixels) in straight lines:
         the fewest that are enough with this probability.
@@ -186,7 +204,7 @@ class KeyIn(nn.Module):
         Raises:
             ValueError: the model was not trained to say.
         """
-        if not self.config.counts:
+        if not self.config.counts or isinstance(self.predictor, PublishedPredictor):
             raise ValueError("this model does not say how many keyframes are needed")
         share = torch.softmax(self.predictor.needs(self.asked(state.embedding, place)).float(), dim=-1)
         return ((share.cumsum(-1) < confidence).sum(-1) + 1).clamp(max=self.config.keyframes)

@@ -8,12 +8,23 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from world_models.eye import EyeStage
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.own.calibration import CalibrationStage
+from world_models.keyin.published.stage import DiscoveryStage
 from world_models.keyin.reader.training import ReaderStage
 from world_models.svg.latent_training import SVGStage
 from world_models.training.fit import FitConfig, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 from world_models.training.run import TrainingRun
 
-STAGES = ("autoencoder", "interpolator", "coder", "surprise", "teacher", "predictor", "soft", "reader")
+STAGES = (
+    "autoencoder",
+    "interpolator",
+    "coder",
+    "surprise",
+    "teacher",
+    "predictor",
+    "soft",
+    "discovery",
+    "reader",
+)
 """In order; each is a field of the recipe."""
 
 
@@ -95,6 +106,8 @@ class KeyInRecipe(BaseModel):
     teacher: TeacherStage = TeacherStage()
     predictor: PredictorStage
     soft: SoftStage
+    discovery: DiscoveryStage | None = None
+    """How published models learn, in the place of all stages between the interpolator and the reader."""
     reader: ReaderStage | None = None
     """What searches for plans ask where things are; without it they decode pictures."""
     calibration: CalibrationStage | None = None
@@ -105,6 +118,10 @@ class KeyInRecipe(BaseModel):
 
     @model_validator(mode="after")
     def _infers_what_it_is_taught(self) -> "KeyInRecipe":
+        if self.model.published != (self.discovery is not None):
+            raise ValueError("discovery is for published models, which need it")
+        if self.model.published:
+            return self
         if (self.model.segmentation is None) == (self.teacher.method == "segmentation"):
             raise ValueError(
                 "model.segmentation goes with teacher.method 'segmentation', and is None otherwise"

@@ -30,7 +30,7 @@ def reconstruct(
     """
     embeddings = embed(model, frames)
     noise = _noise(model, len(frames), generator)
-    found = model.predictor.infer(embeddings, model.segment(embeddings), noise)
+    found = model.infer(embeddings, noise)
     offsets = found.offset_logits.argmax(-1) + 1
     filled = model.compose(embeddings[:, model.config.context - 1], found.embeddings, offsets)
     return Reconstruction(offsets.cumsum(-1), filled)

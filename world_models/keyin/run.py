@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from world_models.checkpoint import read_model
 from world_models.data import SequenceDataset
@@ -18,11 +20,13 @@ from world_models.keyin.figures import Figures, measure
 from world_models.keyin.model import KeyIn
 from world_models.keyin.own.calibration import calibrate
 from world_models.keyin.own.figures import PICTURES, draw_own, measure_own
+from world_models.keyin.published.training import discover, train_lstm_interpolator
 from world_models.keyin.reader.network import load_reader
 from world_models.keyin.reader.training import measure_reader, train_reader
-from world_models.keyin.recipe import KeyInRun
+from world_models.keyin.recipe import KeyInRecipe, KeyInRun
 from world_models.shipped import weights_digest
 from world_models.training.run import (
+    Session,
     claim,
     differences_to_base,
     export,
@@ -40,6 +44,7 @@ RESULTS = {
     "teacher": ("teacher.npy",),
     "predictor": ("predictor.safetensors",),
     "soft": ("soft.safetensors",),
+    "discovery": ("segments.npy", "discovery.safetensors"),
     "reader": ("reader.safetensors",),
 }
 """What each stage leaves in the run's folder; every stage builds on those before it."""
@@ -47,7 +52,10 @@ _FIRST_USED_BY = {
     "longest_segment": "interpolator",
     "hidden": "interpolator",
     "goal": "goal",
-} | dict.fromkeys(("keyframes", "max_offset", "countdown", "latent", "prior", "segmentation"), "coder")
+    "published": "interpolator",
+} | dict.fromkeys(
+    ("keyframes", "max_offset", "countdown", "latent", "prior", "segmentation", "location"), "coder"
+)
 """Sizes of the model that earlier stages than these do not depend on."""
 SHARED = ("autoencoder.safetensors", "interpolator.safetensors", "places.npy")
 """What a run takes over from its base, beside the embeddings; the later ones only if they fit."""
@@ -82,10 +90,7 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
     training.train_autoencoder(model, data, run.recipe, session)
     embeddings = training.cache_embeddings(model, data, (run.base or run.out) / "embeddings", session)
     known = embeddings[: data.known(run.recipe.held_out)]
-    training.train_interpolator(model, known, run.recipe, session)
-    taught = teach(model, known, run.recipe, session)
-    training.train_predictor(model, taught, run.recipe, session)
-    training.train_soft(model, taught, run.recipe, session)
+    _learn_keyframes(model, known, run.recipe, session)
     stage = run.recipe.reader
     reader = None if stage is None else train_reader(model, known, stage, session)
 
@@ -116,6 +121,20 @@ def train_keyin(run: KeyInRun, command: str) -> Path:
     if goal is not None:
         draw_own(model, data, first, run.seed, folder / PICTURES)
     return folder
+
+
+def _learn_keyframes(
+    model: KeyIn, known: Float[Tensor, "n frames F"], recipe: KeyInRecipe, session: Session
+) -> None:
+    """All stages between the embeddings and the reader."""
+    if recipe.model.published:
+        train_lstm_interpolator(model, known, recipe, session)
+        discover(model, known, recipe, session)
+        return
+    training.train_interpolator(model, known, recipe, session)
+    taught = teach(model, known, recipe, session)
+    training.train_predictor(model, taught, recipe, session)
+    training.train_soft(model, taught, recipe, session)
 
 
 def _check_data(run: KeyInRun, data: SequenceDataset) -> None:

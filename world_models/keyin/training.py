@@ -26,6 +26,7 @@ from world_models.keyin.discovery.soft_loss import soft_loss
 from world_models.keyin.discovery.teaching import Taught
 from world_models.keyin.model import KeyIn
 from world_models.keyin.networks import Autoencoder, Interpolator
+from world_models.keyin.predictor import KeyframePredictor
 from world_models.keyin.recipe import AutoencoderStage, KeyInRecipe, PredictorStage, SoftStage
 from world_models.losses import Loss, color_index, color_rarity, picture_loss
 from world_models.precision import autocast
@@ -139,8 +140,10 @@ def train_interpolator(
     """Learn to fill segments at random places (first stage of section 3.2)."""
     stage = recipe.interpolator
     frames = embeddings[:, model.config.context - 1 :]
-    loss = partial(interpolator_loss, model.interpolator, frames, stage.batch, session.device)
-    fit("interpolator", model.interpolator, loss, stage, session)
+    interpolator = model.interpolator
+    assert isinstance(interpolator, Interpolator)
+    loss = partial(interpolator_loss, interpolator, frames, stage.batch, session.device)
+    fit("interpolator", interpolator, loss, stage, session)
 
 
 def interpolator_loss(
@@ -202,6 +205,7 @@ def predictor_loss(
     keyframes needed.
     """
     predictor, config = model.predictor, model.config
+    assert isinstance(predictor, KeyframePredictor)
     rows = torch.randint(len(taught.embeddings), (stage.batch,), generator=generator)
     start, offsets = torch.zeros_like(rows), taught.offsets[rows]
     if config.countdown:
@@ -268,6 +272,7 @@ def algorithm_2(
     frames = taught.embeddings[rows].float().to(device)
     count = model.config.keyframes
     noise = torch.randn(stage.batch, count, model.config.latent, generator=generator).to(device)
+    assert isinstance(model.predictor, KeyframePredictor)
     found = model.predictor.infer(frames, taught.offsets[rows].to(device), noise)
     offsets = torch.softmax(found.offset_logits, dim=-1)
     first, later = frames[:, model.config.context - 1], frames[:, model.config.context :]

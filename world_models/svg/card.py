@@ -26,6 +26,8 @@ def card_text(
     """
     recipe, model = run.recipe, run.recipe.model
     stages = {"model": model, "vision": recipe.vision, "dynamics": recipe.dynamics}
+    if recipe.end_to_end is not None:
+        stages = {"model": model, "end_to_end": recipe.end_to_end}
     origins = (
         data_line(
             f"{data.folder.name}: {min(data.known(recipe.held_out), recipe.videos)} videos of "
@@ -51,7 +53,11 @@ Best of 20 samples. How each is computed: `world_models/svg/validation.py`.
 |---|---|
 {table}
 
-## Deviations from the paper
+{_two_stages(recipe) if recipe.end_to_end is None else _end_to_end(recipe)}"""
+
+
+def _two_stages(recipe: SVGRecipe) -> str:
+    return f"""## Deviations from the paper
 Encoder and decoder are trained first, on single frames with the skips of another frame of the same video;
 then the recurrent networks on cached embeddings, with true frames as input.
 Errors are those of embeddings; pictures do not come into it again.
@@ -59,8 +65,21 @@ The predicted embedding is what goes in next; the paper decodes it and encodes t
 embeddings are changes of the embedding before, normalised to mean 0 and variance 1. Skips are added, not
 stacked. No batch normalisation, so that no video of a batch influences another; far smaller convolutions
 than DCGAN's; posterior and prior see the frame beside their recurrent state; recurrent layers of
-{model.recurrent.hidden}. Cosine decay of the learning rate, gradient norms clipped at 5; steps and batches as
-above. Weights are rounded to half precision.
+{recipe.model.recurrent.hidden}. Cosine decay of the learning rate, gradient norms clipped at 5; steps and
+batches as above. Weights are rounded to half precision.
+"""
+
+
+def _end_to_end(recipe: SVGRecipe) -> str:
+    return f"""CPU time: `cpu_seconds` in the run's `log.jsonl`, a line for every process that finished.
+
+## Deviations from the paper
+Encoder, recurrent networks and decoder are trained together on the bound of pixels, and generated frames are
+encoded again, as in the paper. Predicted embeddings are changes of the embedding before, normalised to mean 0
+and variance 1. Skips are added, not stacked. No batch normalisation, so that no video of a batch influences
+another; far smaller convolutions than DCGAN's, so that two cores can train them; posterior and prior see the
+frame beside their recurrent state; recurrent layers of {recipe.model.recurrent.hidden} (paper: 256). Cosine
+decay of the learning rate, gradient norms clipped at 5. Weights are rounded to half precision.
 """
 
 

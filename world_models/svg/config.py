@@ -54,6 +54,9 @@ class SVGConfig(BaseModel):
     """Feature maps of the decoder's last layer but one, at a quarter of the side."""
     dense: PositiveInt = 256
     """Width of the dense layers between feature maps and embedding."""
+    encode_again: bool = False
+    """As published: predicted frames are decoded and encoded again before they go in, in the place of the
+    predicted embedding itself."""
     recurrent: LatentSVGConfig = LatentSVGConfig(prior="learned", embedding=128)
     """The networks that predict embeddings."""
 

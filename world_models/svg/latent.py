@@ -4,6 +4,7 @@ The picture model is built on it. Alone, on the embeddings of KeyIn's autoencode
 calls the Surprise baseline (Pertsch et al. 2019, sections 4 and 9).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,11 +117,16 @@ class LatentSVG(nn.Module):
         return LatentState(frames[:, -1], predictor, prior)
 
     def imagine(
-        self, state: LatentState, noise: Float[Tensor, "B L Z"], actions: Float[Tensor, "B L A"]
+        self,
+        state: LatentState,
+        noise: Float[Tensor, "B L Z"],
+        actions: Float[Tensor, "B L A"],
+        again: Callable[[Tensor], Tensor] | None = None,
     ) -> Float[Tensor, "B L F"]:
         """The frames after the context that draws ``noise`` ~ N(0, I) from the prior lead to.
 
-        Every frame is predicted from predicted ones, and the learned prior sees predicted ones (section 3).
+        Every frame is predicted from predicted ones, and the learned prior sees predicted ones (section 3):
+        as they are, or as ``again`` makes them of those answered.
         """
         predictor, frame = _unpack(state.predictor), state.embedding[:, None]
         prior = _unpack(state.prior) if self.config.prior == "learned" else None
@@ -129,6 +135,7 @@ class LatentSVG(nn.Module):
             expected, prior = self.prior(frame, action, prior)
             frame, predictor = self.predict(frame, reparameterise(expected, draw), action, predictor)
             frames.append(frame)
+            frame = frame if again is None else again(frame[:, 0])[:, None]
         return torch.cat(frames, dim=1)
 
     def surprise(

@@ -1,6 +1,7 @@
 """SVG as a world model of pictures: decisions are draws of the prior's noise, then actions."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -72,9 +73,14 @@ class SVG(nn.Module):
                 f"{self.config.latent} of noise, then {self.config.actions} of the action"
             )
         noise, actions = decisions.split([self.config.latent, self.config.actions], dim=-1)
-        features = self.dynamics.imagine(state.latent, noise, actions)
+        again = partial(self._encode_again, state.skips) if self.config.encode_again else None
+        features = self.dynamics.imagine(state.latent, noise, actions, again)
         steps = torch.arange(1.0, features.shape[1] + 1, device=features.device)
         return Future(features, steps.expand(features.shape[:2]))
+
+    def _encode_again(self, skips: Skips, features: Float[Tensor, "B F"]) -> Float[Tensor, "B F"]:
+        """What is seen in the pictures of predicted embeddings, one of each video."""
+        return self.embed(self.decode(features, skips))
 
     def embed(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """Embeddings of single frames, of mean 0 and variance 1."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from world_models.svg.config import LatentSVGConfig, Prior, SVGConfig
 from world_models.svg.latent_training import SVGStage
-from world_models.svg.recipe import SVGRecipe, VisionStage
+from world_models.svg.recipe import EndToEndStage, SVGRecipe, VisionStage
 
 
 def _digits(prior: Prior) -> SVGRecipe:
@@ -14,6 +14,18 @@ def _digits(prior: Prior) -> SVGRecipe:
         held_out=500,
         vision=VisionStage(steps=25000, batch=16, save_every=1000),
         dynamics=SVGStage(steps=5500, batch=64, beta=0.2),
+    )
+
+
+def _end_to_end(prior: Prior) -> SVGRecipe:
+    """The published training on the networks of :func:`_digits`; a step costs about four of a first stage."""
+    recipe = _digits(prior)
+    return SVGRecipe(
+        model=recipe.model.model_copy(update={"encode_again": True}),
+        held_out=recipe.held_out,
+        vision=recipe.vision,
+        dynamics=recipe.dynamics,
+        end_to_end=EndToEndStage(steps=7000, batch=16, save_every=500),
     )
 
 
@@ -53,7 +65,34 @@ SVG_PRESETS: dict[str, tuple[str, Path, SVGRecipe]] = {
         Path("data/digits"),
         _digits("none"),
     ),
+    "svg-lp-mnist": ("SVG-LP on Stochastic Moving MNIST", Path("data/mnist"), _digits("learned")),
+    "svg-fp-mnist": ("SVG-FP, otherwise as svg-lp-mnist", Path("data/mnist"), _digits("fixed")),
+    "svg-det-mnist": (
+        "deterministic prediction, otherwise as svg-lp-mnist",
+        Path("data/mnist"),
+        _digits("none"),
+    ),
+    "svg-lp-mnist-end-to-end": (
+        "SVG-LP trained as published, otherwise as svg-lp-mnist",
+        Path("data/mnist"),
+        _end_to_end("learned"),
+    ),
+    "svg-lp-digits-end-to-end": (
+        "SVG-LP trained as published, otherwise as svg-lp-digits",
+        Path("data/digits"),
+        _end_to_end("learned"),
+    ),
     "svg-fp-brownian": ("SVG-FP on Structured Brownian motion", Path("data/brownian"), BROWNIAN),
+    "svg-end-to-end-debug": (
+        "SVG-LP trained as published on tiny pictures, in seconds",
+        Path("data/digits"),
+        DEBUG.model_copy(
+            update={
+                "model": DEBUG.model.model_copy(update={"encode_again": True}),
+                "end_to_end": EndToEndStage(steps=2, batch=2, save_every=1),
+            }
+        ),
+    ),
     "svg-debug": ("SVG-LP on tiny pictures, in seconds", Path("data/digits"), DEBUG),
 }
 """Of each name: what it is, the folder of its data, its recipe."""

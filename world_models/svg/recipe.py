@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from world_models.svg.config import SVGConfig
 from world_models.svg.latent_training import SVGStage
@@ -23,6 +23,18 @@ class VisionStage(FitConfig):
     """Share of the steps without skips, so that single frames can be decoded too."""
 
 
+class EndToEndStage(FitConfig):
+    """Encoder, recurrent networks and decoder together, on pixels."""
+
+    batch: PositiveInt
+    """Videos per step."""
+    beta: NonNegativeFloat = 0.4
+    """Weight of the KL in nats against the squared error summed over a picture; the authors' 1e-4 against the
+    mean over 64 x 64 pixels is 0.4."""
+    seen: PositiveInt = 5
+    """Frames whose details the decoder is handed as they come; later it keeps those of the last of them."""
+
+
 class SVGRecipe(BaseModel):
     """All stages, in order. The last ``held_out`` videos of each data set are never trained on."""
 
@@ -34,6 +46,14 @@ class SVGRecipe(BaseModel):
     """Most videos of each data set that are learned from; they are kept in memory."""
     vision: VisionStage
     dynamics: SVGStage
+    end_to_end: EndToEndStage | None = None
+    """The only stage, in the place of ``vision`` and ``dynamics``; None for models in two stages."""
+
+    @model_validator(mode="after")
+    def _frames_are_encoded_again_as_published(self) -> "SVGRecipe":
+        if self.model.encode_again != (self.end_to_end is not None):
+            raise ValueError("model.encode_again goes with end_to_end, and is false without it")
+        return self
 
 
 class SVGRun(TrainingRun):

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from time import process_time
 
 import torch
 
 from world_models.data import SequenceDataset
 from world_models.svg.card import card_text
 from world_models.svg.model import SVG
+from world_models.svg.published.end_to_end import train_end_to_end
 from world_models.svg.recipe import SVGRecipe, SVGRun
 from world_models.svg.training import cache_embeddings, train_dynamics, train_vision
 from world_models.svg.validation import measure
@@ -46,6 +48,8 @@ def train_svg_model(run: SVGRun, command: str) -> Path:
     _check_length(sets, recipe)
     origin = {data.folder.name: origin_of(data) for data in sets}
     shared = []
+    if run.base is not None and recipe.end_to_end is not None:
+        raise ValueError("a model trained end to end builds on no other run; leave out --base")
     if run.base is not None:
         different = differences_to_base(run.base, run, origin, (VISION, EMBEDDINGS))
         refuse_base(run.base, [name for name in different if _decides_on_embeddings(name)])
@@ -55,9 +59,14 @@ def train_svg_model(run: SVGRun, command: str) -> Path:
     with session.initial_weights():
         model = SVG(recipe.model).to(session.device)
     videos = read_known(sets, recipe.model, recipe.held_out, recipe.videos)
-    train_vision(model, videos, recipe.vision, session)
-    embeddings = cache_embeddings(model, videos, (run.base or run.out) / EMBEDDINGS, session)
-    train_dynamics(model, embeddings, videos, recipe, session)
+    if recipe.end_to_end is not None:
+        began = process_time()
+        train_end_to_end(model, videos, recipe.end_to_end, session)
+        session.log(stage="all", cpu_seconds=round(process_time() - began, 3))
+    else:
+        train_vision(model, videos, recipe.vision, session)
+        embeddings = cache_embeddings(model, videos, (run.base or run.out) / EMBEDDINGS, session)
+        train_dynamics(model, embeddings, videos, recipe, session)
     held_out = read_held_out(sets, recipe.model, recipe.held_out, MEASURED)
 
     def figures(stored: SVG) -> dict[str, float]:

@@ -1,11 +1,12 @@
 import gzip
 import shutil
+from hashlib import md5
 
 import numpy as np
 import pytest
 
 from envs.videos.digits import BUNDLED, MNIST, TRAINING, load_digits, read_idx
-from envs.videos.moving_digits import Videos
+from envs.videos.moving_digits import Videos, draw_sequences
 from world_models.data import DataError
 
 
@@ -14,10 +15,12 @@ def idx(images):
 
 
 @pytest.fixture
-def mnist(tmp_path):
-    """Three training digits and one for testing; the latter gzipped."""
+def mnist(tmp_path, monkeypatch):
+    """Three training digits and one for testing, the latter gzipped, that pass for MNIST's."""
     images = np.zeros((4, 28, 28), np.uint8)
     images[np.arange(4), 4 + np.arange(4), 10] = 255
+    digests = {"train": md5(idx(images[:3])).hexdigest(), "test": md5(idx(images[3:])).hexdigest()}
+    monkeypatch.setattr("envs.videos.digits.MD5", digests)
     (tmp_path / MNIST["train"]).write_bytes(idx(images[:3]))
     (tmp_path / f"{MNIST['test']}.gz").write_bytes(gzip.compress(idx(images[3:])))
     return tmp_path
@@ -89,3 +92,19 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     (tmp_path / f"{MNIST['test']}.gz").write_bytes(gzip.compress(bytes(100))[:-9])
     with pytest.raises(DataError, match="cannot be read"):
         load_digits("test", tmp_path)
+
+
+def test_other_digits_than_mnists_are_refused(tmp_path):
+    (tmp_path / MNIST["train"]).write_bytes(idx(np.zeros((2, 28, 28), np.uint8)))
+    with pytest.raises(DataError, match="is not MNIST's train-images-idx3-ubyte: the MD5"):
+        load_digits("train", tmp_path)
+
+
+def test_videos_in_the_protocol_of_srvp_show_digits_as_they_are(mnist):
+    videos = Videos(count=1, frames=8, mnist=mnist, protocol="srvp")
+    drawn = draw_sequences(videos, 3, 0, 4)
+    assert drawn.frames.shape == (4, 8, 64, 64, 1)
+    assert ((drawn.frames > 0).sum(axis=(2, 3, 4)) == 1).all() and drawn.frames.max() == 255
+    assert videos.origin()["protocol"] == "srvp"
+    with pytest.raises(ValueError, match="about MNIST's digits"):
+        draw_sequences(Videos(protocol="srvp"), 3, 0, 1)

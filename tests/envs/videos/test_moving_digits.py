@@ -7,16 +7,9 @@ import pytest
 
 from envs import collect, data_set
 from envs.videos.data_sets import MOVING_DIGITS, MovingDigits
+from envs.videos.digit_paths import MNIST_SIDE, PICTURE, ROOM, SPEED, draw_exact_paths, draw_paths
 from envs.videos.digits import load_digits
-from envs.videos.moving_digits import (
-    ROOM,
-    SPEED,
-    Videos,
-    draw_paths,
-    draw_pictures,
-    draw_sequences,
-    draw_video,
-)
+from envs.videos.moving_digits import Videos, draw_pictures, draw_sequences, draw_video
 from world_models.data import SequenceDataset, read_attributes
 
 TEST = Videos(split="test")
@@ -151,3 +144,26 @@ def test_a_rerun_fills_gaps_with_the_same_bytes(tmp_path, monkeypatch):
         collect.collect(replace(job, split="train"))
     with pytest.raises(ValueError, match="at least 2, got 1"):
         collect.collect(replace(job, frames=1))
+
+
+def test_digits_of_srvp_keep_off_the_walls_and_fly_on_within_a_frame():
+    """Between bounces they fly straight; a bounce shows in the same frame, and nothing leaves the picture."""
+    room, bounced = PICTURE - MNIST_SIDE, 0
+    for index in range(200):
+        rng = np.random.default_rng([9, index])
+        paths = draw_exact_paths(rng, rng, 2, 60)
+        assert paths.corners.min() >= 0 and paths.corners.max() <= room and not paths.hits[0].any()
+        steps = np.diff(paths.corners, axis=0)
+        assert np.abs(steps).max() <= SPEED + 1  # rounded twice
+        quiet = ~(paths.hits[2:] | paths.hits[1:-1])
+        assert np.abs(np.diff(steps, axis=0)[quiet]).max() <= 2  # halves are rounded to even
+        near = np.minimum(paths.corners, room - paths.corners).min(axis=-1)
+        assert (np.minimum(near[1:], near[:-1])[paths.hits[1:]] <= SPEED).all()
+        bounced += paths.hits.sum()
+    assert 0.03 < bounced / (200 * 60 * 2) < 0.3
+
+
+def test_srvp_asks_for_mnist():
+    with pytest.raises(ValueError, match="by --mnist"):
+        MOVING_DIGITS.collect(MovingDigits(protocol="srvp"))
+    assert "protocol" not in Videos().origin()

@@ -18,7 +18,9 @@ def model():
 @pytest.fixture(scope="module")
 def run(model):
     """The filter on what is inferred from four frames."""
-    return kalman_filter(model.dynamics(), model.infer(squares(steps=4), OBJECTS).means)
+    frames = squares(steps=4)
+    places = model.infer(frames, OBJECTS).means
+    return kalman_filter(model.dynamics(), model.track(frames, places))
 
 
 def test_filtered_positions_are_the_filters_in_pixels(model, run):
@@ -28,7 +30,7 @@ def test_filtered_positions_are_the_filters_in_pixels(model, run):
     spread = model.spread_to_pixels(covariance[..., :2, :2])
     torch.testing.assert_close(tracks.covariances, spread)
     assert tracks.frames.shape == (2, 4, 1, 12, 12)
-    drawn = model.render(mean[:, :, 3, :2]).sigmoid()
+    drawn = model.draw(mean[:, :, 3, :2])
     torch.testing.assert_close(tracks.frames[:, 3], drawn)
 
 
@@ -42,7 +44,7 @@ def test_generation_rolls_the_likeliest_component_on(model, run):
         torch.testing.assert_close(tracks.means[:, :, step], model.to_pixels(mean[..., :2]))
         spread = model.spread_to_pixels(covariance[..., :2, :2])
         torch.testing.assert_close(tracks.covariances[:, :, step], spread)
-        torch.testing.assert_close(tracks.frames[:, step], model.render(mean[..., :2]).sigmoid())
+        torch.testing.assert_close(tracks.frames[:, step], model.draw(mean[..., :2]))
 
 
 def test_interpolation_is_the_smoother_with_the_middle_missing(model):
@@ -56,6 +58,7 @@ def test_interpolation_is_the_smoother_with_the_middle_missing(model):
     # What was inferred in the middle must not matter.
     means[:, :, 2:4] = torch.nan
     observed = torch.tensor([True, True, False, False, True, True])
+    means = model.track(torch.cat([before, after], dim=1), means, observed)
     smoothed = rts_smoother(model.dynamics(), kalman_filter(model.dynamics(), means, observed))
     mean, covariance = smoothed.most_likely()
     torch.testing.assert_close(tracks.means, model.to_pixels(mean[:, :, 2:4, :2]))

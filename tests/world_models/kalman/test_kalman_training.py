@@ -20,7 +20,7 @@ from world_models.kalman.training import STAGES
 from world_models.training import fit
 from world_models.training.run import Session
 
-DEBUG = KALMAN_PRESETS["kalman-debug"][1]
+DEBUG = KALMAN_PRESETS["kalman-debug"][-1]
 
 
 def positions_of(model: LGSSM, component: int, steps: int) -> MultivariateNormal:

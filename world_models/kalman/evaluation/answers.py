@@ -57,7 +57,8 @@ def ask(
     for part in tqdm(videos.frames.split(CHUNK), desc=f"{balls} balls"):
         frames = part.to(device)
         before, after = frames[:, :seen], frames[:, -seen:]
-        inferred.append(model.to_pixels(model.infer(frames, balls).means).cpu())
+        seen_at = model.track(frames, model.infer(frames, balls).means)
+        inferred.append(model.to_pixels(seen_at).cpu())
         made = {
             "filtered": filtered(model, frames, balls),
             "generated": generate(model, before, balls, steps),

@@ -101,7 +101,8 @@ def _protocol(job: KalmanEvaluation, command: str, compared: bool) -> dict[str, 
         "position": "distance in pixels to the true position (not the noisy one that is drawn), after one "
         "affine map per number of balls, fitted by least squares to the filtered tracks of all frames; a "
         f"track belongs to a ball by the best permutation over the first {job.seen} frames. without_fit: "
-        "where the renderer says that positions are. Filtered: every frame from it and those before; "
+        "where the renderer says that positions are. Filtered: every frame from what is seen in it and those "
+        "before, which object is which by all frames given; "
         f"generated: from the first {job.seen}; interpolated: from the first and last {job.seen}",
         "interpolated_over_generated": "ratio of the mean errors on the frames that both answer",
         "swaps": "share of sequences in which an inferred track is nearer to another ball than to its own by "

@@ -58,6 +58,10 @@ class InferenceNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
         nn.init.constant_(self.log_variance.bias, -3.0)
 
+    def evidence(self, frames: Float[Tensor, "B T 1 H W"]) -> Float[Tensor, "B T H W"]:
+        """The reader's, of all frames."""
+        return self.reader.evidence(frames)
+
     def forward(
         self,
         evidence: Float[Tensor, "B T H W"],

@@ -23,19 +23,22 @@ class NewtonianDynamics(nn.Module):
     Args:
         components: K.
         scale: half the width of the picture, in latent units: how widely the start is spread.
+        published: all variances and start positions as in the paper's example, in which the latent plane has
+            no unit: noise of observations and start are N(0, I), start positions N(0, I).
     """
 
-    def __init__(self, components: int, scale: float) -> None:
+    def __init__(self, components: int, scale: float, published: bool = False) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale = 1.0 if published else scale
         self.log_period = nn.Parameter(torch.tensor(math.log(0.1)))
         self.force = nn.Parameter(torch.zeros(STATE))
         self.process = nn.Parameter(_factor([math.sqrt(1e-3)] * STATE))
-        self.observation = nn.Parameter(_factor([0.1 * scale] * AXES))
+        self.observation = nn.Parameter(_factor([1.0 if published else 0.1 * scale] * AXES))
         self.start_logits = nn.Parameter(torch.zeros(components))
-        means = torch.cat([torch.randn(components, AXES) / 2.0, torch.zeros(components, AXES)], dim=-1)
+        places = torch.randn(components, AXES) / (1.0 if published else 2.0)
+        means = torch.cat([places, torch.zeros(components, AXES)], dim=-1)
         self.start_means = nn.Parameter(means)
-        wide = _factor([0.6 * scale] * AXES + [0.4 * scale] * AXES)
+        wide = _factor([1.0] * STATE if published else [0.6 * scale] * AXES + [0.4 * scale] * AXES)
         self.start = nn.Parameter(wide.expand(components, -1, -1).clone())
 
     def forward(self) -> LGSSM:

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from world_models.keyin.networks import Interpolator
+from world_models.keyin.published.interpolator import LSTMInterpolator
 
 
 def segment_costs(
-    interpolator: Interpolator, frames: Float[Tensor, "B frames F"], longest: int
+    interpolator: Interpolator | LSTMInterpolator, frames: Float[Tensor, "B frames F"], longest: int
 ) -> Float[Tensor, "B frames-1 S"]:
     """Squared error of interpolating from frame j to frame j + d, at ``[:, j, d - 1]``; d <= ``longest``.
 

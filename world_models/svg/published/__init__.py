@@ -1,0 +1,1 @@
+"""SVG trained as the paper has it."""
