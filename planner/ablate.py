@@ -87,7 +87,7 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Ablate:
-    """Push the puck round the wall."""
+    """Push an object round the wall."""
 
     variants: str = ",".join(variant.name for variant in VARIANTS if not variant.needs_gradient)
     """Comma-separated names of variants; gradient needs a servo whose model has one."""

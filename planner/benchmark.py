@@ -44,7 +44,7 @@ from world_models.segmenter import PUCK_GOAL
 Figures = dict[str, Any]
 PARTS = ("matmul", "plan", "servo", "learned servo", "dmc", "render")
 """Measurements that are rows of the first table, where they were made."""
-PUSH_WORLD = "struct-vrnn-push"
+USUAL_WORLD = "struct-vrnn-push"
 DMC_MODEL, DMC_TASK = "struct-vrnn-walker", "walker-walk"
 """The task has the most actuators of those that ship."""
 
@@ -224,7 +224,7 @@ def benchmark(settings: Benchmark) -> Figures:
     """Run all measurements and write them to ``settings.out``."""
     torch.set_num_threads(settings.threads)
     env = PushEnv()
-    world = settings.world or next((name for name in available_world_models() if name == PUSH_WORLD), None)
+    world = settings.world or next((name for name in available_world_models() if name == USUAL_WORLD), None)
     parts: dict[str, Callable[[], Figures]] = {
         "matmul": lambda: matmul(settings),
         "plan": lambda: planning(settings, env),

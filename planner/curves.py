@@ -17,7 +17,7 @@ import tyro
 
 from envs.push.env import SUCCESS
 from envs.push.episodes import Scenes, draw_episodes, load_manifest
-from envs.push.ids import PUSH_IDS
+from envs.push.ids import TASKS_BY_ID
 from planner.evaluation.figures import curves as figures
 from planner.evaluation.journal import journal_path
 from planner.report import Measurement, read_measurement
@@ -119,12 +119,12 @@ def _name(row: dict[str, Any]) -> str:
 def _episodes(measured: Measurement) -> Scenes:
     """The episodes of a result, drawn again if they are fresh ones."""
     path, result = measured.path, measured.content
-    manifest, tasks = result["manifest"], {env_id: task for task, env_id in PUSH_IDS.items()}
-    if result["env"] not in tasks:
-        raise ValueError(f"{path} is about {result['env']}; there are: {', '.join(tasks)}")
+    manifest = result["manifest"]
+    if result["env"] not in TASKS_BY_ID:
+        raise ValueError(f"{path} is about {result['env']}; there are: {', '.join(TASKS_BY_ID)}")
     if manifest["name"].endswith(f"fresh-{manifest['seed']}"):
         count = max(row["episodes"] for row in result["rows"])
-        episodes = draw_episodes(manifest["seed"], count, tasks[result["env"]])
+        episodes = draw_episodes(manifest["seed"], count, TASKS_BY_ID[result["env"]])
     else:
         episodes = load_manifest(manifest["name"])
     if episodes.fingerprint != manifest["fingerprint"]:

@@ -10,7 +10,7 @@ from planner.search.hierarchy import Planner
 from world_models.eye import Eye
 from world_models.goals import EmbeddingGoal, StoredGoal
 from world_models.kalman.model import Kalman
-from world_models.segmenter import ColorSegmenter, Wanted
+from world_models.segmenter import ColorSegmenter, ObjectGoal, Wanted
 from world_models.struct_vrnn.control.model import Control
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.head import RewardHead
@@ -45,15 +45,31 @@ class ReadyPlanner(ReadyModel):
     """What it can be asked for."""
 
     @property
+    def follows(self) -> bool:
+        """Whether its plans are followed frame by frame unless told otherwise, up to the keyframe where they
+        reach the goal.
+        """
+        return isinstance(self.goal, EmbeddingGoal)
+
+    @property
     def segmenter(self) -> ColorSegmenter:
         """Finds the thing that is to be moved, the first of several.
 
         Raises:
             ValueError: the model is asked for whole pictures, not for things.
         """
+        return self._object.segmenter
+
+    @property
+    def thing(self) -> str:
+        """What that thing is called. Raises likewise."""
+        return self._object.body
+
+    @property
+    def _object(self) -> ObjectGoal:
         if isinstance(self.goal, EmbeddingGoal):
             raise ValueError(f"{self.name} looks for no object: it is asked for whole pictures")
-        return self.goal.objects[0].segmenter
+        return self.goal.objects[0]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from planner.loaded import (
 from planner.search.hierarchy import HierarchyConfig
 from world_models.checkpoint import CONFIG, EYE, CheckpointError, StoredModel, read_model
 from world_models.eye import Eye, Reference
-from world_models.goals import BodyGoal, EmbeddingGoal, KeypointsGoal
+from world_models.goals import BodyGoal, KeypointsGoal
 from world_models.kalman.model import Kalman
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.model import KeyIn
@@ -123,11 +123,6 @@ def load_ready(given: str, device: str = "cpu") -> Ready:
     kind = str(read_model(folder).config.get("kind"))
     _check_kind(given, kind)
     found = _LOADERS[kind](str(folder), device)
-    if isinstance(found, ReadyPlanner) and isinstance(found.goal, EmbeddingGoal):
-        raise ValueError(
-            f"{given} plans toward whole pictures, and a server offers planners of objects that it can find; "
-            "use it with python -m planner.evaluate gym"
-        )
     return replace(found, name=name)
 
 

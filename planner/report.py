@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from envs.push.ids import PUSH_IDS
+from envs.push.ids import TASKS_BY_ID
 from planner.evaluation.seeds import Trained, seeds_table
 from planner.figures import Figure, read_figures, write_figures
 from world_models.checkpoint import read_model, write_card
@@ -229,7 +229,7 @@ def figures_of(measured: Measurement, weights_sha256: str) -> Iterator[Figure]:
             if used.get("weights_sha256") == weights_sha256 and not used.get("variation"):
                 yield _figure(row["task"], "return", row["return_mean"], row, content)
     elif measured.maker == "planner.evaluate push":
-        task = next(name for name, env in PUSH_IDS.items() if env == content["env"])
+        task = TASKS_BY_ID[content["env"]]
         for row in content["rows"]:
             used = settings.get(f"{row['planner']}, {row['servo']}", {})
             own = weights_sha256 in (used.get("weights_sha256"), used.get("servo_sha256"))

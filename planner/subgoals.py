@@ -75,9 +75,7 @@ def path_subgoals(planner: Planner, keyframes: Count | None = None, steps: int =
     Raises:
         ValueError: the planner's model cannot compose frames.
     """
-    model = planner.model
-    if not isinstance(model, KeyIn):
-        raise ValueError("only plans of KeyIn can be followed frame by frame")
+    composing(planner)
 
     @torch.inference_mode()
     def frames(
@@ -85,16 +83,39 @@ def path_subgoals(planner: Planner, keyframes: Count | None = None, steps: int =
     ) -> Float[Tensor, "K C H W"]:
         context = Context(now[:, None], now.new_zeros(1, 0, 0))
         plan = planner.plan(context, goal, [generator], keyframes=keyframes)
-        times = plan.times.long()
-        last = int(times[0, plan_end(planner, plan, goal)])
-        offsets = times.diff(dim=1, prepend=torch.zeros_like(times[:, :1]))
-        path = model.compose(model.embed(now), plan.features, offsets)[0, : last - 1]
-        found = model.decode(path) if len(path) else goal[:0]
-        return found.repeat_interleave(steps, dim=0)
+        path = plan_path(planner, plan, now, plan_end(planner, plan, goal))
+        return path.repeat_interleave(steps, dim=0)
 
     return frames
 
 
+def composing(planner: Planner) -> KeyIn:
+    """The model of a planner whose plans can be followed frame by frame.
+
+    Raises:
+        ValueError: it cannot compose frames.
+    """
+    if not isinstance(planner.model, KeyIn):
+        raise ValueError("only plans of KeyIn can be followed frame by frame")
+    return planner.model
+
+
+@torch.inference_mode()
+def plan_path(
+    planner: Planner, plan: Plan, now: Float[Tensor, "1 C H W"], end: int
+) -> Float[Tensor, "K C H W"]:
+    """Every frame of a plan between the picture of now and the keyframe ``end``, both left out.
+
+    Raises:
+        ValueError: the planner's model cannot compose frames.
+    """
+    model, times = composing(planner), plan.times.long()
+    offsets = times.diff(dim=1, prepend=torch.zeros_like(times[:, :1]))
+    path = model.compose(model.embed(now), plan.features, offsets)[0, : int(times[0, end]) - 1]
+    return model.decode(path) if len(path) else now[:0]
+
+
+@torch.inference_mode()
 def plan_end(planner: Planner, plan: Plan, goal: Float[Tensor, "1 C H W"]) -> int:
     """Which keyframe of a plan, from 0, is where it reaches the goal: the one that costs least to end at."""
     cost, target = planner.cost, planner.cost.target(goal)

@@ -32,8 +32,8 @@ RESOURCES: tuple[Resource, ...] = (PLANS, PREDICTIONS, ACTIONS, SCENES, EPISODES
 
 _DESCRIPTION = (
     "Two pictures in, a plan out: post a picture of now and a picture of the goal, get the pictures on "
-    "the way, when each is reached and where the puck is. Frames and actions in, the future out: the rewards "
-    "that actions bring, keypoints, predicted pictures, or the next action toward a subgoal. "
+    "the way, when each is reached and where the object is. Frames and actions in, the future out: the "
+    "rewards that actions bring, keypoints, predicted pictures, or the next action toward a subgoal. "
     "Errors are `application/problem+json` (RFC 9457)."
 )
 

@@ -64,7 +64,7 @@ def run(demo: Demo, url: str) -> None:
     grade = "strict success" if distance < STRICT_SUCCESS else "success"
     verdict = grade if distance < SUCCESS else "failure"
     print(
-        f"puck to goal: {initial:.2f} at the start, {distance:.3f} after "
+        f"{world.goal.objects[0].body} to goal: {initial:.2f} at the start, {distance:.3f} after "
         f"{outcome.steps} steps (table units): {verdict}\n"
         f"written: {demo.out / 'plan.png'} (start, subgoals, goal), {demo.out / 'episode.mp4'}"
     )
@@ -80,7 +80,7 @@ def _print_plan(reply: PlanReply) -> None:
     for subgoal in response.subgoals:
         at = subgoal.object_position
         place = f"({at.x:5.1f}, {at.y:5.1f}) px" if at else "not visible"
-        print(f"  subgoal {subgoal.index}: frame {subgoal.step:4.0f}, puck at {place}")
+        print(f"  subgoal {subgoal.index}: frame {subgoal.step:4.0f}, at {place}")
 
 
 def _pixels(cost: float | None) -> str:

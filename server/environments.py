@@ -25,7 +25,7 @@ _HARMLESS = (GeneratorExit, Interrupted, UnreadableScene)
 """What ends work without a fault of the world."""
 
 KINDS: dict[str, Kind] = {
-    **{name: "push" for name, task in push_tasks.TASKS.items() if task.pucks == 1},
+    **dict.fromkeys(push_tasks.SINGLE, "push"),
     **dict.fromkeys(dmc_tasks.TASKS, "dmc"),
 }
 """All environments: pushing, or tasks of DM Control."""

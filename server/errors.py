@@ -39,14 +39,14 @@ class TooMuchWork(ValueError):
 class NoObject(ValueError):
     """A picture does not show the object that is to be moved; ``errors`` says which one."""
 
-    def __init__(self, field: str, pixels: int, least: float, most: float) -> None:
-        """``field`` names the picture; one object has ``least`` to ``most`` pixels, in one place."""
+    def __init__(self, field: str, thing: str, pixels: int, least: float, most: float) -> None:
+        """``field`` names the picture; the ``thing`` has ``least`` to ``most`` pixels, in one place."""
         picture = "the subgoal" if field == "subgoal" else f"the {field} picture"
         if pixels < least:
-            problem = f"No puck was found in {picture}: {pixels} pixels have its colour, "
+            problem = f"No {thing} was found in {picture}: {pixels} pixels have its colour, "
             problem += f"at least {least:g} are needed."
         else:
-            problem = f"Not exactly one puck was found in {picture}: {pixels} pixels have its colour, "
+            problem = f"Not exactly one {thing} was found in {picture}: {pixels} pixels have its colour, "
             problem += f"{least:g} to {most:g} are needed, in one place."
         super().__init__(problem)
         self.errors = [FieldError(field=field, message=problem)]

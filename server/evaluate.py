@@ -1,29 +1,43 @@
 """Closed-loop evaluation over HTTP: ``python -m server.evaluate push --server URL --out results.json``.
 
-The same as ``python -m planner.evaluate push`` with another source of decisions: a server's models plan and
-act in place of those here, and model names are the server's.
+The same as ``python -m planner.evaluate push`` or ``gym`` with another source of decisions: a server's models
+plan and act in place of those here, and model names are the server's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
+from envs.gym.recording import Recording
+from envs.gym.world import GymWorld
 from envs.world import World
-from planner.evaluation.evaluation import Proposer, Trial
+from planner.evaluation.evaluation import Proposer, Team, Trial
+from planner.evaluation.gym.run import Gym
+from planner.evaluation.gym.team import UNLEARNED
 from planner.evaluation.push import LEARNED, Push, evaluate_push
+from planner.evaluation.run import evaluate
+from planner.evaluation.settings import FOLLOWING
 from planner.low_levels.low_level import LowLevel
 from planner.search.servo import ServoConfig
 from server.client import Client
-from server.remote import RemoteServo, check_settings, find_model, remote_subgoals
+from server.remote import (
+    NothingRead,
+    RemoteServo,
+    check_settings,
+    find_model,
+    remote_path,
+    remote_subgoals,
+)
+from world_models.data import SequenceDataset, read_attributes
 from world_models.jobs.command import command
 
 
 @dataclass(frozen=True)
 class RemotePush(Push):
-    """Push the puck round the wall, by the models of a server."""
+    """Push an object round the wall, by the models of a server."""
 
     verb: ClassVar[str] = "server.evaluate push"
 
@@ -80,6 +94,59 @@ class RemotePush(Push):
         return Proposer(lambda world, start: subgoals, keyframes, lambda planned: candidates * (planned + 1))
 
 
+@dataclass(frozen=True)
+class RemoteGym(Gym):
+    """Act in any gymnasium environment by the models of a server: a planner toward whole pictures, whose
+    plans are followed, and a world model with a goal of its own. ``--data`` says how pictures were brought
+    in.
+    """
+
+    verb: ClassVar[str] = "server.evaluate gym"
+
+    server: str = "http://127.0.0.1:8000"
+    """URL of the server."""
+
+    @property
+    def recording(self) -> Recording:
+        """As the data say. Raises ValueError without them."""
+        if self.data is None:
+            raise ValueError("say with --data FOLDER what the data of the server's models were like")
+        return Recording.from_attributes(read_attributes(SequenceDataset(self.data).paths[0]), str(self.data))
+
+    def digest(self, role: Literal["model", "world"]) -> str:
+        """SHA-256 of the manifest of one of the server's models. Raises ValueError if it has none of it."""
+        check_settings(self.settings, FOLLOWING)
+        with Client(self.server) as service:
+            if role == "world":
+                found = find_model(service, self.world, "world-model", "keypoints")
+            else:
+                found = find_model(service, self.model, "planner")
+                if not found.follows:
+                    raise ValueError(f"plans of {self.model} are not followed frame by frame")
+            return str(found.sha256)
+
+    def dependencies(self, trials: Sequence[Trial]) -> dict[Trial, dict[str, Any]]:
+        """The same, marked: decisions of another device are other decisions."""
+        found = super().dependencies(trials)
+        return {trial: {**settings, "over_http": True} for trial, settings in found.items()}
+
+    def team(self, trial: Trial, world: World[Any]) -> Team:
+        """The planner's own, of the server where it learned."""
+        assert isinstance(world, GymWorld)
+        if trial[0] in UNLEARNED:
+            return UNLEARNED[trial[0]](world)
+        service = client_of(self.server)
+        low_level = RemoteServo(service, self.world, self.settings.servo, "keypoints")
+        if trial[0] == "flat":
+            return Team(low_level)
+        search = self.settings.hierarchy.cem
+        keyframes = find_model(service, self.model, "planner").keyframes
+        frames = remote_path(service, self.model, search)
+        imagined = search.candidates * search.iterations * keyframes
+        proposer = Proposer(lambda world, start: frames, keyframes, lambda shown: imagined)
+        return Team(low_level, proposer, self.settings.episode, goal=NothingRead())
+
+
 @cache
 def client_of(url: str) -> Client:
     """One connection for all that a process asks of a server."""
@@ -89,14 +156,19 @@ def client_of(url: str) -> Client:
 @command(resumes=True)
 def main() -> None:
     """Command line entry point."""
-    run = tyro.cli(
-        tyro.extras.subcommand_type_from_defaults({"push": RemotePush()}),
-        prog="python -m server.evaluate",
-        description=__doc__,
+    kinds: Any = (
+        Annotated[RemotePush, tyro.conf.subcommand("push")]
+        | Annotated[RemoteGym, tyro.conf.subcommand("gym")]
     )
-    result = evaluate_push(run)
+    run: RemotePush | RemoteGym = tyro.cli(kinds, prog="python -m server.evaluate", description=__doc__)
+    written = [run.out]
+    if isinstance(run, RemotePush):
+        result = evaluate_push(run)
+        written.append(run.figure_path())
+    else:
+        result, _ = evaluate(run)
     print(result["table"])
-    print(f"\nwritten: {run.out}, {run.figure_path()}")
+    print(f"\nwritten: {', '.join(map(str, written))}")
 
 
 if __name__ == "__main__":

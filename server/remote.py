@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import httpx2
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from planner.evaluation.settings import Settings
@@ -20,7 +20,8 @@ from planner.search.cem import CemConfig
 from planner.search.hierarchy import Count, HierarchyConfig
 from planner.search.servo import Acting, ServoConfig, ServoStep
 from planner.subgoals import Subgoals
-from server.client import Client, ServerProblem
+from server.actions.schemas import Objective
+from server.client import Client, PlanReply, ServerProblem
 from world_models.frames import to_bytes, to_tensor
 
 R = TypeVar("R")
@@ -32,9 +33,13 @@ PATIENCE = 600.0
 class RemoteServo(LowLevel):
     """The low level of a server."""
 
-    def __init__(self, service: Client, model: str, config: ServoConfig) -> None:
-        """``model`` is a world model of the server that moves an object; see :func:`check_settings`."""
-        self._service, self._model, self._config = service, model, config
+    def __init__(
+        self, service: Client, model: str, config: ServoConfig, objective: Objective = "push"
+    ) -> None:
+        """``model`` is a world model of the server that can act for the objective, ``push`` or ``keypoints``;
+        see :func:`check_settings`.
+        """
+        self._service, self._model, self._config, self._objective = service, model, config, objective
 
     @property
     def imagined_steps(self) -> int:
@@ -50,10 +55,13 @@ class RemoteServo(LowLevel):
         yield from ()
         seen, warm_start = request.seen, request.warm_start
         first = max(0, seen.frames.shape[1] - PLACE_MEMORY)
+        path = None if request.path is None else to_bytes(request.path[: self._config.horizon])
         reply = _ask(
             lambda: self._service.act(
                 to_bytes(seen.frames[0, first:]),
-                to_bytes(request.subgoal[0]),
+                to_bytes(request.subgoal[0]) if path is None else None,
+                path=path,
+                objective=self._objective,
                 past_actions=seen.actions[0, first:].numpy(),
                 warm_start=None if warm_start is None else warm_start[0].numpy(),
                 seed=request.generator.initial_seed(),
@@ -81,26 +89,73 @@ def remote_subgoals(
     def subgoals(
         now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
     ) -> Float[Tensor, "K C H W"]:
-        reply = _ask(
-            lambda: service.plan(
-                to_bytes(now[0]),
-                to_bytes(goal[0]),
-                model=model,
-                seed=generator.initial_seed(),
-                samples=search.candidates,
-                iterations=search.iterations,
-                keyframes=keyframes,
-            )
-        )
-        if reply.response.stop_reason != "iterations":
-            raise ValueError(f"the server ended its search early: {reply.response.stop_reason}")
+        reply = _planned(service, model, now, goal, generator, search, keyframes=keyframes)
         return to_tensor(reply.images[:-1])
 
     return subgoals
 
 
-def find_model(service: Client, name: str, kind: str) -> Any:
-    """What the server says of its model of that name: a ``planner``, or a ``world-model`` that pushes.
+def remote_path(service: Client, model: str, search: CemConfig) -> Subgoals:
+    """Every frame of a plan of the server, up to where it reaches the goal. They raise likewise."""
+
+    def frames(
+        now: Float[Tensor, "1 C H W"], goal: Float[Tensor, "1 C H W"], generator: torch.Generator
+    ) -> Float[Tensor, "K C H W"]:
+        reply = _planned(service, model, now, goal, generator, search, path=True)
+        return goal[:0] if reply.path is None or not len(reply.path) else to_tensor(reply.path)
+
+    return frames
+
+
+def _planned(
+    service: Client,
+    model: str,
+    now: Float[Tensor, "1 C H W"],
+    goal: Float[Tensor, "1 C H W"],
+    generator: torch.Generator,
+    search: CemConfig,
+    keyframes: Count | None = None,
+    path: bool = False,
+) -> PlanReply:
+    """A plan of the server. Raises ValueError if it refuses, does not answer or ends its search early."""
+    reply = _ask(
+        lambda: service.plan(
+            to_bytes(now[0]),
+            to_bytes(goal[0]),
+            model=model,
+            seed=generator.initial_seed(),
+            samples=search.candidates,
+            iterations=search.iterations,
+            keyframes=keyframes,
+            path=path,
+        )
+    )
+    if reply.response.stop_reason != "iterations":
+        raise ValueError(f"the server ended its search early: {reply.response.stop_reason}")
+    return reply
+
+
+class NothingRead:
+    """A goal of which nothing is read here: the server's models look at pictures, the world says when it is
+    reached.
+    """
+
+    def target(self, pictures: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1"]:
+        """The same of every picture."""
+        return pictures.new_zeros(len(pictures), 1)
+
+    def distance(self, found: Float[Tensor, "B 1"], target: Float[Tensor, "B 1"]) -> Float[Tensor, " B"]:
+        """Infinite: no picture counts as reached."""
+        return found.new_full((len(found),), torch.inf)
+
+    def plausible(self, pictures: Float[Tensor, "B C H W"]) -> Bool[Tensor, " B"]:
+        """All are."""
+        return torch.ones(len(pictures), dtype=torch.bool, device=pictures.device)
+
+
+def find_model(service: Client, name: str, kind: str, objective: Objective = "push") -> Any:
+    """What the server says of its model of that name: a ``planner``, or a ``world-model`` that can act for
+    the objective, ``push`` or ``keypoints``.
 
     Raises:
         ValueError: it has none of that kind, or does not answer; the message names those it has.
@@ -108,8 +163,8 @@ def find_model(service: Client, name: str, kind: str) -> Any:
     able: list[Any] = [model for model in _ask(service.models) if model.kind == kind]
     wanted = kind
     if kind == "world-model":
-        able = [model for model in able if any(way.objective == "push" for way in model.control)]
-        wanted += " that pushes called"
+        able = [model for model in able if any(way.objective == objective for way in model.control)]
+        wanted += " that pushes called" if objective == "push" else f" that acts for {objective} called"
     for model in able:
         if model.name == name:
             return model
@@ -136,14 +191,18 @@ def _ask(request: Callable[[], R]) -> R:
         time.sleep(pause)
 
 
-def check_settings(settings: Settings) -> None:
-    """Raises ValueError if a server would decide otherwise: it cannot be told all there is to set."""
-    if _untold(settings.servo) != _untold(ServoConfig()):
+def check_settings(settings: Settings, usual: Settings = Settings()) -> None:  # noqa: B008  # it is frozen
+    """Raises ValueError if a server would decide otherwise: it cannot be told all there is to set. ``usual``
+    is how it decides.
+    """
+    if _untold(settings.servo) != _untold(usual.servo):
         raise ValueError("of its servo a server can be told horizon, cem.candidates and cem.iterations only")
-    if _untold(settings.hierarchy) != _untold(HierarchyConfig()):
+    if _untold(settings.hierarchy) != _untold(usual.hierarchy):
         raise ValueError("of its planner a server can be told cem.candidates and cem.iterations only")
-    if settings.episode.follow:
-        raise ValueError("a server answers subgoals, no frames on the way that could be followed")
+    if settings.episode.follow and not usual.episode.follow:
+        raise ValueError("planners of objects answer subgoals, no frames on the way that could be followed")
+    if usual.episode.follow and not settings.episode.follow:
+        raise ValueError("what a plan toward whole pictures has reached is not read here; follow it")
     if settings.episode.replan == "surprised":
         raise ValueError("a server does not say what surprises it; replan never, missed or always")
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import gymnasium
 
-PACKAGES = {"swm": ("stable_worldmodel.envs", "pip install 'waymark[worlds]'")}
+PACKAGES = {
+    "swm": ("stable_worldmodel.envs", "pip install 'waymark[worlds]'"),
+    "gym_pusht": ("gym_pusht", "pip install 'waymark[worlds]'"),
+}
 """By the first part of a name such as swm/TwoRoom-v1: what has to be imported first, and where it is from."""
 
 

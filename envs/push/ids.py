@@ -23,6 +23,9 @@ PUSH_IDS = {
 }
 """Environment ids by task; :mod:`envs.push.tasks` says what the tasks are."""
 
+TASKS_BY_ID = {env: task for task, env in PUSH_IDS.items()}
+"""Tasks by environment id."""
+
 MANIFESTS = {
     "push": "push-400",
     "push-long": "push-long-200",

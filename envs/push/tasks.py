@@ -176,6 +176,8 @@ TASKS = MappingProxyType(
         ),
     }
 )
+SINGLE = tuple(name for name, task in TASKS.items() if task.pucks == 1)
+"""Those where one object is moved."""
 
 
 def find_task(name: str) -> Task:

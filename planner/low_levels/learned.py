@@ -65,6 +65,11 @@ def moves_object(ready: ReadyWorldModel) -> bool:
     return ready.world.config.goal is not None
 
 
+def moves_keypoints(ready: ReadyWorldModel) -> bool:
+    """Whether a world model can be asked for what a picture shows, by a goal that is stored with it."""
+    return ready.goal is not None and ready.world.decision_dim > 0
+
+
 def control_by_place(ready: ReadyWorldModel, config: ServoConfig | None = None) -> PlaceServo:
     """The search that brings the model's object to where the subgoal shows it.
 

@@ -1,6 +1,7 @@
 """Requests for actions -> tasks: all that depends on the model and on plans made before is checked here."""
 
 import numpy as np
+from jaxtyping import UInt8
 
 from planner.loaded import Acting, ReadyControl
 from planner.low_levels.learned import horizon_of
@@ -9,11 +10,12 @@ from server.actions.schemas import MAX_IMAGINED, ActionRequest
 from server.actions.task import SEARCHES, ActionTask
 from server.engine.task import drawn
 from server.errors import TooMuchWork, invalid
-from server.http.bodies import decode_text
-from server.http.pictures import Picture
+from server.http.bodies import decode_frames, decode_text
+from server.http.pictures import Picture, from_base64
 from server.models.eye import from_calibration
 from server.plans.memory import Plans
 from server.predictions.requests import check_width, seen, task_sizes
+from server.predictions.schemas import MAX_STEPS
 from world_models.eye import STANDARD, Calibration
 
 
@@ -21,6 +23,12 @@ def action_task(request: ActionRequest, model: Acting, plans: Plans) -> ActionTa
     """Raises InvalidRequest, InvalidPicture, TooMuchWork, UnknownPlan."""
     if request.render and request.objective == "value":
         raise invalid("render", "Control models imagine no pictures: leave out render.")
+    if request.objective != "keypoints":
+        for field in ("path", "step"):
+            if getattr(request, field) is not None:
+                raise invalid(
+                    field, "Frames are followed with the objective keypoints alone: send a subgoal."
+                )
     width, sizes = _width(request, model)
     config = _search(request)
     check_width("past_actions", request.past_actions, width, sizes)
@@ -38,11 +46,12 @@ def action_task(request: ActionRequest, model: Acting, plans: Plans) -> ActionTa
         request.task,
         config,
         seen(request, model, width),
-        _subgoal(request, model, plans),
+        None if _follows(request) else _subgoal(request, model, plans),
         warm_start,
         drawn(request.seed),
         request.render,
         _calibration(request, model, plans),
+        _path(request, model, plans) if _follows(request) else None,
     )
 
 
@@ -118,8 +127,31 @@ def _subgoal(request: ActionRequest, model: Acting, plans: Plans) -> Picture | N
     pictures = plans.subgoals(request.plan)
     if request.index is None or request.index >= len(pictures):
         raise invalid("index", f"This plan has the subgoals 0 to {len(pictures) - 1}.")
+    _check_size(pictures, model)
+    return pictures[request.index]
+
+
+def _follows(request: ActionRequest) -> bool:
+    return request.path is not None or request.step is not None
+
+
+def _path(request: ActionRequest, model: Acting, plans: Plans) -> UInt8[np.ndarray, "K H W 3"]:
+    """The frames that are ahead: those sent, or those of the plan."""
+    if request.path is not None:
+        return decode_frames(request.path, model.image_size, "path")
+    assert request.plan is not None and request.step is not None  # the schema has seen to it
+    path = plans.path(request.plan)
+    if path is None:
+        raise invalid("step", "This plan is not followed frame by frame: send index in place of step.")
+    _check_size(plans.subgoals(request.plan), model)
+    return np.stack(
+        [from_base64(frame) for frame in path[request.step : request.step + MAX_STEPS] or path[-1:]]
+    )
+
+
+def _check_size(pictures: UInt8[np.ndarray, "L H W 3"], model: Acting) -> None:
+    """Raises InvalidRequest if pictures of a plan are not of the model's size."""
     size = pictures.shape[1]
     if size != model.image_size:
         message = f"Pictures of this plan are {size} x {size} pixels; this model needs "
         raise invalid("plan", f"{message}{model.image_size} x {model.image_size}.")
-    return pictures[request.index]

@@ -16,7 +16,7 @@ from server.models.eye import to_calibration
 from server.models.service import ModelService
 from server.plans.memory import plans_of
 from server.plans.reply import to_position
-from server.predictions.models import pushing_models, rewarding, valuing
+from server.predictions.models import keypoint_models, pushing_models, rewarding, valuing
 
 router = APIRouter(tags=["actions"])
 
@@ -40,6 +40,8 @@ async def choose_action(exchange: Exchanging) -> Response:
 def _able(service: ModelService, objective: schemas.Objective, task: str | None) -> Sequence[Acting]:
     if objective == "push":
         return pushing_models(service)
+    if objective == "keypoints":
+        return keypoint_models(service)
     return valuing(service, task) if objective == "value" else rewarding(service, task)
 
 
@@ -66,11 +68,11 @@ def _content(task: ActionTask, outcome: ActionOutcome) -> schemas.ActionAnswer:
 
 
 def _expected(outcome: ActionOutcome, step: int) -> schemas.ExpectedStep:
-    puck, finger = (None, None) if outcome.places is None else outcome.places[step].tolist()
+    thing, effector = (None, None) if outcome.places is None else outcome.places[step].tolist()
     return schemas.ExpectedStep(
         action=outcome.decisions[step].tolist(),
-        object_position=to_position(puck),
-        finger_position=to_position(finger),
+        object_position=to_position(thing),
+        finger_position=to_position(effector),
         reward=None if outcome.rewards is None else float(outcome.rewards[step]),
         image=None if outcome.pictures is None else to_base64(outcome.pictures[step]),
     )

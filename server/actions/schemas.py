@@ -16,19 +16,21 @@ MIN_CANDIDATES, MAX_CANDIDATES = 2, 512
 MAX_IMAGINED = 20_000
 """Most control steps that the search for one action may imagine."""
 
-Objective = Literal["push", "reward", "goal", "value"]
+Objective = Literal["push", "keypoints", "reward", "goal", "value"]
+_WITHOUT_TASK = ("push", "keypoints")
 
 
 class ActionRequest(ContextRequest):
     """What has been seen and done, where to go, and how to search for the next action."""
 
     objective: Objective = "push"
-    """``push``: the puck to where the subgoal shows it. In tasks of DM Control, ``reward``: what is predicted
-    to be earned; ``value``: that, and what is worth from then on, by a control model; ``goal``: what the
-    subgoal shows."""
+    """``push``: the object to where the subgoal shows it. ``keypoints``: what the subgoal shows, as the goal
+    that is stored with the model weighs its keypoints, or a body. In tasks of DM Control, ``reward``: what is
+    predicted to be earned; ``value``: that, and what is worth from then on, by a control model; ``goal``:
+    what the subgoal shows."""
 
     task: str | None = Field(default=None, max_length=200, examples=["cartpole-balance"])
-    """Name of a task of the model in ``GET /v1/models``; not for ``push``."""
+    """Name of a task of the model in ``GET /v1/models``; not for ``push`` and ``keypoints``."""
 
     subgoal: Base64Picture | None = None
     """PNG or JPEG in base64, square, of the model's size or up to 1024 pixels: where to go next. Not for
@@ -38,7 +40,15 @@ class ActionRequest(ContextRequest):
     """Instead of ``subgoal``: the ``id`` of a plan of this server, ..."""
 
     index: int | None = Field(default=None, ge=0, examples=[0])
-    """... and which of its subgoals, from 0."""
+    """... and which of its subgoals, from 0, ..."""
+
+    step: int | None = Field(default=None, ge=0, examples=[0])
+    """... or, with ``keypoints`` and a plan that is followed frame by frame, how many steps were done since
+    it was made: the frames that come next are followed, one for each step, and then the goal picture."""
+
+    path: Annotated[list[Base64Picture], Field(min_length=1, max_length=MAX_STEPS)] | None = None
+    """Instead of ``subgoal``, with ``keypoints``: what is to be seen after each of the coming steps,
+    likewise; whoever has arrived stays at the last one."""
 
     calibration: Calibration | None = None
     """How the frames are to be corrected: that of a plan's reply. A plan that is named brings its own. ..."""
@@ -69,13 +79,18 @@ class ActionRequest(ContextRequest):
 
     @model_validator(mode="after")
     def _one_way(self) -> "ActionRequest":
-        if (self.objective == "push") != (self.task is None):
+        if (self.objective in _WITHOUT_TASK) != (self.task is None):
             raise PydanticCustomError(
-                "task", "The objectives reward, value and goal need a task; push, the default, takes none."
+                "task",
+                "The objectives reward, value and goal need a task; "
+                "push, the default, and keypoints take none.",
             )
-        named = [self.plan is not None, self.index is not None]
-        if named[0] != named[1] or (named[0] and self.subgoal is not None):
-            raise PydanticCustomError("subgoal", "Send either subgoal or plan and index.")
+        places = [self.index, self.step].count(None)
+        ways = [self.subgoal, self.path, self.plan].count(None)
+        if ways < 2 or places != (2 if self.plan is None else 1):
+            raise PydanticCustomError(
+                "subgoal", "Send either subgoal, or path, or plan and one of index and step."
+            )
         if (self.start is None) != (self.goal is None) or None not in (self.start, self.calibration):
             raise PydanticCustomError(
                 "calibration", "Send either a calibration or start and goal, or neither."
@@ -89,10 +104,10 @@ class ExpectedStep(Schema):
     action: list[float]
 
     object_position: Position | None
-    """Where the puck is expected; null unless the objective is ``push``."""
+    """Where the object is expected; null unless the objective is ``push``."""
 
     finger_position: Position | None
-    """Where the robot's finger is expected; likewise."""
+    """Where what moves the object is expected; likewise."""
 
     reward: float | None
     """The reward expected; null unless the objective is ``reward`` or ``value``."""
@@ -114,16 +129,17 @@ class ActionContent(Schema):
     iterations: int
     horizon: int
     subgoal_position: Position | None
-    """Where the subgoal shows the puck; null unless the objective is ``push``."""
+    """Where the subgoal shows the object; null unless the objective is ``push``."""
     action: list[float]
     """What to do now, in [-1, 1]."""
     warm_start: list[list[float]]
     """To be sent with the next request, unless the subgoal changes."""
     cost: float | None
-    """Of the chosen sequence. ``push``: predicted distance of the puck from its place in the subgoal, plus a
-    tenth of the finger's from the puck, in pixels; ``reward``: minus the sum of rewards; ``value``: minus
-    the discounted sum of all rewards to come; ``goal``: mean squared distance of keypoints. Null if no
-    sequence had a finite one."""
+    """Of the chosen sequence. ``push``: predicted distance of the object from its place in the subgoal, plus
+    a tenth of that between it and what moves it, in pixels; ``keypoints``: distance from the subgoal, or from
+    the path, in the goal's unit (the median move of a frame; pixels for a body), the mean over the steps;
+    ``reward``: minus the sum of rewards; ``value``: minus the discounted sum of all rewards to come;
+    ``goal``: mean squared distance of keypoints. Null if no sequence had a finite one."""
     expected: list[ExpectedStep]
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from planner.evaluation.settings import FOLLOWING
 from planner.loaded import Acting, ReadyControl, ReadyWorldModel
 from planner.low_levels.dynamics import KeypointModel
 from planner.low_levels.learned import (
@@ -17,8 +18,10 @@ from planner.low_levels.learned import (
     REWARD_MEMORY,
     VALUE_SERVO,
     control_by_goal,
+    control_by_keypoints,
     control_by_place,
     control_for_reward,
+    moves_keypoints,
     moves_object,
 )
 from planner.low_levels.low_level import LearnedServo
@@ -37,12 +40,18 @@ from world_models.struct_vrnn.dynamics import Belief
 
 SEARCHES: dict[Objective, ServoConfig] = {
     "push": ServoConfig(),
+    "keypoints": FOLLOWING.servo,
     "reward": DMC_SERVO,
     "goal": DMC_SERVO,
     "value": VALUE_SERVO,
 }
 """How requests search that do not say."""
-MEMORIES: dict[Objective, int] = {"push": PLACE_MEMORY, "reward": REWARD_MEMORY, "goal": REWARD_MEMORY}
+MEMORIES: dict[Objective, int] = {
+    "push": PLACE_MEMORY,
+    "keypoints": PLACE_MEMORY,
+    "reward": REWARD_MEMORY,
+    "goal": REWARD_MEMORY,
+}
 """Frames that world models look at, the last ones; control models say for themselves."""
 
 
@@ -66,8 +75,9 @@ class ActionOutcome:
 
 @dataclass(frozen=True)
 class ActionTask(ModelTask):
-    """A next action to find; ``task`` is None with the objective ``push``, ``subgoal`` with ``reward`` and
-    ``value``. Models fit the objective: control models go with ``value`` alone.
+    """A next action to find; ``task`` is None with the objectives ``push`` and ``keypoints``, ``subgoal``
+    with ``reward`` and ``value``, and where a ``path`` is followed, with ``keypoints`` alone. Models fit the
+    objective: control models go with ``value`` alone.
     """
 
     kind: ClassVar[str] = "action"
@@ -84,6 +94,8 @@ class ActionTask(ModelTask):
     render: bool
     calibration: Calibration = STANDARD
     """How the frames are corrected before the model sees them; a subgoal needs no correction."""
+    path: UInt8[np.ndarray, "K H W 3"] | None = None
+    """What is to be seen after the coming steps."""
 
     @property
     def amount(self) -> float:
@@ -103,7 +115,8 @@ class ActionTask(ModelTask):
         warm_start = None if self.warm_start is None else torch.from_numpy(self.warm_start).to(device)[None]
         generator = torch.Generator().manual_seed(self.seed)
         yield from go_on()
-        step = yield from controller.servo.acting(state, subgoal, warm_start, [generator])
+        path = None if self.path is None else to_tensor(self.path, device)
+        step = yield from controller.servo.acting(state, subgoal, warm_start, [generator], path)
         cost, future = step.cost.item(), controller.model.imagine(state, step.decisions)
         pictures = (yield from self._draw(frames[-1:], state, step.decisions)) if self.render else None
         return ActionOutcome(
@@ -121,11 +134,11 @@ class ActionTask(ModelTask):
         """Where the subgoal shows what is to be moved. Raises NoObject."""
         goal = self.model.world.config.goal
         assert goal is not None, "only models with a goal are asked to push"
-        found = goal.objects[0].segmenter
+        thing, found = goal.objects[0].body, goal.objects[0].segmenter
         blob = found.blob(subgoal)
         x, y = blob.centre[0].tolist()
         if math.isnan(x):
-            raise NoObject("subgoal", int(blob.mass[0]), found.min_mass, found.max_mass)
+            raise NoObject("subgoal", thing, int(blob.mass[0]), found.min_mass, found.max_mass)
         return x, y
 
     def _controller(self) -> LearnedServo:
@@ -133,6 +146,8 @@ class ActionTask(ModelTask):
             assert self.task is not None
             return control_for_reward(self.model, self.task, self.config)
         assert isinstance(self.model, ReadyWorldModel)
+        if self.objective == "keypoints":
+            return control_by_keypoints(self.model, self.model.world.decision_dim, self.config)
         if self.task is None:
             return control_by_place(self.model, self.config)
         return control_by_goal(self.model, self.task, self.config)
@@ -153,6 +168,7 @@ def objectives(model: Acting) -> list[Objective]:
     if isinstance(model, ReadyControl):
         return ["value"]
     found: list[Objective] = ["push"] if moves_object(model) else []
+    found += ["keypoints"] if moves_keypoints(model) else []
     return [*found, "reward", "goal"] if model.heads else found
 
 
@@ -162,14 +178,14 @@ def example_action(model: Acting) -> ActionTask:
     task, width = None, model.world.decision_dim
     if isinstance(model, ReadyControl):
         task, width = model.control.config.task, model.control.config.actions
-    elif objective != "push":
+    elif model.heads and objective in ("reward", "goal"):
         task, ready = next(iter(model.heads.items()))
         width = ready.head.config.actions
     goal, frame = model.world.config.goal, usual_picture(model)
     if goal is not None:
         frame = with_square(frame, goal.objects[0].segmenter)
     seen = Seen(np.stack([frame, frame]), np.zeros((1, width), np.float32))
-    subgoal, render = frame if objective == "push" else None, objective != "value"
+    subgoal, render = frame if objective in ("push", "keypoints") else None, objective != "value"
     return ActionTask(model, objective, task, SEARCHES[objective], seen, subgoal, None, 0, render)
 
 

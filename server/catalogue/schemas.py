@@ -84,6 +84,12 @@ class PlannerInfo(LoadedModel):
     chooses_keyframes: bool
     """Whether plans can be asked for with ``auto`` keyframes."""
 
+    goal: Literal["object", "embedding"] = "object"
+    """What of a goal picture counts: where it shows an object, or (``embedding``) all of it."""
+
+    follows: bool = False
+    """Whether plans are to be followed frame by frame, and can be asked for with their ``path``."""
+
     defaults: SearchDefaults
     limits: SearchLimits
 

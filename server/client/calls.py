@@ -19,7 +19,9 @@ class Calls:
     def __init__(self, http: httpx2.Client) -> None:
         self._http = http
 
-    def _post(self, path: str, response: type[R], headers: dict[str, str] | None = None, **fields: Any) -> R:
+    def _post(
+        self, path: str, response: type[R], headers: dict[str, str] | None = None, /, **fields: Any
+    ) -> R:
         """Send what is not None."""
         reply = self._http.post(path, json=_present(fields), headers=headers)
         return response.model_validate_json(_checked(reply).content)

@@ -43,6 +43,8 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
         past_actions: Float[np.ndarray, "past A"] | None = None,
         plan: str | None = None,
         index: int | None = None,
+        step: int | None = None,
+        path: FramesLike | None = None,
         calibration: Calibration | None = None,
         start: PictureLike | None = None,
         goal: PictureLike | None = None,
@@ -57,7 +59,8 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
         model: str | None = None,
         deadline_ms: int | None = None,
     ) -> ActionReply:
-        """Choose the next action, toward ``subgoal`` or toward the picture ``index`` of the plan of that id.
+        """Choose the next action, toward ``subgoal`` or toward the picture ``index`` of the plan of that
+        id; or follow that plan frame by frame ``step`` steps after it was made, or the frames of ``path``.
 
         Frames of a scene that looks otherwise than what the model learned from are corrected by the plan's
         calibration, by one that is given, or by one that is found in the pictures ``start`` and ``goal``.
@@ -74,6 +77,8 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
             subgoal=None if subgoal is None else encode(subgoal),
             plan=plan,
             index=index,
+            step=step,
+            path=None if path is None else encode_frames(path),
             calibration=None if calibration is None else calibration.model_dump(mode="json"),
             start=None if start is None else encode(start),
             goal=None if goal is None else encode(goal),
@@ -85,14 +90,7 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
             render=render,
             deadline_ms=deadline_ms,
         )
-        images = [from_base64(step.image) for step in response.expected if step.image is not None]
-        return ActionReply(
-            response,
-            np.array(response.action, np.float32),
-            np.array(response.warm_start, np.float32),
-            np.array([step.action for step in response.expected], np.float32),
-            np.stack(images) if images else None,
-        )
+        return _action(response)
 
     def models(self) -> list[ModelInfo]:
         """The models of the server, the default one first. Raises as :meth:`plan` does."""
@@ -116,3 +114,14 @@ class Client(PlanCalls, WorldCalls, SceneCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _action(response: ActionResponse) -> ActionReply:
+    images = [from_base64(step.image) for step in response.expected if step.image is not None]
+    return ActionReply(
+        response,
+        np.array(response.action, np.float32),
+        np.array(response.warm_start, np.float32),
+        np.array([step.action for step in response.expected], np.float32),
+        np.stack(images) if images else None,
+    )

@@ -38,6 +38,8 @@ class PlanSettings(TypedDict, total=False):
     iterations: int | None
     keyframes: int | Literal["auto"] | None
     alternatives: int | None
+    path: bool
+    """Whether every frame on the way is to be sent along."""
     deadline_ms: int | None
     idempotency_key: str | None
     """The same key brings the same plan, so that a request can be sent again without planning twice."""
@@ -120,7 +122,14 @@ def _place(plan: str) -> str:
 
 def _plan(response: PlanResponse) -> PlanReply:
     alternatives = tuple(_images(other.subgoals) for other in response.alternatives or ())
-    return PlanReply(response, _images(response.subgoals), alternatives)
+    path = None if response.path is None else _path(response)
+    return PlanReply(response, _images(response.subgoals), alternatives, path)
+
+
+def _path(response: PlanResponse) -> UInt8[np.ndarray, "K H W 3"]:
+    """The frames on the way; there are none where the goal is a step away."""
+    frames = [from_base64(frame) for frame in response.path or ()]
+    return np.stack(frames) if frames else _images(response.subgoals)[:0]
 
 
 def _images(subgoals: list[Subgoal]) -> UInt8[np.ndarray, "L H W 3"]:

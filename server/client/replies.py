@@ -36,12 +36,13 @@ class ServerProblem(Exception):
 @dataclass(frozen=True)
 class PlanReply:
     """A plan: ``images[k]`` is the picture of ``response.subgoals[k]``; ``alternatives`` has those of
-    ``response.alternatives``.
+    ``response.alternatives``, ``path`` the frames on the way, if they were asked for.
     """
 
     response: PlanResponse
     images: UInt8[np.ndarray, "L H W 3"]
     alternatives: tuple[UInt8[np.ndarray, "L H W 3"], ...] = ()
+    path: UInt8[np.ndarray, "K H W 3"] | None = None
 
 
 @dataclass(frozen=True)

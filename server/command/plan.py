@@ -117,7 +117,9 @@ def read_picture(path: Path, size: int) -> Picture:
 
 
 def describe(wanted: PlanPictures, outcome: PlanOutcome) -> str:
-    """The plan in words: when the object should be where, and how far from the goal the last subgoal is."""
+    """The plan in words: when the object, if one is looked for, should be where, and what the plan costs."""
+    if outcome.path is not None:
+        return _without_places(wanted, outcome)
     lines = [
         f"plan by {wanted.model}, seed {wanted.seed}: last subgoal {_pixels(outcome.cost)} from the goal"
     ]
@@ -127,12 +129,23 @@ def describe(wanted: PlanPictures, outcome: PlanOutcome) -> str:
     return "\n".join([*lines, f"  goal: {_place(outcome.known.goal_position)}", f"written: {wanted.out}"])
 
 
+def _without_places(wanted: PlanPictures, outcome: PlanOutcome) -> str:
+    """The same of a planner that looks for no object."""
+    cost = "none" if outcome.cost is None else f"{outcome.cost:.2f}"
+    lines = [f"plan by {wanted.model}, seed {wanted.seed}: cost {cost}"]
+    for index, (step, whole) in enumerate(zip(outcome.steps, outcome.whole, strict=True)):
+        known = "" if whole else ", hardly a picture that the model knows"
+        end = ": the goal is reached" if index == outcome.end else ""
+        lines.append(f"  subgoal {index}: frame {step:4.0f}{known}{end}")
+    return "\n".join([*lines, f"written: {wanted.out}"])
+
+
 def _pixels(cost: float | None) -> str:
     return "nowhere" if cost is None else f"{cost:.2f} px"
 
 
 def _place(position: Point | None) -> str:
-    return "no puck is seen" if position is None else "puck at ({:.1f}, {:.1f}) px".format(*position)
+    return "not visible" if position is None else "object at ({:.1f}, {:.1f}) px".format(*position)
 
 
 @command()

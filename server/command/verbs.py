@@ -38,6 +38,9 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "export": Verb("envs.export", "write data in the form of others: Minari, LeRobot, films"),
         "record": Verb("planner.collect", "record the planner's own episodes for the next round of training"),
         "train": Verb("world_models.train", "train a model"),
+        "export-model": Verb(
+            "world_models.export.__main__", "a model's roll-out as a programme of torch.export"
+        ),
         "evaluate": Verb("planner.evaluate", "success of planners in closed loop"),
         "evaluate-server": Verb("server.evaluate", "the same with the models of a server"),
         "evaluate-model": Verb("world_models.evaluate", "figures of models on data they have not seen"),

@@ -39,8 +39,8 @@ router = APIRouter(tags=["environments"])
 async def run_episode(exchange: Exchanging) -> Response:
     """Act in a simulated environment until the goal is reached or the steps are over.
 
-    The puck is pushed through the subgoals of a plan; in tasks of DM Control predicted reward is sought. With
-    `Accept: text/event-stream` every step comes as an event. A deadline ends the episode early.
+    The object is pushed through the subgoals of a plan; in tasks of DM Control predicted reward is sought.
+    With `Accept: text/event-stream` every step comes as an event. A deadline ends the episode early.
     """
     request = await exchange.read(schemas.EpisodeRequest)
     deadline_ms = exchange.deadline_ms(request.deadline_ms)

@@ -62,10 +62,10 @@ class FrameEvent(Schema):
     """Which picture of the plan the step pursued (the first will, for the start); null without a plan."""
 
     distance: float | None
-    """The puck's shortest way to the goal in table units; null in tasks of DM Control."""
+    """The object's shortest way to the goal in table units; null in tasks of DM Control."""
 
     object_position: Position | None
-    """Where the puck is seen in the picture; null where it is not, and in tasks of DM Control."""
+    """Where the object is seen in the picture; null where it is not, and in tasks of DM Control."""
 
     reward: float | None
     """What was paid on arriving here, in tasks of DM Control; null at the start."""
@@ -109,13 +109,13 @@ class EpisodeContent(Schema):
     fitted; ``cancelled``: the server was shutting down; ``diverged``: the simulation broke down."""
 
     success: bool | None
-    """Pushing: whether the puck is within 0.30 table units of the goal; else null, like all that follow."""
+    """Pushing: whether the object is within 0.30 table units of the goal; else null, like all that follow."""
 
     strict_success: bool | None
     """Within 0.15."""
 
     distance: float | None
-    """The puck's shortest way to the goal in table units, at the end ..."""
+    """The object's shortest way to the goal in table units, at the end ..."""
 
     initial_distance: float | None
     """... and at the start."""

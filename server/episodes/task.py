@@ -58,7 +58,7 @@ class PlanInForce:
 
 @dataclass(frozen=True)
 class PushEpisodeTask:
-    """Push the puck through the subgoals of a plan, or of one that ``plan`` is to make.
+    """Push the object through the subgoals of a plan, or of one that ``plan`` is to make.
 
     The scene is drawn with ``seed`` or read off ``pictures`` (start, goal). Without a ``model`` the servo
     searches in the simulator.

@@ -69,7 +69,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     TooMuchWork: Kind(422, "too-much-work", "The request asks for too much work"),
     InvalidPicture: Kind(422, "invalid-picture", "A picture cannot be used"),
     StrangePicture: Kind(422, "strange-picture", "A picture shows another world"),
-    NoObject: Kind(422, "no-object", "A picture does not show the puck"),
+    NoObject: Kind(422, "no-object", "A picture does not show the object"),
     UnknownPlan: Kind(404, "unknown-plan", "There is no such plan"),
     UnknownModel: Kind(404, "unknown-model", "There is no such model"),
     UnknownEnvironment: Kind(404, "unknown-environment", "There is no such environment"),

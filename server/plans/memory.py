@@ -41,6 +41,16 @@ class PlanRecord:
         return name == self.id or (reply is not None and name == reply.id)
 
 
+@dataclass(frozen=True)
+class PlanMade:
+    """What actions that go by a plan need of it."""
+
+    pictures: UInt8[np.ndarray, "L H W 3"]
+    calibration: Calibration
+    path: tuple[str, ...] | None
+    """Packed: there are many of them, and few are looked at."""
+
+
 class Plans:
     """The last plans of one caller: records of what was asked for, and what was made.
 
@@ -50,7 +60,7 @@ class Plans:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._records: dict[str, PlanRecord] = {}
-        self._made: OrderedDict[str, tuple[UInt8[np.ndarray, "L H W 3"], Calibration]] = OrderedDict()
+        self._made: OrderedDict[str, PlanMade] = OrderedDict()
         self._changing = threading.Lock()
 
     def add(self, record: PlanRecord) -> None:
@@ -90,26 +100,36 @@ class Plans:
         return None
 
     def keep(
-        self, plan: str, pictures: UInt8[np.ndarray, "L H W 3"], calibration: Calibration = STANDARD
+        self,
+        plan: str,
+        pictures: UInt8[np.ndarray, "L H W 3"],
+        calibration: Calibration = STANDARD,
+        path: tuple[str, ...] | None = None,
     ) -> None:
         """Remember the pictures of a plan, and how its scene was seen, as the latest; forget the oldest if
         there are too many.
         """
         with self._changing:
-            self._made[plan] = pictures, calibration
+            self._made[plan] = PlanMade(pictures, calibration, path)
             self._made.move_to_end(plan)
             if len(self._made) > self._capacity:
                 self._made.popitem(last=False)
 
     def subgoals(self, plan: str) -> UInt8[np.ndarray, "L H W 3"]:
         """The pictures of a plan. Raises UnknownPlan."""
-        return self._find(plan)[0]
+        return self._find(plan).pictures
 
     def calibration(self, plan: str) -> Calibration:
         """How the pictures of its scene were corrected. Raises UnknownPlan."""
-        return self._find(plan)[1]
+        return self._find(plan).calibration
 
-    def _find(self, plan: str) -> tuple[UInt8[np.ndarray, "L H W 3"], Calibration]:
+    def path(self, plan: str) -> tuple[str, ...] | None:
+        """PNGs in base64 of every frame after the start, one for each step, the goal picture last; None if
+        the plan is not one to be followed. Raises UnknownPlan.
+        """
+        return self._find(plan).path
+
+    def _find(self, plan: str) -> PlanMade:
         with self._changing:
             if plan not in self._made:
                 raise UnknownPlan(self._capacity)

@@ -44,6 +44,11 @@ def seen_pictures(outcome: PlanOutcome) -> schemas.SeenPictures | None:
     return schemas.SeenPictures(start=start, goal=goal)
 
 
+def path_pictures(outcome: PlanOutcome) -> list[str] | None:
+    """The frames on the way, as they travel; None of planners that are not followed."""
+    return None if outcome.path is None else [to_base64(frame) for frame in outcome.path]
+
+
 def to_position(point: Sequence[float] | None) -> schemas.Position | None:
     """A place in a picture as it travels."""
     return None if point is None else schemas.Position(x=point[0], y=point[1])

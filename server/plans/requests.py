@@ -43,6 +43,7 @@ class PlanUpload:
             iterations=self.options.iterations,
             keyframes=self.options.keyframes,
             alternatives=self.options.alternatives or 0,
+            path=self.options.path,
         )
 
 

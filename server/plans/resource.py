@@ -31,6 +31,8 @@ def _facts(model: ReadyPlanner) -> dict[str, Any]:
         "kind": "planner",
         "keyframes": search.keyframes,
         "chooses_keyframes": model.planner.chooses,
+        "goal": "embedding" if model.follows else "object",
+        "follows": model.follows,
         "defaults": {"samples": search.cem.candidates, "iterations": search.cem.iterations},
         "limits": {
             "keyframes": Range(min=fewest, max=search.keyframes),

@@ -19,7 +19,7 @@ from server.http.problems import explain
 from server.models.eye import to_calibration
 from server.plans import schemas
 from server.plans.memory import PlanRecord, Plans, plans_of
-from server.plans.reply import plan_content, seen_pictures
+from server.plans.reply import path_pictures, plan_content, seen_pictures
 from server.plans.requests import read_upload
 from server.plans.task import PlanOutcome, PlanTask, plans_keyframes
 from server.schemas import FieldError, Problem, Schema, digest
@@ -31,7 +31,7 @@ _LONGEST_KEY = 255
 
 @router.post(schemas.PLANS_PATH, response_model=schemas.PlanResponse)
 async def create_plan(exchange: Exchanging) -> Response:
-    """Plan from one picture to another: subgoal pictures, when each is reached and where the puck is.
+    """Plan from one picture to another: subgoal pictures, when each is reached and where the object is.
 
     The reply comes when the search is through or its deadline is near, whichever is first. With
     `Accept: text/event-stream` it comes as events while the search goes on; with `Prefer: respond-async` the
@@ -46,6 +46,8 @@ async def create_plan(exchange: Exchanging) -> Response:
     able = best_first(exchange.service.of(ReadyPlanner), "push")
     if upload.options.model is None:
         able.sort(key=lambda model: not plans_keyframes(model, upload.options.keyframes))
+        if upload.options.path:
+            able.sort(key=lambda model: not model.follows)
     model = exchange.service.choose(upload.options.model, able)
     task, body = await asyncio.to_thread(lambda: (upload.task(model), upload.digest))
     plans = plans_of(exchange)
@@ -113,22 +115,33 @@ def _keeping(plans: Plans, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
 
     def content(outcome: PlanOutcome) -> Schema:
         plan, *others = (plan_content(task, one) for one in (outcome, *outcome.alternatives))
+        paths = [path_pictures(one) for one in (outcome, *outcome.alternatives)]
+        sent = [path if task.path else None for path in paths]
         alternatives = [
-            schemas.Alternative(id=digest(other), subgoals=other.subgoals, cost=other.cost)
-            for other in others
+            schemas.Alternative(
+                id=digest(other), subgoals=other.subgoals, cost=other.cost, ends_at=made.end, path=path
+            )
+            for other, made, path in zip(others, outcome.alternatives, sent[1:], strict=True)
         ]
-        for other, made in zip(alternatives, outcome.alternatives, strict=True):
-            plans.keep(other.id, made.pictures, made.known.calibration)
-        plans.keep(digest(plan), outcome.pictures, outcome.known.calibration)
+        for other, made, path in zip(alternatives, outcome.alternatives, paths[1:], strict=True):
+            plans.keep(other.id, made.pictures, made.known.calibration, _to_goal(path, made))
+        plans.keep(digest(plan), outcome.pictures, outcome.known.calibration, _to_goal(paths[0], outcome))
         return schemas.PlanChoice(
             **dict(plan),
             calibration=to_calibration(outcome.known.calibration),
             seen=seen_pictures(outcome),
             warnings=list(outcome.known.doubts),
+            ends_at=outcome.end,
+            path=sent[0],
             alternatives=alternatives if task.alternatives else None,
         )
 
     return content
+
+
+def _to_goal(path: list[str] | None, outcome: PlanOutcome) -> tuple[str, ...] | None:
+    """The frames on the way and the goal picture as the model saw it."""
+    return None if path is None else (*path, to_base64(outcome.known.seen[1]))
 
 
 def _events(task: PlanTask) -> Events:

@@ -45,6 +45,9 @@ class PlanOptions(Options):
     alternatives: int | None = Field(default=None, ge=1, le=MAX_ALTERNATIVES, examples=[2])
     """Most other plans of the same search to send along: as plausible, and as different as can be."""
 
+    path: bool = False
+    """Whether to send along every frame on the way; for planners with ``follows`` in ``GET /v1/models``."""
+
     deadline_ms: int | None = Field(default=None, ge=1, examples=[DEFAULT_DEADLINE_MS])
     """Milliseconds for waiting and planning, 10,000 if left out; the plan found by then is returned."""
 
@@ -55,14 +58,15 @@ class PlanRequest(PlanOptions):
     """
 
     start: Base64Picture
-    """The world as it is; must show the puck, once."""
+    """The world as it is; to planners of objects it must show the object, once."""
 
     goal: Base64Picture
-    """The world as it should be: the puck is wanted where this picture shows it, once."""
+    """The world as it should be: the object is wanted where this picture shows it, once; by planners whose
+    ``goal`` is ``embedding`` in ``GET /v1/models``, all is wanted as this picture shows it."""
 
 
 class Position(Schema):
-    """Centre of the puck in a picture, in pixels; the centre of the top left pixel is (0, 0)."""
+    """Centre of an object in a picture, in pixels; the centre of the top left pixel is (0, 0)."""
 
     x: float = Field(examples=[31.5])
     y: float = Field(examples=[18.25])
@@ -72,7 +76,7 @@ class Scene(Schema):
     """What was seen in a picture of the request."""
 
     object_position: Position | None
-    """None (null) if no puck is seen."""
+    """None (null) if no object is seen, or none is looked for."""
 
 
 class Subgoal(Scene):
@@ -85,7 +89,8 @@ class Subgoal(Scene):
     """Predicted environment frames from the start picture to this one."""
 
     whole: bool
-    """Whether exactly one whole puck is seen: a sign that the picture can be trusted."""
+    """Whether exactly one whole object is seen or, where none is looked for, whether the model knows such
+    pictures: a sign that the picture can be trusted."""
 
     image: Base64Picture
     """PNG."""
@@ -108,9 +113,12 @@ class PlanContent(Schema):
     goal: Scene
     subgoals: list[Subgoal]
     cost: float | None
-    """Predicted distance, in pixels, between the puck in the last subgoal and in the goal picture."""
+    """Predicted distance, in pixels, between the object in the last subgoal and in the goal picture. Of
+    planners whose goal is ``embedding``: squared distance between the embeddings of the subgoal ``ends_at``
+    and of the goal picture, in units of the median one of consecutive frames, and what a late or unlikely
+    arrival costs beside it."""
     cost_history: list[float | None]
-    """Lowest cost found up to each iteration; null while no candidate showed a puck."""
+    """Lowest cost found up to each iteration; null while no candidate had one: none showed the object."""
 
 
 class PlanTimings(Schema):
@@ -133,6 +141,12 @@ class Alternative(Schema):
     cost: float | None
     """As that of the plan."""
 
+    ends_at: int
+    """Likewise."""
+
+    path: list[Base64Picture] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Likewise."""
+
 
 class SeenPictures(Schema):
     """The pictures of the request as the model saw them."""
@@ -147,7 +161,7 @@ class SeenPictures(Schema):
 class PlanChoice(PlanContent):
     """A plan, how its pictures were seen, and others to choose from."""
 
-    undigested = frozenset({"alternatives", "calibration", "seen", "warnings"})
+    undigested = frozenset({"alternatives", "calibration", "ends_at", "path", "seen", "warnings"})
 
     calibration: Calibration
     """How the pictures were corrected. Send it with requests for actions in the same scene, or name the plan
@@ -159,6 +173,14 @@ class PlanChoice(PlanContent):
     warnings: list[str]
     """Why the plan may be worse than usual: pictures that are hardly like what the model knows. They have no
     part in ``digest``."""
+
+    ends_at: int
+    """Which subgoal is where the plan reaches the goal: the last one, or an earlier one of planners that look
+    for the nearest; what comes after that one means nothing. It has no part in ``digest``."""
+
+    path: list[Base64Picture] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """PNGs of every frame after the start, one for each step, up to the one before ``ends_at``, in whose
+    place the goal picture is to be pursued; left out unless asked for. They have no part in ``digest``."""
 
     alternatives: list[Alternative] | None = Field(default=None, exclude_if=lambda value: value is None)
     """Other plans of the same search, the most different one first; left out unless they were asked for. They
@@ -190,7 +212,7 @@ class IterationEvent(Schema):
 
     iterations: int
     best_cost: float | None
-    """Lowest cost so far, in pixels; null while no candidate showed a puck."""
+    """Lowest cost so far, as that of the plan; null while no candidate had one."""
 
     mean_cost: float | None
     """Mean of the finite costs of this iteration's candidates."""

@@ -12,8 +12,9 @@ from torch import Tensor
 from planner.loaded import ReadyPlanner
 from planner.search.hierarchy import Count, Progress
 from planner.search.plan import Plan, StopReason
+from planner.subgoals import plan_end, plan_path
 from server.engine.task import Work, drawn
-from server.errors import InvalidRequest, NoObject, TooMuchWork
+from server.errors import InvalidRequest, NoObject, TooMuchWork, invalid
 from server.http.pictures import Picture
 from server.models.eye import check_world, usual_picture
 from server.plans.schemas import MAX_KEYFRAMES
@@ -30,8 +31,9 @@ Point = tuple[float, float]
 class Known:
     """What was known of a scene before any plan was made."""
 
-    start_position: Point
-    goal_position: Point
+    start_position: Point | None
+    goal_position: Point | None
+    """Where they show the object; None for planners that look for none."""
     calibration: Calibration
     """How start and goal were corrected before the model saw them ..."""
     seen: tuple[Picture, Picture]
@@ -45,7 +47,8 @@ class PlanOutcome:
     """A plan in bytes and numbers.
 
     ``steps`` counts environment frames from the start picture; positions are (x right, y down) in
-    pixels, None where no puck is seen; costs are in pixels, None where no candidate had a finite one.
+    pixels, None where no object is seen or looked for; costs are in the goal's unit, None where no candidate
+    had a finite one; ``end`` is the subgoal where the plan reaches the goal.
     """
 
     pictures: UInt8[np.ndarray, "L H W 3"]
@@ -56,6 +59,9 @@ class PlanOutcome:
     history: tuple[float | None, ...]
     stop_reason: StopReason
     known: Known
+    end: int
+    path: UInt8[np.ndarray, "K H W 3"] | None
+    """Every frame from the start to that subgoal, both left out; None of planners that are not followed."""
     alternatives: tuple["PlanOutcome", ...] = ()
     """Other plans of the same search."""
 
@@ -64,9 +70,9 @@ class PlanOutcome:
 class Iteration:
     """What is known after an iteration, counted from 1.
 
-    Costs are those of this iteration's candidates, in pixels, except for ``best_cost``, the lowest of all so
-    far; they are None where none was finite. ``elite_std`` is the mean spread of the next candidates.
-    ``pictures`` and ``steps`` are the subgoals of the best candidate so far.
+    Costs are those of this iteration's candidates, in the goal's unit, except for ``best_cost``, the lowest
+    of all so far; they are None where none was finite. ``elite_std`` is the mean spread of the candidates
+    that come next. ``pictures`` and ``steps`` are the subgoals of the best candidate so far.
     """
 
     index: int
@@ -89,6 +95,8 @@ class PlanTask:
     iterations: int
     keyframes: Count
     alternatives: int = 0
+    path: bool = False
+    """Whether the frames on the way are wanted."""
 
     kind: ClassVar[str] = "plan"
 
@@ -113,7 +121,9 @@ class PlanTask:
         doubts = tuple(check_world(self.model.eye, {"start": self.start, "goal": self.goal}, look))
         seen = self.model.eye.see(np.stack([self.start, self.goal]), look)
         start, goal = to_tensor(seen, device).split(1)
-        start_position, goal_position = self._find_object(start, goal)
+        places: tuple[Point | None, Point | None] = (None, None)
+        if not self.model.follows:
+            places = self._find_object(start, goal)
         plan = yield from self.model.planner.planning(
             Context(start[:, None], torch.zeros(1, 0, 0, device=device)),
             goal,
@@ -123,8 +133,10 @@ class PlanTask:
             keyframes=self.keyframes,
             alternatives=self.alternatives,
         )
-        known = Known(start_position, goal_position, look, (seen[0], seen[1]), doubts)
-        chosen, *others = (_outcome(one, self.model.segmenter, known) for one in (plan, *plan.alternatives))
+        known = Known(places[0], places[1], look, (seen[0], seen[1]), doubts)
+        chosen, *others = (
+            _outcome(one, self.model, known, start, goal) for one in (plan, *plan.alternatives)
+        )
         return replace(chosen, alternatives=tuple(others))
 
     def _find_object(
@@ -132,10 +144,11 @@ class PlanTask:
     ) -> tuple[Point, Point]:
         """Where the pictures show what is to be moved. Raises NoObject."""
         segmenter, found = self.model.segmenter, list[Point]()
+        thing = self.model.thing
         for field, picture in (("start", start), ("goal", goal)):
             blob = segmenter.blob(picture)
             if not segmenter.whole(picture)[0]:
-                raise NoObject(field, int(blob.mass[0]), segmenter.min_mass, segmenter.max_mass)
+                raise NoObject(field, thing, int(blob.mass[0]), segmenter.min_mass, segmenter.max_mass)
             x, y = blob.centre[0].tolist()
             found.append((x, y))
         return found[0], found[1]
@@ -166,6 +179,7 @@ def plan_task(
     iterations: int | None,
     keyframes: Count | None = None,
     alternatives: int = 0,
+    path: bool = False,
 ) -> PlanTask:
     """Fill in defaults and draw a seed where none is given. Raises InvalidRequest, TooMuchWork."""
     search = model.planner.config.cem
@@ -186,7 +200,9 @@ def plan_task(
             unit="keyframes",
             limit=MAX_KEYFRAMES,
         )
-    return PlanTask(model, start, goal, drawn(seed), samples, iterations, keyframes, alternatives)
+    if path and not model.follows:
+        raise invalid("path", "Plans of this model are not followed frame by frame: leave out path.")
+    return PlanTask(model, start, goal, drawn(seed), samples, iterations, keyframes, alternatives, path)
 
 
 def plans_keyframes(model: ReadyPlanner, wanted: Count | None) -> bool:
@@ -200,7 +216,9 @@ def plans_keyframes(model: ReadyPlanner, wanted: Count | None) -> bool:
 
 def example_plan(model: ReadyPlanner) -> PlanTask:
     """A small problem that every planner can work on."""
-    picture = with_square(usual_picture(model), model.segmenter)
+    picture = usual_picture(model)
+    if not model.follows:
+        picture = with_square(picture, model.segmenter)
     return plan_task(model, picture, picture, seed=0, samples=None, iterations=None)
 
 
@@ -213,17 +231,33 @@ def with_square(picture: Picture, segmenter: ColorSegmenter) -> Picture:
     return picture
 
 
-def _outcome(plan: Plan, segmenter: ColorSegmenter, known: Known) -> PlanOutcome:
+def _outcome(
+    plan: Plan,
+    model: ReadyPlanner,
+    known: Known,
+    start: Float[Tensor, "1 C H W"],
+    goal: Float[Tensor, "1 C H W"],
+) -> PlanOutcome:
     """Row 0 of a plan as bytes and numbers."""
+    count = len(plan.subgoals[0])
+    places: tuple[Point | None, ...] = (None,) * count
+    end, path = count - 1, None
+    if model.follows:
+        end = plan_end(model.planner, plan, goal)
+        path = to_bytes(plan_path(model.planner, plan, start, end))
+    else:
+        places = points(model.segmenter.blob(plan.subgoals[0]).centre)
     return PlanOutcome(
         pictures=to_bytes(plan.subgoals[0]),
         steps=tuple(plan.times[0].tolist()),
-        positions=points(segmenter.blob(plan.subgoals[0]).centre),
+        positions=places,
         whole=tuple(plan.whole[0].tolist()),
         cost=_finite(plan.cost[0].item()),
         history=tuple(_finite(value) for value in plan.history[0].tolist()),
         stop_reason=plan.stop_reason,
         known=known,
+        end=end,
+        path=path,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from planner.loaded import Acting, ReadyControl, ReadyModel, ReadyPlanner, ReadyWorldModel, best_first
 from planner.loaded import Predictor as PredictingModel
-from planner.low_levels.learned import moves_object
+from planner.low_levels.learned import moves_keypoints, moves_object
 from server.environments import IMAGE_SIZE, kind_of
 from server.models.service import ModelService
 from server.predictions.kalman import KALMANS
@@ -48,14 +48,20 @@ def valuing(service: ModelService, task: str | None) -> list[ReadyControl]:
 
 
 def pushing_models(service: ModelService, task: str = "push") -> list[ReadyWorldModel]:
-    """World models that know the puck and the finger that pushes it, the best in a pushing task first."""
+    """World models that know an object and what moves it, the best in a pushing task first."""
     return best_first(filter(moves_object, service.of(ReadyWorldModel)), task)
+
+
+def keypoint_models(service: ModelService) -> list[ReadyWorldModel]:
+    """World models that can be asked for what a picture shows, by a goal of their own."""
+    return list(filter(moves_keypoints, service.of(ReadyWorldModel)))
 
 
 def planners_in(service: ModelService, environment: str) -> list[ReadyPlanner]:
     """Planners that can plan in an environment, the best first."""
     pushing = kind_of(environment) == "push"
-    return best_first(filter(_fits, service.of(ReadyPlanner)), environment) if pushing else []
+    able = (model for model in service.of(ReadyPlanner) if _fits(model) and not model.follows)
+    return best_first(able, environment) if pushing else []
 
 
 def pushers_in(service: ModelService, environment: str) -> list[ReadyWorldModel]:

@@ -22,7 +22,7 @@ from server.scenes.task import ClipOutcome, ClipTask, SceneOutcome, SceneTask
 router = APIRouter(tags=["environments"])
 
 _GALLERY = tuple(range(8))
-_PUSH_ACTIONS = 2
+_ARM_ACTIONS = 2
 
 
 @router.get(schemas.ENVIRONMENTS_PATH)
@@ -62,7 +62,7 @@ def _environment(name: str, service: ModelService) -> schemas.EnvironmentInfo:
         name=name,
         kind=KINDS[name],
         image_size=IMAGE_SIZE,
-        actions=_PUSH_ACTIONS if pushing else DMC_TASKS[name].actions,
+        actions=_ARM_ACTIONS if pushing else DMC_TASKS[name].actions,
         steps=most_steps(name),
         action_repeat=1 if pushing else DMC_TASKS[name].action_repeat,
         returns=None if pushing else _returns(name),

@@ -87,7 +87,7 @@ class SceneRequest(WorldRequest):
     """In place of ``seed``, for pushing: PNG or JPEG in base64 of the table, which is set up from that ..."""
 
     goal: Base64Picture | None = None
-    """... and of how it should be: the puck is wanted where this picture shows it."""
+    """... and of how it should be: the object is wanted where this picture shows it."""
 
     @model_validator(mode="after")
     def _one_source(self) -> "SceneRequest":

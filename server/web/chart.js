@@ -22,6 +22,12 @@ export class Chart {
     }).observe(node);
   }
 
+  // The y axis means something else from now on.
+  rename(y) {
+    this.names.y = y;
+    this.draw([]);
+  }
+
   // series: [{name, kind, points: [[x, y | null], ...]}]; kind is a class of the style sheet.
   // xs: [least, most] to leave room for what is still to come; at: where the cursor is; levels: [{name, y}],
   // values to compare with; marks: [{name, x}], what happens on the way.

@@ -14,7 +14,7 @@ export class Comparison {
     this.both = new PictureView("Both ways, the second one dashed");
     byId("compare-both").replaceChildren(this.both.node);
     const axes = {
-      name: "Cheapest candidates of both searches", x: "iteration", y: "cost of the cheapest candidate, pixels", height: 190,
+      name: "Cheapest candidates of both searches", x: "iteration", y: "cost of the cheapest candidate", height: 190,
     };
     this.chart = new Chart(byId("compare-chart"), axes);
     this.sides = SIDES.map((side) => new Side(side, () => this.#draw(), follow));
@@ -76,9 +76,9 @@ class Side {
     this.select = element("select", { onchange: () => this.#choose(changed) });
     this.strip = element("ol", { class: "strip", tabindex: 0, "aria-label": `Subgoals of the ${side} plan` });
     this.facts = element("dl", { class: "facts" });
-    const button = element("button", { type: "button", onclick: () => follow(this.entry.plan) }, "Execute this plan");
+    this.button = element("button", { type: "button", onclick: () => follow(this.entry.plan) });
     const label = element("label", { class: side }, `The ${side} `, this.select);
-    byId(`compare-${side}`).replaceChildren(label, this.strip, this.facts, element("div", { class: "actions" }, button));
+    byId(`compare-${side}`).replaceChildren(label, this.strip, this.facts, element("div", { class: "actions" }, this.button));
   }
 
   offer(made, entry) {
@@ -93,12 +93,12 @@ class Side {
     this.strip.replaceChildren(...views.map(({ node }) => element("li", {}, node)));
     plan.subgoals.forEach(({ image, index, object_position: puck }, i) =>
       showMarked(views[i], image, `Subgoal ${index}`, { puck }));
+    this.button.textContent = plan.unit ? "Execute this plan" : "Show this plan";
     facts(this.facts, [
-      ["last subgoal", plan.cost === null ? "shows no puck" : `${short(plan.cost)} px from the goal`],
-      ["length of the way", `${short(lengthOf(way(plan)))} px in ${Math.round(plan.subgoals.at(-1).step)} steps`],
+      ...(plan.unit ? inPixels(plan) : [["cost", short(plan.cost)], ["goal", `in ${Math.round(plan.subgoals[plan.ends_at].step)} steps`]]),
       ["whole pictures", `${plan.subgoals.filter(({ whole }) => whole).length} of ${plan.subgoals.length}`],
       ["search", `${plan.samples} samples × ${plan.iterations_run} iterations, ${seconds(plan.timings.plan_ms)}`],
-      ["executed", outcome ?? "not yet"],
+      ...(plan.unit ? [["executed", outcome ?? "not yet"]] : []),
     ]);
   }
 
@@ -106,6 +106,14 @@ class Side {
     this.entry = this.made[Number(this.select.value)];
     changed();
   }
+}
+
+// Of plans for something that is seen in the pictures.
+function inPixels(plan) {
+  return [
+    ["last subgoal", plan.cost === null ? "shows no puck" : `${short(plan.cost)} px from the goal`],
+    ["length of the way", `${short(lengthOf(way(plan)))} px in ${Math.round(plan.subgoals.at(-1).step)} steps`],
+  ];
 }
 
 // Where a plan wants the puck, from start to goal: [{x, y}, ...].

@@ -20,7 +20,7 @@ const execute = new ExecutePanel({
 const scenes = new Scenes(() => plans.begin(), () => plans.refuse());
 const plans = new PlanPanel(scenes, (plan, now) => {
   execute.plan(plan);
-  if (now) execute.run();
+  if (now && chosen().kind === "push") execute.run();
 });
 const foresee = new ForeseePanel();
 const loop = new LoopPanel();
@@ -35,10 +35,11 @@ async function start() {
   try {
     const [listed, known] = await Promise.all([get("/v1/models"), get("/v1/environments")]);
     models = new Map(listed.models.map((model) => [model.name, model]));
-    environments = known.environments;
+    environments = [...known.environments, ...withoutSimulator(listed.models)];
     byId("key-panel").hidden = true;
     const wanted = { first: !["environment", "scene"].some(address.get), shown: address.shown(), scene: address.get("scene") };
-    fill(byId("environment"), environments.map(({ name }) => [name, name]), address.get("environment"));
+    const able = environments.find(({ planners }) => planners.length);
+    fill(byId("environment"), environments.map(({ name }) => [name, name]), address.get("environment") ?? able?.name);
     choose();
     await ready();
     await bring(wanted);
@@ -46,6 +47,15 @@ async function start() {
     light("bad", error.status === 401 ? "A key is needed" : "Not available");
     if (error.status !== 401) notice.show(error);
   }
+}
+
+// Worlds that the server only knows models of: start and goal are pictures that somebody brings.
+function withoutSimulator(known) {
+  const planners = known.filter(({ goal }) => goal === "embedding");
+  const acting = known.filter(({ control }) => control?.some(({ objective }) => objective === "keypoints"));
+  const names = (list) => list.map(({ name }) => name);
+  if (!planners.length) return [];
+  return [{ name: "your pictures", kind: "pictures", gallery: [], planners: names(planners), controllers: names(acting) }];
 }
 
 // Models are warmed up before they answer; asks until that is done.
@@ -64,6 +74,7 @@ async function ready() {
 
 // Makes again what the address says; whoever comes without finds a finished example.
 async function bring({ first, shown, scene }) {
+  if (chosen().kind === "pictures") return; // they cannot be made again from the address
   if (chosen().kind !== "push") {
     if (shown.has("clip") && foreseeing) await foresee.run();
     if (shown.has("loop")) await loop.run();
@@ -82,10 +93,8 @@ function chosen() {
 
 function choose() {
   const environment = chosen();
-  const push = environment.kind === "push";
-  byId("push").hidden = !push;
-  byId("dmc").hidden = push;
-  document.querySelectorAll("[data-for=push]").forEach((node) => (node.hidden = !push));
+  const { kind } = environment;
+  document.querySelectorAll("[data-for]").forEach((node) => (node.hidden = !node.dataset.for.split(" ").includes(kind)));
   fill(byId("planner"), environment.planners.map((name) => [name, name]), address.get("planner"));
   fill(byId("world-model"), environment.controllers.map((name) => [name, name]), address.get("model"));
   chooseModels(true);
@@ -96,10 +105,10 @@ function chooseModels(anew = false) {
   const environment = chosen();
   const world = models.get(byId("world-model").value) ?? null;
   useModel(world);
-  if (environment.kind === "push") {
+  if (environment.kind !== "dmc") {
     const planner = models.get(byId("planner").value);
     if (!planner) return notice.show(new Error("No planner is loaded: start the server with one, such as keyin-push."));
-    execute.use(environment, world, planner.limits.deadline_ms.max);
+    if (environment.kind === "push") execute.use(environment, world, planner.limits.deadline_ms.max);
     if (anew || plans.model !== planner) plans.use(planner);
     scenes.use(environment, planner.image_size);
     return;

@@ -35,6 +35,8 @@ export class PlanPanel {
   // info: a planner of GET /v1/models.
   use(info) {
     this.model = info;
+    this.unit = info.goal === "embedding" ? "" : " px";
+    this.chart.rename(this.unit ? "cost, pixels" : "cost, squared moves of a frame");
     for (const name of LIMITED) {
       const field = this.work.form.elements[name];
       Object.assign(field, { min: info.limits[name].min, max: info.limits[name].max });
@@ -151,7 +153,7 @@ export class PlanPanel {
     this.#draw(step.iterations);
     facts(byId("plan-facts"), [
       ["iteration", `${step.iteration} of ${step.iterations}`],
-      ["cheapest candidate", `${short(step.best_cost)} px`],
+      ["cheapest candidate", `${short(step.best_cost)}${this.unit}`],
       ["elapsed", seconds(step.elapsed_ms)],
     ]);
   }
@@ -181,7 +183,8 @@ export class PlanPanel {
     this.subgoals.splice(plan.subgoals.length).forEach(({ node }) => node.closest("li").remove());
     plan.subgoals.forEach(({ image, step, index, object_position: puck, whole }) => {
       const view = this.subgoals[index];
-      view.caption.textContent = `step ${Math.round(step)}${whole ? "" : " · blurred"}`;
+      const after = index > plan.ends_at;
+      view.caption.textContent = after ? "after the goal" : `step ${Math.round(step)}${whole ? "" : " · blurred"}`;
       showMarked(view, image, `Subgoal ${index}, step ${Math.round(step)}`, { puck });
     });
     const { start, goal } = this.scenes.scene;
@@ -195,8 +198,8 @@ export class PlanPanel {
     this.#draw(plan.iterations);
     expect([first, last, ...plan.subgoals.map(({ image }) => image)]);
     facts(byId("plan-facts"), [
-      ["chosen plan", `${short(plan.cost)} px`],
-      ["cheapest candidate", `${short(plan.cost_history.at(-1))} px`],
+      ["chosen plan", `${short(plan.cost)}${this.unit}`],
+      ["cheapest candidate", `${short(plan.cost_history.at(-1))}${this.unit}`],
       ["iterations", `${plan.iterations_run} of ${plan.iterations}${stopped(plan.stop_reason)}`],
       ["waiting, planning", `${seconds(plan.timings.queue_ms)}, ${seconds(plan.timings.plan_ms)}`],
       ...(corrected ? [["corrected", corrected]] : []),
@@ -206,9 +209,9 @@ export class PlanPanel {
       ["request", plan.request_id],
     ]);
     byId("plan-json").disabled = byId("plan-others").disabled = false;
-    const made = { ...plan, text, scene: this.scenes.scene, request: this.request, history: this.history };
+    const made = { ...plan, unit: this.unit, text, scene: this.scenes.scene, request: this.request, history: this.history };
     if (made.scene.seed !== null) address.show("plan"); // uploads cannot be made again
-    this.work.say(...verdict(plan));
+    this.work.say(...(this.unit ? verdict : arrival)(plan));
     this.made = made;
     this.comparison.add(made);
     this.planned(made, execute);
@@ -219,8 +222,8 @@ export class PlanPanel {
     const { made } = this;
     const request = { ...made.request, alternatives: ALTERNATIVES };
     const { data, text } = await post("/v1/plans", request, signal);
-    const others = data.alternatives.map(({ id, subgoals, cost }, index) => ({
-      ...made, text, request, id, digest: id, subgoals, cost, named: `plan.response.alternatives[${index}].id`,
+    const others = data.alternatives.map(({ id, subgoals, cost, ends_at }, index) => ({
+      ...made, text, request, id, digest: id, subgoals, cost, ends_at, named: `plan.response.alternatives[${index}].id`,
     }));
     if (others.length) return this.comparison.add({ ...made, request }, ...others);
     this.work.say("The search has no other plan that is as plausible: try more samples, or another seed.");
@@ -263,6 +266,14 @@ function verdict({ cost, subgoals, timings, warnings }) {
   const end = `${subgoals.length} subgoals, the last one ${short(cost)} pixels from the goal.`;
   const far = cost > SUBGOAL_RADIUS ? [`That is too far to count as reached. ${more}`] : [];
   return [[done, end, ...far, ...warnings].join(" "), far.length || warnings.length ? "bad" : "good"];
+}
+
+// The same of plans whose cost is no distance in the picture.
+function arrival({ cost, ends_at: end, subgoals, timings, warnings }) {
+  const done = `Planned in ${seconds(timings.total_ms)}:`;
+  if (cost === null) return [`${done} no candidate has a cost. Try more samples or iterations, or another seed.`, "bad"];
+  const step = Math.round(subgoals[end].step);
+  return [[done, `the goal is reached at subgoal ${end}, in ${step} steps.`, ...warnings].join(" "), warnings.length ? "bad" : "good"];
 }
 
 function stopped(reason) {

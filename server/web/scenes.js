@@ -31,8 +31,9 @@ export class Scenes {
 
   // environment: of GET /v1/environments; size: of the planner's pictures.
   async use(environment, size) {
+    const same = this.environment?.name === environment.name && this.size === size;
     this.size = size;
-    if (this.environment?.name === environment.name) return;
+    if (same) return;
     this.environment = environment;
     this.#set({ start: null, goal: null, seed: null });
     await this.#fillGallery();
@@ -139,7 +140,7 @@ export class Scenes {
       this.notice.show(error);
       return;
     }
-    if (this.scene.start && this.scene.goal) await this.#check();
+    if (this.scene.start && this.scene.goal && this.environment.kind === "push") await this.#check();
   }
 
   // Pictures that somebody brings may show anything: what they lack is said before anything is planned.

@@ -60,6 +60,8 @@ PLANNER = _REF | {
     "kind": "planner",
     "keyframes": 2,
     "chooses_keyframes": False,
+    "goal": "object",
+    "follows": False,
     "defaults": {"samples": 200, "iterations": 2, "deadline_ms": 10_000},
     "limits": _LIMITS
     | {"samples": _range(2, 2000), "iterations": _range(1, 20), "work": 40_000}
@@ -153,6 +155,7 @@ PLAN = {
         }
         for k in (0, 1)
     ],
+    "ends_at": 1,
     "cost": 1.8,
     "cost_history": [None, 1.5],
     "calibration": {"tone": None, "pitch_degrees": 0.0, "yaw_degrees": 0.0, "object_colour": None},
@@ -179,7 +182,10 @@ def plan(route: Route, request: Request) -> None:
         | ({"subgoals": PLAN["subgoals"][:1]} if few else {})
     )
     if count := request.post_data_json.get("alternatives"):
-        others = [{"id": f"a{k}" * 32, "subgoals": PLAN["subgoals"], "cost": 3.5 + k} for k in range(count)]
+        others = [
+            {"id": f"a{k}" * 32, "subgoals": PLAN["subgoals"], "cost": 3.5 + k, "ends_at": 1}
+            for k in range(count)
+        ]
         return route.fulfill(json=made | {"alternatives": others})
     searched = [(name, data) for name, data in ITERATIONS if not few or data.get("index") != 1]
     events(("queued", QUEUED), *searched, ("result", made))(route, request)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -33,10 +34,10 @@ def size(path: Path) -> tuple[int, int]:
         return picture.size
 
 
-def example(name: str, *arguments: object) -> str:
+def example(name: str, *arguments: object, timeout: float = 120) -> str:
     """What an example in Python says in a process of its own."""
     command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True).stdout
 
 
 def test_plans_from_the_shell(url: str, tmp_path: Path) -> None:
@@ -97,3 +98,18 @@ def test_examples_work_with_the_models_that_ship(tmp_path: Path) -> None:
         places = example("cannonballs.py", url, "--out", tmp_path / "balls.png")
         assert float(places.split("filled in: mean distance to the true places ")[1].split()[0]) < 2
     assert size(tmp_path / "plot.png") > (300, 300)
+
+
+@pytest.mark.slow
+def test_a_plan_in_a_world_of_ones_own_goes_through_the_door(tmp_path: Path) -> None:
+    told = example("own_world.py", "--out", tmp_path, timeout=1200)
+    assert "a plan of" in told
+    with Image.open(tmp_path / "plan.png") as picture:
+        strip = np.asarray(picture.convert("RGB")).astype(int)
+    pictures = [strip[::4, left : left + 256 : 4] for left in range(0, strip.shape[1], 260)]
+    redness = [shown[..., 0] - shown[..., 2] for shown in pictures]
+    places = [np.unravel_index(red.argmax(), red.shape) for red in redness]
+    columns = [int(column) for _, column in places]
+    assert columns[0] < 20 and columns[-1] > 44
+    near = min(places, key=lambda place: abs(int(place[1]) - 32))
+    assert abs(int(near[0]) - 32) < 12, "where the wall is open"

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.hub.repository import FromHub
 from world_models.interface import Context, Future
 from world_models.kalman.config import KalmanConfig
 from world_models.kalman.inference.network import InferenceNetwork, Inferred
@@ -21,7 +22,7 @@ GRID = 64
 """Places per axis at which the renderer is asked where it draws."""
 
 
-class Kalman(nn.Module):
+class Kalman(FromHub, nn.Module):
     """Renderer, dynamics and inference network (sections 2.1.1, 2.1.2 and 2.2.1).
 
     Rows of a batch do not influence each other. ``pixel_matrix`` and ``pixel_offset`` map latent positions to

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from world_models.checkpoint import load_model
+from world_models.hub.repository import FromHub
 from world_models.interface import Context, Future
 from world_models.keyin.config import KeyInConfig
 from world_models.keyin.discovery.chords import chord_distances, fill_gaps
@@ -42,7 +43,7 @@ class KeyInState:
     cell: Float[Tensor, "B layers H"]
 
 
-class KeyIn(nn.Module):
+class KeyIn(FromHub, nn.Module):
     """The whole model; satisfies :class:`world_models.interface.WorldModel`.
 
     ``decisions`` are standard normal under the prior: with a learned prior they are turned into latents as

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.hub.repository import FromHub
 from world_models.interface import Context, Future
 from world_models.struct_vrnn.body_reader import BodyReader
 from world_models.struct_vrnn.config import StructVRNNConfig
@@ -41,7 +42,7 @@ class State:
         return State(*(part.repeat_interleave(times, 0) for part in vars(self).values()))
 
 
-class StructVRNN(nn.Module):
+class StructVRNN(FromHub, nn.Module):
     """Detector, generator and dynamics (Minderer et al. 2019), or one of the paper's ablations.
 
     Actions may have any width up to ``decision_dim``: they are padded with zeros and go in with a mask that

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.hub.repository import FromHub
 from world_models.interface import Context, Future
 from world_models.svg.config import SVGConfig
 from world_models.svg.latent import LatentState, LatentSVG
@@ -29,7 +30,7 @@ class SVGState:
         return SVGState(self.latent.repeat(times), self.skips.repeat(times))
 
 
-class SVG(nn.Module):
+class SVG(FromHub, nn.Module):
     """Encoder, decoder with skips from the last true frame, and the recurrent networks between them."""
 
     def __init__(self, config: SVGConfig) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.hub.repository import FromHub
 from world_models.layers import Gaussian, GaussianHead, reparameterise
 from world_models.tap.config import TapConfig
 
@@ -19,7 +20,7 @@ DEPTH = 3
 """How often training halves a sequence at most: enough for 15 subgoals."""
 
 
-class Tap(nn.Module):
+class Tap(FromHub, nn.Module):
     """A conditional VAE of the frame in between: start, goal and latent -> bottleneck.
 
     The prior of the latent is learned and depends on start and goal.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from envs.gym.recording import Recording, find_recording
 from envs.gym.starts import GymStart, fresh_pairs, own_goals, recorded_pairs
@@ -119,11 +119,15 @@ class Gym(Evaluation):
             _, view = self.place(trial)
             settings: dict[str, Any] = {"env": self.env, "seed": self.seed, "view": view}
             if trial[0] in ("keyin", "flat"):
-                settings |= {"search": self.settings.to_json(), "world_sha256": _digest(self.world)}
+                settings |= {"search": self.settings.to_json(), "world_sha256": self.digest("world")}
             if trial[0] == "keyin":
-                settings["model_sha256"] = _digest(self.model)
+                settings["model_sha256"] = self.digest("model")
             found[trial] = settings
         return found
+
+    def digest(self, role: Literal["model", "world"]) -> str:
+        """Names all files of one of the two models, its goal among them."""
+        return read_model(find_folder(self.model if role == "model" else self.world)).digest
 
     def team(self, trial: Trial, world: World[Any]) -> Team:
         """The planner's own."""
@@ -177,8 +181,3 @@ def has_own_goals(env: str, recording: Recording, hook: str | None) -> bool:
         return True
     finally:
         made.close()
-
-
-def _digest(model: str) -> str:
-    """Names all files of a model, its goal among them."""
-    return read_model(find_folder(model)).digest

@@ -1,6 +1,6 @@
 """Who acts in an environment that nothing is known about but what models have learned."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +40,13 @@ class Expert(LowLevel):
         return ServoStep(action, action[:, None], torch.full((1,), torch.nan), action[:, None])
 
 
+UNLEARNED: Mapping[str, Callable[[GymWorld], Team]] = {
+    "expert": lambda world: Team(Expert(world)),
+    "random": lambda world: Team(RandomActions(world.action_size, uniform)),
+}
+"""Those that need no model."""
+
+
 def make_team(
     planner: str, world: GymWorld, model: str, dynamics: str, settings: Settings, device: str
 ) -> Team:
@@ -48,10 +55,8 @@ def make_team(
     Raises:
         ValueError: a model is missing, or cannot do what is asked of it here.
     """
-    if planner == "random":
-        return Team(RandomActions(world.action_size, uniform))
-    if planner == "expert":
-        return Team(Expert(world))
+    if planner in UNLEARNED:
+        return UNLEARNED[planner](world)
     ready = load_world_model(dynamics, device)
     if ready.image_size != world.image_size:
         raise ValueError(f"{dynamics} sees {ready.image_size} pixels, the data has {world.image_size}")

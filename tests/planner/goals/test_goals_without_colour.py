@@ -129,5 +129,7 @@ def test_models_that_cannot_be_asked_are_refused(keyin, tmp_path):
     with pytest.raises(CheckpointError, match="no body that could be wanted"):
         load_planner(str(tmp_path / "m"))
     write_goal(tmp_path / "m", WANTED)
-    with pytest.raises(ValueError, match="plans toward whole pictures"):
-        load_ready(str(tmp_path / "m"))
+    ready = load_ready(str(tmp_path / "m"))
+    assert ready.goal == WANTED and ready.follows
+    with pytest.raises(ValueError, match="looks for no object"):
+        assert ready.segmenter

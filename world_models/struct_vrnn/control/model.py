@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from world_models.checkpoint import load_model
+from world_models.hub.repository import FromHub
 from world_models.struct_vrnn.control.config import GROUP, ControlConfig
 from world_models.struct_vrnn.control.networks import Ensemble, network, simplices
 
@@ -20,7 +21,7 @@ SMALLEST = 1e-2
 """Inputs that vary less are not blown up to full size."""
 
 
-class Control(nn.Module):
+class Control(FromHub, nn.Module):
     """Encoder, latent dynamics, reward, value heads and policy.
 
     Inside, rewards are shares of the largest and values are scaled by 1 - discount, so that both lie in 0..1.

@@ -8,48 +8,19 @@ from dataclasses import replace
 import dot_room
 import numpy as np
 import pytest
+from dot_room_models import ENV, SMALL, make_models
 
-from envs.collect import collect
-from envs.owned.sources.data_sets import Gym as GymData
 from planner.evaluation.films import is_film_of
 from planner.evaluation.gym.run import Gym
 from planner.evaluation.run import evaluate
-from planner.evaluation.settings import FOLLOWING, Settings
+from planner.evaluation.settings import Settings
 from planner.evaluation.worker import Worker
-from planner.search.cem import CemConfig
-from planner.search.hierarchy import HierarchyConfig
-from world_models.keyin.own.method import OWN_KEYIN
-from world_models.keyin.own.preset import OWN_DEBUG, OwnKeyInRun
-from world_models.struct_vrnn.own.method import OWN_STRUCT_VRNN
-from world_models.struct_vrnn.own.preset import OWN_DEBUG as DYNAMICS_DEBUG
-from world_models.struct_vrnn.own.preset import OwnStructVRNNRun
-
-ENV = "dot_room:DotRoomPlaceable-v0"
-SMALL = FOLLOWING.model_copy(
-    update={
-        "hierarchy": HierarchyConfig(cem=CemConfig(candidates=8, iterations=2), shortlist=3),
-        "servo": FOLLOWING.servo.model_copy(
-            update={"cem": CemConfig(candidates=8, iterations=2, bound=1.0), "horizon": 3}
-        ),
-    }
-)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Data, KeyIn and Struct-VRNN, of two training steps a stage."""
-    folder = tmp_path_factory.mktemp("gym")
-    data = folder / "data"
-    collect(
-        GymData(
-            env=ENV, policy="dot_room:ROAM", episodes=24, max_steps=36, skip=2, frames=13, test=0.2, out=data
-        )
-    )
-    keyin = OWN_KEYIN.train(OwnKeyInRun(data=data, out=folder / "keyin", recipe=OWN_DEBUG), "")
-    dynamics = OWN_STRUCT_VRNN.train(
-        OwnStructVRNNRun(data=data, out=folder / "dynamics", recipe=DYNAMICS_DEBUG), ""
-    )
-    return data, str(keyin), str(dynamics)
+    return make_models(tmp_path_factory.mktemp("gym"))
 
 
 @pytest.fixture

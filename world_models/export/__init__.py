@@ -1,0 +1,1 @@
+"""Models as programmes that run without this project."""
