@@ -45,7 +45,7 @@ def test_a_decision_by_predicted_reward_is_of_the_shipped_search():
 
 @pytest.mark.parametrize(
     ("shipped", "named", "measured"),
-    [((), None, None), ((benchmark.PUSH_WORLD,), None, benchmark.PUSH_WORLD), ((), "here", "here")],
+    [((), None, None), ((benchmark.USUAL_WORLD,), None, benchmark.USUAL_WORLD), ((), "here", "here")],
 )
 def test_the_learned_servo_is_measured_where_there_is_a_model(
     tmp_path, monkeypatch, shipped, named, measured

@@ -138,7 +138,7 @@ def test_what_is_imagined_is_counted(tmp_path):
 
 def test_an_episode_with_an_unseen_goal_is_filmed_beside_it(tmp_path):
     red = Variation(puck_color=(0.9, 0.1, 0.1))
-    run = push(tmp_path, variation=red, video=tmp_path / "films")
+    run = push(tmp_path, variation=red, eye=False, video=tmp_path / "films")
     record = Worker(run).episode(("flat", "simulator"), 0)
     assert (record["steps"], record["planned"], record["plan_seconds"]) == (0, 0, [])
     assert record["distance"] == record["initial_distance"]

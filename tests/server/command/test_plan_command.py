@@ -105,8 +105,12 @@ def test_one_clear_sentence(call, tmp_path, arguments, sentence):
 
 
 def test_says_what_a_picture_lacks_and_leaves_the_old_picture(call, tmp_path):
-    empty = np.zeros((64, 64, 3), np.uint8)
+    empty = pixels(START).copy()
+    reddish = empty[..., 0].astype(int) - empty[..., 1] > 40
+    empty[reddish] = np.median(empty, axis=(0, 1))
+    assert 10 < reddish.sum() < 200
     Image.fromarray(empty).save(tmp_path / "empty.png")
+    Image.fromarray(np.zeros_like(empty)).save(tmp_path / "black.png")
     (tmp_path / "plan.png").write_bytes(b"old")
     for pictures, name in (((START, "empty.png"), "goal"), (("empty.png", GOAL), "start")):
         out, ended = call(*pictures)
@@ -115,3 +119,5 @@ def test_says_what_a_picture_lacks_and_leaves_the_old_picture(call, tmp_path):
             f"No puck was found in the {name} picture: 0 pixels have its colour, at least 10 are needed."
         )
         assert (tmp_path / "plan.png").read_bytes() == b"old"
+    _, ended = call("black.png", GOAL)
+    assert str(ended).startswith("The start picture shows something that this model has never seen")

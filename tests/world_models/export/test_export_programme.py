@@ -41,7 +41,7 @@ def test_the_written_programme_answers_as_the_model(
     model, _ = load_exportable(str(folders[kind]))
     generator = torch.Generator().manual_seed(5)
     frames, actions, decisions = (torch.rand(shape, generator=generator) for shape in takes)
-    with torch.inference_mode():
+    with torch.enable_grad():
         features, times = roll_out(frames, actions, decisions)
         wanted = model.imagine(model.encode(Context(frames, actions)), decisions)
     torch.testing.assert_close(features, wanted.features, rtol=1e-3, atol=1e-3)
