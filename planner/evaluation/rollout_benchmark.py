@@ -5,8 +5,7 @@ matrix product they are compared with is measured in the same rounds, in the sam
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from world_models.jobs.threads import one_thread
 from world_models.precision import autocast
 from world_models.struct_vrnn.dynamics import KeypointDynamics
 from world_models.struct_vrnn.model import State, StructVRNN
@@ -40,7 +40,7 @@ def rollouts() -> dict[str, Any]:
         model = StructVRNN(STRUCT_VRNN_PRESETS[PRESET][2].model).eval().requires_grad_(False)
     rng = torch.Generator().manual_seed(0)
     work = {count: _search(model, count, rng) for count in CANDIDATES}
-    with _one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         with autocast(CPU):
             precision = (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
         factors = torch.randn(2, SIDE, SIDE, generator=rng).to(precision)
@@ -125,16 +125,6 @@ def _cpu_ms(work: Callable[[], object]) -> float:
     begun = time.thread_time()
     work()
     return 1e3 * (time.thread_time() - begun)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def markdown(result: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from world_models.files import write_results
 from world_models.jobs.identity import fingerprint
 from world_models.jobs.outputs import check_folder, check_outputs
 
-VERSION = 2
+VERSION = 3
 """Of the records: outcomes kept by other versions are not taken over."""
 
 

@@ -6,8 +6,7 @@ all: by the last picture that it decodes into.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from planner.peers.problem import Problems
 from planner.peers.solvers import OURS, PLAIN, Budget, Solver, Task, others
+from world_models.jobs.threads import one_thread
 
 Way = Literal["pictures", "reader", "best"]
 WAYS: dict[Way, str] = {
@@ -70,7 +70,7 @@ def compare(problems: Problems) -> Row:
     for length in LENGTHS:
         problems.planner.check_keyframes(length)
     found, missing = others()
-    with _one_thread(), tqdm(total=len(SIZES) * len(WAYS) + len(ITERATIONS) + 3, unit="part") as bar:
+    with one_thread(), tqdm(total=len(SIZES) * len(WAYS) + len(ITERATIONS) + 3, unit="part") as bar:
         rows: list[Row] = []
         for size in SIZES:
             for way in WAYS:
@@ -205,16 +205,6 @@ def _to_our_cost(rows: Sequence[Row], curves: Sequence[Row]) -> list[Row]:
         ms = min(enough, default=None)
         found.append({"solver": solver, "ms": ms, "times_ours": None if ms is None else ms / ours["ms"]})
     return found
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def markdown(result: Row) -> str:

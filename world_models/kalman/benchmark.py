@@ -9,8 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor
 from world_models.files import write_bytes
 from world_models.jobs.command import Failure, command
 from world_models.jobs.outputs import check_outputs
+from world_models.jobs.threads import one_thread
 from world_models.kalman.lgssm.filter import LGSSM, kalman_filter, newtonian, simulate
 from world_models.kalman.lgssm.mixture import draw
 
@@ -106,7 +106,7 @@ def benchmark(settings: Benchmark) -> dict[str, Any]:
 def compare(model: LGSSM, observations: Tensor, observed: Tensor | None, rounds: int) -> dict[str, float]:
     """CPU milliseconds of both ways, their ratio, and the largest difference of their answers."""
     seen = observations.new_ones(observations.shape[:2], dtype=torch.bool) if observed is None else observed
-    with _one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         moments = kalman_filter(model, observations, observed).filtered.moments()
         pairs = zip(moments, looped(model, observations, seen), strict=True)
         difference = max(float(np.abs(own.numpy() - other).max()) for own, other in pairs)
@@ -122,16 +122,6 @@ def compare(model: LGSSM, observations: Tensor, observed: Tensor | None, rounds:
         "ratio": min(other) / min(own),
         "largest_difference": difference,
     }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _cpu_ms(work: Callable[[], object]) -> float:
