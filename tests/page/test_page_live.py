@@ -67,6 +67,12 @@ def scene(url, seed):
     return {name: base64.b64decode(reply[name]) for name in ("start", "goal")}
 
 
+def png(picture):
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
 def upload(page, name, content):
     file = {"name": f"{name}.png", "mimeType": "image/png", "buffer": content}
     page.get_by_label(f"Upload {name}").set_input_files(file)
@@ -198,15 +204,24 @@ def test_goal_without_a_puck_is_refused_in_words(visit, service_url, provoked):
     provoked.add("status of 422")
     page = visit()
     pictures = scene(service_url, 4)
-    table = Image.open(io.BytesIO(pictures["goal"])).getpixel((0, 0))
-    empty = io.BytesIO()
-    Image.new("RGB", (64, 64), table).save(empty, "PNG")
+    goal = np.array(Image.open(io.BytesIO(pictures["goal"])).convert("RGB"))
+    red, green, blue = goal.astype(int).transpose(2, 0, 1)
+    goal[np.minimum(red, blue) > green + 20] = goal[0, 0]  # the table, where the magenta puck was
     upload(page, "start", pictures["start"])
-    upload(page, "goal", empty.getvalue())
+    upload(page, "goal", png(goal))
     scene_notice, plan_notice = page.locator("#scene-notice"), page.locator("#plan-notice")
     expect(scene_notice).to_contain_text("The goal picture shows no puck", timeout=LONG)
     page.locator("#plan").click()
     expect(plan_notice).to_contain_text("No puck was found in the goal picture", timeout=LONG)
+
+
+def test_picture_of_nothing_known_is_refused_in_words(visit, service_url, provoked):
+    provoked.add("status of 422")
+    page = visit()
+    upload(page, "start", scene(service_url, 4)["start"])
+    upload(page, "goal", png(np.full((64, 64, 3), 90, np.uint8)))
+    page.locator("#plan").click()
+    expect(page.locator("#plan-notice")).to_contain_text("never seen", timeout=LONG)
 
 
 def test_jpeg_whose_wall_is_lost_is_refused_at_once(visit, service_url, provoked):
