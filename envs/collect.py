@@ -21,7 +21,7 @@ from envs.data_set import DataSet, Part, Shards, check_made_with
 from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
 from envs.owned.sources.data_sets import FILMS, GYM, HDF5, LEROBOT, MINARI
-from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY
+from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY, PUSH_PUBLISHED
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
 from world_models.data import Scalar, shard_path
@@ -31,6 +31,7 @@ from world_models.jobs.workers import run_jobs
 
 DATA_SETS: Sequence[DataSet] = (
     PUSH,
+    PUSH_PUBLISHED,
     PUSH_PLAY,
     BROWNIAN,
     DMC,

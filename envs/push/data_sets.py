@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from envs.data_set import DataSet, Part, Shards
-from envs.push.ids import PUSH_ID
+from envs.push.ids import PUSH_ID, PUSH_IDS
 from world_models.data import Scalar, Sequences
 
 PUSH_VERSION = 2
@@ -29,6 +29,13 @@ class Push(Shards):
 
 
 @dataclass(frozen=True)
+class PushPublished(Push):
+    """Demonstrations of the KeyIn paper's own task: a wall of one length, in any direction."""
+
+    out: Path = Path("data/push-published")
+
+
+@dataclass(frozen=True)
 class PushLooks(Shards):
     """Moments of pushing as they usually look and as they look in a changed world, 6 of each."""
 
@@ -45,16 +52,20 @@ class PushPlay(Shards):
 
 
 def _draw_push(
-    seed: int, first: int, count: int, *, rhythm: str, anywhere: float
+    seed: int, first: int, count: int, *, rhythm: str, anywhere: float, published: bool
 ) -> tuple[Sequences, dict[str, Scalar]]:
     # A simulator is imported by the process that needs one.
     from envs.push.demonstrations import draw_demonstration, render_sequences
     from envs.push.env import PushEnv
     from envs.push.rhythms import find_rhythm
+    from envs.push.tasks import draw_sampler, sample_published
 
     env, timed = PushEnv(), find_rhythm(rhythm)
+    draw = (lambda rng: sample_published) if published else draw_sampler
     try:
-        demonstrations = [draw_demonstration(env, seed, first + k, timed, anywhere) for k in range(count)]
+        demonstrations = [
+            draw_demonstration(env, seed, first + k, timed, anywhere, draw) for k in range(count)
+        ]
         return render_sequences(env, demonstrations), {}
     finally:
         env.close()
@@ -75,14 +86,15 @@ def _draw_play(seed: int, first: int, count: int) -> tuple[Sequences, dict[str, 
 def _push(settings: Push) -> Sequence[Part]:
     if not 0 <= settings.anywhere <= 1:
         raise ValueError("--anywhere must be a share, from 0 to 1")
-    origin: dict[str, Scalar] = {"environment": PUSH_ID, "version": PUSH_VERSION}
+    published = isinstance(settings, PushPublished)
+    environment = PUSH_IDS["push-published"] if published else PUSH_ID
+    origin: dict[str, Scalar] = {"environment": environment, "version": PUSH_VERSION}
     if settings.rhythm != "regular":  # what was recorded before there were others says nothing of it
         origin["rhythm"] = settings.rhythm
     if settings.anywhere:
         origin |= {"anywhere": settings.anywhere, "puck_anywhere": settings.anywhere / 2}
-    return [
-        Part(settings.out, origin, partial(_draw_push, rhythm=settings.rhythm, anywhere=settings.anywhere))
-    ]
+    draw = partial(_draw_push, rhythm=settings.rhythm, anywhere=settings.anywhere, published=published)
+    return [Part(settings.out, origin, draw)]
 
 
 def _play(settings: PushPlay) -> Sequence[Part]:
@@ -104,5 +116,6 @@ def _looks(settings: PushLooks) -> Sequence[Part]:
 
 
 PUSH = DataSet("push", Push, _push)
+PUSH_PUBLISHED = DataSet("push-published", PushPublished, _push)
 PUSH_PLAY = DataSet("push-play", PushPlay, _play)
 PUSH_LOOKS = DataSet("push-looks", PushLooks, _looks)

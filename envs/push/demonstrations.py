@@ -20,7 +20,7 @@ from envs.push.scene import (
     is_free,
     path_length,
 )
-from envs.push.tasks import draw_sampler
+from envs.push.tasks import Sample, draw_sampler
 from world_models.data import Sequences
 
 KEPT_DISTANCE = 0.1
@@ -102,16 +102,22 @@ def keeps_rhythm(demonstration: Demonstration, rhythm: Rhythm) -> bool:
 
 
 def draw_demonstration(
-    env: PushEnv, seed: int, index: int, rhythm: Rhythm = REGULAR, anywhere: float = 0.0
+    env: PushEnv,
+    seed: int,
+    index: int,
+    rhythm: Rhythm = REGULAR,
+    anywhere: float = 0.0,
+    draw: Callable[[np.random.Generator], Sample] = draw_sampler,
 ) -> Demonstration:
-    """Sequence ``index`` of the data set with this seed: the first attempt that qualifies.
+    """Sequence ``index`` of the data set with this seed: the first attempt that qualifies, at a scene of the
+    kind that ``draw`` has drawn.
 
     In the share ``anywhere`` of attempts it begins as if in mid-episode: the finger is anywhere, not in the
     middle of the table, and in half of them the puck is anywhere, too. Depends on nothing but its arguments,
     so any process may make any sequence.
     """
     rng = np.random.default_rng([seed, index])
-    sample = draw_sampler(rng)
+    sample = draw(rng)
     while True:
         scene = sample(rng)
         if anywhere and rng.random() < anywhere:

@@ -15,6 +15,7 @@ PUSH_ID = "waymark/Push-v0"
 
 PUSH_IDS = {
     "push": PUSH_ID,
+    "push-published": "waymark/PushPublished-v0",
     "push-long": "waymark/PushLong-v0",
     "push-two-walls": "waymark/PushTwoWalls-v0",
     "push-tight": "waymark/PushTight-v0",
@@ -28,6 +29,7 @@ TASKS_BY_ID = {env: task for task, env in PUSH_IDS.items()}
 
 MANIFESTS = {
     "push": "push-400",
+    "push-published": "push-published-400",
     "push-long": "push-long-200",
     "push-two-walls": "push-two-walls-200",
     "push-tight": "push-tight-200",

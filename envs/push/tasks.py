@@ -1,8 +1,8 @@
 """Which pushing tasks there are, and how their scenes are drawn.
 
 ``push`` follows the KeyIn authors' environment: the wall at a random place, puck and goal in the cones either
-side of it, mean shortest path 1.34 (their wall may point in any direction, ours stands across the x axis).
-The others are harder: :data:`TASKS` says how.
+side of it, mean shortest path 1.34, but the wall stands across the x axis. ``push-published`` draws them as
+theirs does. The others are harder: :data:`TASKS` says how.
 """
 
 from collections.abc import Callable
@@ -34,16 +34,19 @@ class Spread:
 
     ``cone`` is the largest angle (radians) between the wall's normal and the line from its middle to puck or
     goal, ``reach`` the least and largest length of that line in table units, ``half_length`` the least and
-    largest half-length of the wall.
+    largest half-length of the wall, ``turn`` the largest angle (radians) between its normal and the x axis.
     """
 
     cone: float
     reach: tuple[float, float]
     half_length: tuple[float, float] = (WALL_HALF_LENGTH, WALL_HALF_LENGTH)
+    turn: float = WALL_TURN
 
 
 AUTHORS_SPREAD = Spread(cone=np.pi / 4, reach=(0.2, 1.0))
 """As in the KeyIn authors' environment; demonstrations are drawn from it."""
+PUBLISHED_SPREAD = replace(AUTHORS_SPREAD, turn=np.pi)
+"""The same, with walls in every direction: their task itself."""
 TASK_SPREAD = Spread(cone=np.deg2rad(35.0), reach=(0.2, 0.95))
 """Tasks keep to the inner part, at the same mean shortest path (1.34). Farther out a goal lies past the end
 of the wall, and a servo without subgoals simply slides the puck round: it solved a third of the tasks."""
@@ -59,7 +62,7 @@ def sample_scene(rng: np.random.Generator, spread: Spread = TASK_SPREAD) -> Scen
     Both lie beside the wall; the straight line between them crosses it.
     """
     while True:
-        heading = rng.choice([0.0, np.pi]) + rng.uniform(-WALL_TURN, WALL_TURN)
+        heading = rng.choice([0.0, np.pi]) + rng.uniform(-spread.turn, spread.turn)
         normal = np.array([np.cos(heading), np.sin(heading)])
         along = np.array([-normal[1], normal[0]])
         wall = rng.uniform(0.05, 0.5) * normal
@@ -112,7 +115,11 @@ def _scene(walls: list[Wall], puck: Array, goal: Array) -> Scene:
     return Scene(tuple(walls), _point(puck), _point(goal), _point(free_finger(puck)))
 
 
-def draw_sampler(rng: np.random.Generator) -> Callable[[np.random.Generator], Scene]:
+Sample = Callable[[np.random.Generator], Scene]
+"""Draws a scene."""
+
+
+def draw_sampler(rng: np.random.Generator) -> Sample:
     """What a demonstration is to be about: half of them standard, the others a longer wall or two walls."""
     kind = rng.random()
     if kind < 0.5:
@@ -122,6 +129,11 @@ def draw_sampler(rng: np.random.Generator) -> Callable[[np.random.Generator], Sc
     return sample_two_walls
 
 
+def sample_published(rng: np.random.Generator) -> Scene:
+    """Draw a task as the KeyIn authors' environment does: the wall in any direction."""
+    return sample_scene(rng, PUBLISHED_SPREAD)
+
+
 @dataclass(frozen=True)
 class Task:
     """A pushing task: what is hard about it, how a scene is drawn, how many control steps it allows, and how
@@ -129,7 +141,7 @@ class Task:
     """
 
     what: str
-    sample: Callable[[np.random.Generator], Scene]
+    sample: Sample
     steps: int = PUSH_STEPS
     pucks: Literal[1, 2] = 1
     staged: bool = False
@@ -163,6 +175,7 @@ SOLVABLE_DRAWS = 50
 TASKS = MappingProxyType(
     {
         "push": Task("as in the KeyIn paper", sample_scene),
+        "push-published": Task("the KeyIn paper's own scenes, the wall in any direction", sample_published),
         "push-long": Task("a longer wall, start and goal far from it", _sample_long),
         "push-two-walls": Task("two walls to be passed in an S", _sample_two_walls),
         "push-tight": Task("fewer steps", sample_scene, TIGHT_PUSH_STEPS),

@@ -47,7 +47,8 @@ class Push(Evaluation):
     """Comma-separated: keyin, jumpy, surprise, random-times, tap, flat, flat-deep, random, oracle,
     oracle-bends, oracle-even, oracle-constant, oracle-random."""
     task: str = "push"
-    """push, or harder: push-long, push-two-walls, push-tight, push-corner, push-two-pucks."""
+    """push, as published (push-published), or harder: push-long, push-two-walls, push-tight, push-corner,
+    push-two-pucks."""
     rhythm: Literal["regular", "irregular", "pauses"] | None = None
     """Rhythm of the demonstrations that models learned from, and that oracles show: models of that rhythm
     that plan up to six keyframes, unless others are named."""

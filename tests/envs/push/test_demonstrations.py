@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs import collect, data_set
-from envs.push.data_sets import PUSH, Push
+from envs.push.data_sets import PUSH, PUSH_PUBLISHED, Push, PushPublished
 from envs.push.demonstrations import (
     KEPT_DISTANCE,
     draw_demonstration,
@@ -15,7 +15,7 @@ from envs.push.demonstrator import REGULAR
 from envs.push.episodes import draw_episodes, find_demonstration, load_manifest
 from envs.push.rhythms import FRAMES, PUSHES
 from envs.push.scene import blocked, path_length
-from envs.push.tasks import sample_scene
+from envs.push.tasks import WALL_TURN, sample_published, sample_scene
 from world_models.data import SequenceDataset, read_attributes
 
 
@@ -108,6 +108,7 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
 @pytest.mark.parametrize(
     ("name", "task"),
     [
+        ("push-published-400", "push-published"),
         ("push-long-200", "push-long"),
         ("push-two-walls-200", "push-two-walls"),
         ("push-tight-200", "push-tight"),
@@ -120,8 +121,28 @@ def test_manifest_is_intact_and_episodes_are_reproducible():
 )
 def test_further_manifests_are_intact_and_reproducible(name, task):
     frozen = load_manifest(name)
-    assert (frozen.task, len(frozen.starts)) == (task, 200)
+    assert (frozen.task, len(frozen.starts)) == (task, int(name.split("-")[-1]))
     assert_same_scenes(draw_episodes(frozen.seed, 10, task).starts, frozen.starts[:10])
+
+
+def test_published_scenes_are_those_of_the_paper():
+    starts = load_manifest("push-published-400").starts
+    ways = [path_length(scene, np.array(scene.puck)) for scene in starts]
+    assert np.mean(ways) == pytest.approx(1.34, abs=0.03) and np.var(ways) == pytest.approx(0.053, abs=0.01)
+    turns = np.histogram([scene.walls[0].angle % np.pi for scene in starts], bins=6, range=(0, np.pi))[0]
+    assert turns.min() > 40  # every direction is about as likely
+
+
+def test_demonstrations_of_the_published_task_are_data_of_their_own(tmp_path, monkeypatch, push):
+    monkeypatch.setattr(data_set, "SIZE", 1)
+    (usual,) = PUSH.collect(Push(out=tmp_path / "usual"))
+    (published,) = PUSH_PUBLISHED.collect(PushPublished(out=tmp_path / "published"))
+    assert published.origin != usual.origin
+    published.write(12, 0)
+    frames = SequenceDataset(tmp_path / "published")[:1].frames
+    demonstration = draw_demonstration(push, 12, 0, draw=lambda rng: sample_published)
+    assert abs(np.sin(demonstration.scene.walls[0].angle)) < np.cos(WALL_TURN)  # across no x axis
+    assert np.array_equal(frames, render_sequences(push, [demonstration]).frames)
 
 
 def test_unknown_manifest_names_the_known_ones():
