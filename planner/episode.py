@@ -6,7 +6,7 @@ only enter the outcome.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -96,12 +96,13 @@ def episode(
     steps: int,
     actor: Actor,
     randomness: Randomness,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Episode:
     """Go on from ``picture``, where the world is, until the goal is reached in the picture, or ``steps``.
 
     Without a goal picture a black one stands in its place. A goal picture that shows nothing of what the
     actor's goal is about says nothing, and nothing is done. Subgoals are pictures of 8 bits, as they travel
-    over a wire.
+    over a wire. Decisions and steps are timed by ``clock``, in seconds.
 
     Raises:
         ValueError: new plans are wanted after surprises, and nothing says what is one.
@@ -122,10 +123,10 @@ def episode(
             break
         if not now:
             yield Moment(0, picture, None, pilot.subgoal, outcome.measures[0])
-        begun, subgoal = time.perf_counter(), pilot.subgoal
+        begun, subgoal = clock(), pilot.subgoal
         try:
             action = yield from pilot.act(seen.context)
-            outcome.decision_seconds.append(time.perf_counter() - begun)
+            outcome.decision_seconds.append(clock() - begun)
             done = action[0].numpy(force=True)
             picture = world.step(done)
         except Interrupted as interrupted:
@@ -135,7 +136,7 @@ def episode(
             outcome.stop = "diverged"
             break
         seen.add(action, actor.eye.see(picture, look))
-        outcome.step_seconds.append(time.perf_counter() - begun)
+        outcome.step_seconds.append(clock() - begun)
         outcome.actions.append(done)
         outcome.frames.append(picture)
         outcome.measures.append(world.measure())

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from envs.world import Episodes, World
 from envs.worlds import WORLDS, find_world, make_world
-from planner.evaluation.evaluation import Evaluation, Team, Trial, parse_names, split_names
+from planner.evaluation.evaluation import Evaluation, Team, Trial, check_counts, parse_names, split_names
 from planner.low_levels.low_level import RandomActions, true_servo, uniform
 from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
@@ -60,8 +60,7 @@ class Anywhere(Evaluation):
 
     def starts(self, trial: Trial) -> Episodes[Any]:
         """The world's frozen episodes, or new ones."""
-        if self.episodes < 1 or self.workers < 1:
-            raise ValueError("--episodes and --workers must be at least 1")
+        check_counts(episodes=self.episodes, workers=self.workers)
         world = make_world(trial[0])
         try:
             episodes = world.episodes(self.episodes, self.fresh)

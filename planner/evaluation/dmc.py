@@ -18,7 +18,7 @@ from envs.world import Episodes, Picture, World, canonical
 from envs.worlds import make_world
 from planner.episode import Outcome
 from planner.evaluation.control_models import describe_control, find_control, shipped_control
-from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, parse_names, split_names
+from planner.evaluation.evaluation import Evaluation, Run, Team, Trial, check_counts, parse_names, split_names
 from planner.loading import load_world_model
 from planner.low_levels.learned import (
     DMC_SERVO,
@@ -76,8 +76,10 @@ class Dmc(Evaluation):
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
     steps: int | None = None
-    """Stop after so many steps of the environment; None runs whole episodes."""
+    """Steps of the environment per episode; None runs whole episodes."""
     workers: int = cores()
+    together: int = 1
+    """Episodes of a learned arm that a process runs side by side."""
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
     model: str = SHIPPED
@@ -130,8 +132,7 @@ class Dmc(Evaluation):
 
     def starts(self, trial: Trial) -> Episodes[DmcStart]:
         """The task's frozen starts, or new ones."""
-        if self.episodes < 1 or self.workers < 1 or (self.steps is not None and self.steps < 1):
-            raise ValueError("--episodes, --workers and --steps must be at least 1")
+        check_counts(episodes=self.episodes, workers=self.workers, together=self.together, steps=self.steps)
         if self.fresh is not None:
             return fresh_starts(trial[0], self.fresh, self.episodes)
         frozen = load_starts()
@@ -246,10 +247,9 @@ class Dmc(Evaluation):
 
     def goal_path(self, task: str, index: int) -> Path:
         """Where the goal picture of an episode is kept: named after all it depends on."""
-        search = self.search_of("simulator", task).model_dump(mode="json")
         start = self.starts((task, "simulator")).starts[index]
         source = {
-            "search": search,
+            "search": self.search_of("simulator", task).model_dump(mode="json"),
             "seed": self.seed,
             "steps": self._steps(task),
             "start": start.digest,

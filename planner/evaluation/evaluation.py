@@ -70,6 +70,8 @@ class Evaluation(ABC):
     episodes: int
     workers: int
     out: Path
+    together: int = 1
+    """Episodes that a process runs side by side, where the low level imagines with a learned model."""
 
     @abstractmethod
     def trials(self) -> list[Trial]:
@@ -134,6 +136,13 @@ class Evaluation(ABC):
     def film_path(self, trial: Trial, index: int) -> Path | None:
         """Where the episode's video goes, if one is wanted."""
         return None
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raises ValueError if an option of this name is given and below 1."""
+    if any(count is not None and count < 1 for count in counts.values()):
+        *others, last = [f"--{name}" for name in counts]
+        raise ValueError(f"{', '.join(others)} and {last} must be at least 1")
 
 
 def parse_names(text: str, valid: Sequence[str], what: str) -> list[str]:

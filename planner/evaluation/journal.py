@@ -6,6 +6,7 @@ stopped, and one with other settings leaves them alone.
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast
 
@@ -57,11 +58,14 @@ def run_missing(
     workers: int,
     start: Callable[..., None],
     arguments: tuple[Any, ...],
-    episode: Callable[..., Record],
+    episodes: Callable[..., list[Record]],
+    together: int,
 ) -> dict[Key, Record]:
-    """Run ``episode(*key, identity)`` for every missing key; its record, with what is wanted, is written.
+    """Run ``episodes((*key, identity), ...)`` for all missing keys; the records, with what is wanted, are
+    written.
 
-    ``identity`` is the fingerprint of all that the episode depends on.
+    ``identity`` is the fingerprint of all that the episode depends on. Up to ``together`` keys that differ in
+    the last field alone are run in one call.
 
     Each of the ``workers`` processes first calls ``start(*arguments)``. ``done`` episodes count as finished
     on the progress bar.
@@ -72,12 +76,19 @@ def run_missing(
         journal.open("a") as file,
     ):
 
-        def keep(job: Job, record: Record) -> None:
-            key = cast(Key, job[:-1])
-            records[key] = record | missing[key]
-            append(file, records[key])
-            bar.update()
+        def keep(job: Job, found: list[Record]) -> None:
+            for (*fields, _), record in zip(job, found, strict=True):
+                key = cast(Key, tuple(fields))
+                records[key] = record | missing[key]
+                append(file, records[key])
+                bar.update()
 
-        jobs = [(*key, fingerprint(missing[key])) for key in missing]
-        run_jobs(episode, jobs, keep, workers=workers, start=start, arguments=arguments)
+        asked = [(*key, fingerprint(missing[key])) for key in missing]
+        trials = [list(keys) for _, keys in groupby(asked, lambda key: key[:-2])]
+        jobs = [
+            tuple(keys[first : first + together])
+            for keys in trials
+            for first in range(0, len(keys), together)
+        ]
+        run_jobs(episodes, jobs, keep, workers=workers, start=start, arguments=arguments)
     return records

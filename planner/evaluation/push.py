@@ -11,7 +11,7 @@ from envs.push.rhythms import RHYTHMS
 from envs.push.tasks import find_task
 from envs.push.variation.factors import Variation
 from envs.world import World
-from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, parse_names
+from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial, check_counts, parse_names
 from planner.evaluation.figures.plans import draw_plans
 from planner.evaluation.proposers import make_proposer
 from planner.evaluation.run import evaluate
@@ -72,6 +72,8 @@ class Push(Evaluation):
     manifest: str | None = None
     """Other frozen episodes than the task's own, by name: push-two-walls-m3-200, ..."""
     workers: int = cores()
+    together: int = 1
+    """Episodes that a process runs side by side with the learned servo, in common batches."""
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str | None = None
@@ -121,8 +123,7 @@ class Push(Evaluation):
 
     def starts(self, trial: Trial) -> Scenes:
         """The frozen scenes, or new ones."""
-        if self.episodes < 1 or self.workers < 1:
-            raise ValueError("--episodes and --workers must be at least 1")
+        check_counts(episodes=self.episodes, workers=self.workers, together=self.together)
         if self.drawn is not None and not 0 <= self.drawn < self.episodes:
             raise ValueError(f"--drawn must be an episode, from 0 to {self.episodes - 1}")
         if self.disturbance < 0 or self.constant < 1:

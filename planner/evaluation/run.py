@@ -9,7 +9,7 @@ from planner.evaluation.evaluation import Evaluation, Trial
 from planner.evaluation.films import is_film_of
 from planner.evaluation.journal import journal_path, resume, run_missing
 from planner.evaluation.results import markdown_table, summarise
-from planner.evaluation.worker import run_one, start_worker
+from planner.evaluation.worker import run_some, start_worker
 from world_models.files import write_results
 from world_models.jobs.identity import fingerprint
 from world_models.jobs.outputs import check_folder, check_outputs
@@ -48,7 +48,7 @@ def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]
         if key not in records or not _is_filmed(run, *key, fingerprint(wanted[key]))
     }
     done = len(wanted) - len(missing)
-    records |= run_missing(journal, missing, done, run.workers, start_worker, (run,), run_one)
+    records |= run_missing(journal, missing, done, run.workers, start_worker, (run,), run_some, run.together)
     found = {trial: [records[*trial, index] for index in range(len(starts[trial]))] for trial in trials}
     rows = [_row(run, trial, found) for trial in trials]
     content = {**run.content(settings), "rows": rows}

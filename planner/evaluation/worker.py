@@ -1,37 +1,53 @@
 """One process of an evaluation: worlds, and who acts in them, ready to run any episode."""
 
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from envs.world import Episodes, Record, World
 from envs.worlds import make_world
-from planner.episode import Outcome, run_episode
+from planner.episode import Episode, Outcome, episode
 from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial
+from planner.evaluation.together import run_together
 from planner.goals import make_goal
 from planner.pursuit import Actor
+from planner.search.rollout import drive
+from world_models.frames import Picture
 
 
 class Worker:
-    """Runs single episodes of any trial of an evaluation."""
+    """Runs episodes of any trial of an evaluation."""
 
     def __init__(self, run: Evaluation) -> None:
         torch.set_num_threads(1)
         self._run = run
-        self._worlds: list[tuple[tuple[str, dict[str, Any]], World[Any]]] = []
+        self._worlds: list[tuple[tuple[str, dict[str, Any]], int, World[Any]]] = []
         self._starts: dict[Trial, Episodes[Any]] = {}
         self._teams: dict[Trial, Team] = {}
 
-    def episode(self, trial: Trial, index: int, identity: str = "") -> Record:
-        """Run one episode and answer its JSON record; ``identity`` is kept in its film, if there is one.
+    def episodes(self, trial: Trial, indices: Sequence[int], identities: Sequence[str]) -> list[Record]:
+        """Run episodes and answer their JSON records; identities are kept in their films, if there are any.
 
         ``keyframes`` is the size of the first plan, the goal included; ``model_steps`` counts what
         learned models imagine, keyframes and control steps, ``simulator_steps`` control steps imagined in the
         true dynamics.
         """
+        found = self.outcomes(trial, indices)
+        return [
+            self._record(trial, index, outcome, identity)
+            for index, outcome, identity in zip(indices, found, identities, strict=True)
+        ]
+
+    def episode(self, trial: Trial, index: int) -> Record:
+        """The record of one episode."""
+        return self.episodes(trial, [index], [""])[0]
+
+    def _record(self, trial: Trial, index: int, outcome: Outcome, identity: str) -> Record:
         run, world, team = self._run, self.world(trial), self.team(trial)
-        outcome = self.outcome(trial, index)
         record = world.record(self._start(trial, index), outcome.measures, outcome.plans)
         if (film := run.film_path(trial, index)) is not None:
             fps = world.env.metadata["render_fps"]
@@ -63,10 +79,43 @@ class Worker:
             "decision_seconds": _rounded(outcome.decision_seconds),
         }
 
+    def outcomes(self, trial: Trial, indices: Sequence[int]) -> list[Outcome]:
+        """Run episodes, and nothing else: together where a learned model imagines for all of them, one after
+        the other where the low level knows the state of one world.
+        """
+        team = self.team(trial)
+        if len(indices) == 1 or team.low_level.true_dynamics:
+            return [self.outcome(trial, index) for index in indices]
+        goals = [self._goal(trial, index) for index in indices]
+        begin = [
+            partial(self._begin, trial, index, goal, seat)
+            for seat, (index, goal) in enumerate(zip(indices, goals, strict=True))
+        ]
+        found = run_together(begin, team.device)
+        for index, outcome in zip(indices, found, strict=True):
+            self._run.keep(trial, index, outcome)
+        return found
+
     def outcome(self, trial: Trial, index: int) -> Outcome:
         """Run one episode, and nothing else."""
-        run, world, team = self._run, self.world(trial), self.team(trial)
-        goal = run.goal_picture(trial, index, self.outcome) if run.pursues(trial) else None
+        outcome = drive(self._begin(trial, index, self._goal(trial, index)))
+        self._run.keep(trial, index, outcome)
+        return outcome
+
+    def _goal(self, trial: Trial, index: int) -> Picture | None:
+        run = self._run
+        return run.goal_picture(trial, index, self.outcome) if run.pursues(trial) else None
+
+    def _begin(
+        self,
+        trial: Trial,
+        index: int,
+        goal: Picture | None,
+        seat: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> Episode:
+        """An episode toward this picture, or the world's own; those that run together have a seat each."""
+        run, world, team = self._run, self.world(trial, seat), self.team(trial)
         start = self._start(trial, index)
         actor = Actor(
             team.low_level,
@@ -76,10 +125,10 @@ class Worker:
             team.device,
             team.eye,
         )
-        length = run.length(world, start)
-        outcome = run_episode(world, start, actor, run.randomness(index), goal=goal, steps=length)
-        run.keep(trial, index, outcome)
-        return outcome
+        picture, shown = world.begin(start)
+        steps = run.length(world, start)
+        randomness = run.randomness(index)
+        return episode(world, picture, shown if goal is None else goal, steps, actor, randomness, clock)
 
     def _beside(self, trial: Trial, index: int) -> films.Strip:
         """What a film shows where nothing was planned."""
@@ -95,15 +144,15 @@ class Worker:
             self._starts[trial] = self._run.starts(trial)
         return self._starts[trial].starts[index]
 
-    def world(self, trial: Trial) -> World[Any]:
-        """Where a trial takes place."""
+    def world(self, trial: Trial, seat: int = 0) -> World[Any]:
+        """Where a trial takes place; episodes that run together have a world each."""
         wanted = self._run.place(trial)
-        for made, world in self._worlds:
-            if made == wanted:
+        for made, number, world in self._worlds:
+            if made == wanted and number == seat:
                 return world
         name, settings = wanted
-        self._worlds.append((wanted, make_world(name, **settings)))
-        return self._worlds[-1][1]
+        self._worlds.append((wanted, seat, make_world(name, **settings)))
+        return self._worlds[-1][-1]
 
     def team(self, trial: Trial) -> Team:
         """Who acts in a trial."""
@@ -131,7 +180,10 @@ def start_worker(run: Evaluation) -> None:
     _worker = Worker(run)
 
 
-def run_one(first: str, second: str, index: int, identity: str) -> Record:
-    """The record of an episode; :func:`start_worker` has to come first. See :meth:`Worker.episode`."""
+def run_some(*asked: tuple[str, str, int, str]) -> list[Record]:
+    """The records of episodes of one trial, each asked for by trial, index and identity;
+    :func:`start_worker` has to come first. See :meth:`Worker.episodes`.
+    """
     assert _worker is not None, "the pool runs start_worker first"
-    return _worker.episode((first, second), index, identity)
+    first, second, _, _ = asked[0]
+    return _worker.episodes((first, second), [each[2] for each in asked], [each[3] for each in asked])

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import torch
 
+from planner.search.batching import Batcher, Question
 from planner.search.rollout import Interrupted, Interruption, RollOut
 from server.engine.admission import admit, check_room, whole
-from server.engine.batching import Batcher, Question
 from server.engine.forecast import Forecast
 from server.engine.jobs import Job, Listener, Monitor, failure_of, outcome_of
 from server.engine.task import Task

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, Literal, TypeVar
 
-from server.engine.batching import Question
+from planner.search.batching import Question
 from server.engine.task import Task
 from server.errors import DeadlinePassed, ShuttingDown
 

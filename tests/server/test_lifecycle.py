@@ -228,7 +228,7 @@ class Sabotage:
     signal: Path
 
     def __call__(self) -> None:
-        from server.engine.batching import Batcher
+        from planner.search.batching import Batcher
 
         compute = Batcher.compute
 

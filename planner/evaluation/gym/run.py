@@ -11,7 +11,7 @@ from envs.gym.starts import GymStart, fresh_pairs, own_goals, recorded_pairs
 from envs.gym.world import GymWorld
 from envs.world import Episodes, World
 from envs.worlds import GYM, make_world
-from planner.evaluation.evaluation import Evaluation, Team, Trial, parse_names, split_names
+from planner.evaluation.evaluation import Evaluation, Team, Trial, check_counts, parse_names, split_names
 from planner.evaluation.gym.team import PLANNERS, make_team
 from planner.evaluation.settings import FOLLOWING, Settings
 from planner.pursuit import Randomness, own_seeds
@@ -96,8 +96,7 @@ class Gym(Evaluation):
 
     def starts(self, trial: Trial) -> Episodes[GymStart]:
         """Pairs from the data or from new episodes, or seeds for the environment's own goals."""
-        if self.episodes < 1 or self.workers < 1:
-            raise ValueError("--episodes and --workers must be at least 1")
+        check_counts(episodes=self.episodes, workers=self.workers)
         if self.budget <= 0:
             raise ValueError(f"--budget must be above 0, got {self.budget:g}")
         seed = self.fresh or 0

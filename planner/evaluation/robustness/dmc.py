@@ -31,6 +31,8 @@ class DmcRobustness(Study[DmcVariation, Dmc]):
     steps: int | None = None
     """Stop after so many steps of the environment; None runs whole episodes."""
     workers: int = cores()
+    together: int = 1
+    """As in planner.evaluate."""
     device: str = "cpu"
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
@@ -56,6 +58,7 @@ class DmcRobustness(Study[DmcVariation, Dmc]):
             fresh=self.fresh,
             steps=self.steps,
             workers=self.workers,
+            together=self.together,
             device=self.device,
             seed=self.seed,
             model=self.model,

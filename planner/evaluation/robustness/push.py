@@ -57,6 +57,8 @@ class Robustness(Study[Variation, Push]):
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
     workers: int = cores()
+    together: int = 1
+    """As in planner.evaluate."""
     device: str = "cpu"
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
@@ -87,6 +89,7 @@ class Robustness(Study[Variation, Push]):
             episodes=self.episodes,
             fresh=self.fresh,
             workers=self.workers,
+            together=self.together,
             device=self.device,
             seed=self.seed,
             model=self.model,

@@ -125,6 +125,29 @@ def test_records_of_pushing_say_what_happened(tmp_path):
     assert again["final_puck"] == record["final_puck"]
 
 
+def untimed(record):
+    return {name: value for name, value in record.items() if not name.endswith("seconds")}
+
+
+def test_episodes_side_by_side_are_those_of_each_alone(tmp_path):
+    run = dmc(tmp_path, objective="reward", steps=3, video=tmp_path / "films")
+    trial = ("cartpole-balance", "learned")
+    together = Worker(run).episodes(trial, [0, 2, 1], ["a", "b", "c"])
+    worker = Worker(run)
+    alone = [worker.episode(trial, index) for index in (0, 2, 1)]
+    assert list(map(untimed, together)) == list(map(untimed, alone))
+    assert len({record["return"] for record in alone}) == 3
+    assert all(len(record["decision_seconds"]) == 3 for record in together)
+    assert (tmp_path / "films" / "cartpole-balance-learned-reward.mp4").exists()
+
+
+def test_true_dynamics_are_those_of_one_world_and_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr("planner.evaluation.worker.run_together", None)
+    run = dmc(tmp_path, objective="reward", steps=2)
+    found = Worker(run).episodes(SIMULATOR, [0, 1], ["", ""])
+    assert [record["episode"] for record in found] == [0, 1] and found[0] != found[1]
+
+
 def test_what_is_imagined_is_counted(tmp_path):
     search = SMALL.model_copy(update={"cem": SMALL.cem.model_copy(update={"candidates": 4, "iterations": 1})})
     settings = Settings(servo=search, episode=EpisodeConfig(max_steps_per_subgoal=2))

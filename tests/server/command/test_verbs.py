@@ -77,7 +77,7 @@ def test_unknown_verbs_are_told_the_valid_ones(capsys, monkeypatch):
 
 def test_every_flag_reaches_the_module(capsys, monkeypatch):
     text = said(capsys, monkeypatch, "evaluate", "push", "--episodes", "0", "--planners", "random")
-    assert "--episodes and --workers must be at least 1" in text
+    assert "--episodes, --workers and --together must be at least 1" in text
 
 
 def test_one_version(capsys, monkeypatch):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from planner.search.batching import Batcher, Question
 from planner.search.rollout import RollOut
-from server.engine.batching import Batcher, Question
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
