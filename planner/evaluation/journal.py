@@ -58,13 +58,15 @@ def run_missing(
     start: Callable[..., None],
     arguments: tuple[Any, ...],
     episode: Callable[..., Record],
+    ray: str | None = None,
+    device: str = "cpu",
 ) -> dict[Key, Record]:
     """Run ``episode(*key, identity)`` for every missing key; its record, with what is wanted, is written.
 
     ``identity`` is the fingerprint of all that the episode depends on.
 
-    Each of the ``workers`` processes first calls ``start(*arguments)``. ``done`` episodes count as finished
-    on the progress bar.
+    Each of the ``workers`` processes first calls ``start(*arguments)``; with ``ray`` they are those of a
+    cluster, see :func:`run_jobs`. ``done`` episodes count as finished on the progress bar.
     """
     records = {}
     with (
@@ -79,5 +81,14 @@ def run_missing(
             bar.update()
 
         jobs = [(*key, fingerprint(missing[key])) for key in missing]
-        run_jobs(episode, jobs, keep, workers=workers, start=start, arguments=arguments)
+        run_jobs(
+            episode,
+            jobs,
+            keep,
+            workers=workers,
+            start=start,
+            arguments=arguments,
+            ray=ray,
+            device=device,
+        )
     return records
