@@ -2,11 +2,11 @@
 
 ``push-corner`` and ``push-two-pucks`` record tasks with stages, ``push-play`` records pushing without a goal,
 ``dmc`` makes one folder per DM Control task, ``brownian``, ``agents``, ``moving-digits`` and ``cannonballs``
-need no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core. A
-run that was interrupted goes on with the first missing shard; the same seed gives the same bytes whatever the
-number of workers. ``basketball``, ``human36m``, ``kth`` and ``bair`` bring these data sets into this form, if
-you have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring any data of yours, ``gym`` records any
-gymnasium environment (see :mod:`envs.owned`).
+need no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core,
+with ``--ray`` on the machines of a cluster. A run that was interrupted goes on with the first missing shard;
+the same seed gives the same bytes whoever draws them. ``basketball``, ``human36m``, ``kth`` and ``bair``
+bring these data sets into this form, if you have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring
+any data of yours, ``gym`` records any gymnasium environment (see :mod:`envs.owned`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY, PUSH_PUBLISHED
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
 from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
 from world_models.data import Scalar, shard_path
-from world_models.jobs.command import command
+from world_models.jobs.command import Failure, command
 from world_models.jobs.outputs import check_folder
-from world_models.jobs.workers import run_jobs
+from world_models.jobs.workers import Job, run_jobs
 
 DATA_SETS: Sequence[DataSet] = (
     PUSH,
@@ -78,7 +78,15 @@ def draw(part: Part, settings: Shards) -> None:
     bar.set_description(part.out.name)
     jobs = [(settings.seed, index) for index in missing]
     with bar:
-        run_jobs(part.write, jobs, lambda *_: bar.update(data_set.SIZE), workers=settings.workers)
+
+        def drawn(job: Job, _: None) -> None:
+            if not (path := shard_path(part.out, job[1])).exists():
+                raise Failure(
+                    f"{path} was drawn on another machine and is not here; choose an --out that all share"
+                )
+            bar.update(data_set.SIZE)
+
+        run_jobs(part.write, jobs, drawn, workers=settings.workers, ray=settings.ray)
 
 
 def _is_done(path: Path, wanted: Mapping[str, Scalar]) -> bool:

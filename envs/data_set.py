@@ -13,6 +13,7 @@ from world_models.data import (
     shard_path,
     write_shard,
 )
+from world_models.jobs.cluster import RayAddress
 from world_models.jobs.identity import differences
 from world_models.jobs.workers import cores
 
@@ -32,6 +33,8 @@ class Shards:
     """How many sequences; rounded up to whole shards of 250."""
     seed: int = 0
     workers: int = cores()
+    ray: RayAddress = None
+    """Draw on the machines of a Ray cluster: --ray alone finds one, or starts one here."""
 
 
 @dataclass(frozen=True)

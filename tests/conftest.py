@@ -152,11 +152,11 @@ def processes() -> ForkServerContext:
 def jobs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs are done one after the other in this process, which knows what a test has put in place."""
 
-    def run(work, jobs, receive, *, workers, start=None, arguments=()):
+    def run(work, jobs, receive, *, workers, start=None, arguments=(), ray=None, device="cpu"):
         if start is not None:
             start(*arguments)
         for job in jobs:
             receive(job, work(*job))
 
-    for module in ("envs.collect", "planner.collect", "planner.evaluation.journal"):
+    for module in ("envs.collect", "planner.collect", "planner.evaluation.journal", "world_models.train"):
         monkeypatch.setattr(f"{module}.run_jobs", run)

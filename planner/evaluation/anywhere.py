@@ -11,6 +11,7 @@ from planner.evaluation.evaluation import Evaluation, Team, Trial, check_counts,
 from planner.low_levels.low_level import RandomActions, true_servo, uniform
 from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
+from world_models.jobs.cluster import RayAddress
 from world_models.jobs.workers import cores
 
 ARMS = ("simulator", "random")
@@ -37,6 +38,8 @@ class Anywhere(Evaluation):
     fresh: int | None = None
     """Draw new episodes with this seed instead of the frozen ones."""
     workers: int = cores()
+    ray: RayAddress = None
+    """Run on the machines of a Ray cluster: --ray alone finds one, or starts one here."""
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     settings: ServoConfig = SHIPPED

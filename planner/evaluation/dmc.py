@@ -34,6 +34,7 @@ from planner.low_levels.low_level import RandomActions, true_servo, uniform
 from planner.pursuit import Randomness, one_stream
 from planner.search.servo import ServoConfig
 from world_models.files import write_bytes
+from world_models.jobs.cluster import RayAddress
 from world_models.jobs.identity import fingerprint
 from world_models.jobs.outputs import check_device
 from world_models.jobs.workers import cores
@@ -80,6 +81,8 @@ class Dmc(Evaluation):
     workers: int = cores()
     together: int = 1
     """Episodes of a learned arm that a process runs side by side."""
+    ray: RayAddress = None
+    """Run on the machines of a Ray cluster: --ray alone finds one, or starts one here."""
     seed: int = 0
     """Seed of the searches; the starts do not depend on it."""
     model: str = SHIPPED
@@ -248,14 +251,9 @@ class Dmc(Evaluation):
     def goal_path(self, task: str, index: int) -> Path:
         """Where the goal picture of an episode is kept: named after all it depends on."""
         start = self.starts((task, "simulator")).starts[index]
-        source = {
-            "search": self.search_of("simulator", task).model_dump(mode="json"),
-            "seed": self.seed,
-            "steps": self._steps(task),
-            "start": start.digest,
-            **self._varied(),
-        }
-        name = f"{task}-{index:03d}-{fingerprint(source)[:12]}.png"
+        search = self.search_of("simulator", task).model_dump(mode="json")
+        source = {"search": search, "seed": self.seed, "steps": self._steps(task), "start": start.digest}
+        name = f"{task}-{index:03d}-{fingerprint(source | self._varied())[:12]}.png"
         return self.out.with_name(self.out.name + ".goals") / name
 
     def film_path(self, trial: Trial, index: int) -> Path | None:

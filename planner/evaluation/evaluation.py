@@ -69,6 +69,9 @@ class Evaluation(ABC):
 
     episodes: int
     workers: int
+    ray: str | None = None
+    """Address of the Ray cluster that runs them, if one does."""
+    device: str = "cpu"
     out: Path
     together: int = 1
     """Episodes that a process runs side by side, where the low level imagines with a learned model."""

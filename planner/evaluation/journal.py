@@ -60,6 +60,8 @@ def run_missing(
     arguments: tuple[Any, ...],
     episodes: Callable[..., list[Record]],
     together: int,
+    ray: str | None = None,
+    device: str = "cpu",
 ) -> dict[Key, Record]:
     """Run ``episodes((*key, identity), ...)`` for all missing keys; the records, with what is wanted, are
     written.
@@ -67,8 +69,8 @@ def run_missing(
     ``identity`` is the fingerprint of all that the episode depends on. Up to ``together`` keys that differ in
     the last field alone are run in one call.
 
-    Each of the ``workers`` processes first calls ``start(*arguments)``. ``done`` episodes count as finished
-    on the progress bar.
+    Each of the ``workers`` processes first calls ``start(*arguments)``; with ``ray`` they are those of a
+    cluster, see :func:`run_jobs`. ``done`` episodes count as finished on the progress bar.
     """
     records = {}
     with (
@@ -90,5 +92,14 @@ def run_missing(
             for keys in trials
             for first in range(0, len(keys), together)
         ]
-        run_jobs(episodes, jobs, keep, workers=workers, start=start, arguments=arguments)
+        run_jobs(
+            episodes,
+            jobs,
+            keep,
+            workers=workers,
+            start=start,
+            arguments=arguments,
+            ray=ray,
+            device=device,
+        )
     return records

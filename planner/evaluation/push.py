@@ -23,6 +23,7 @@ from planner.pursuit import Randomness, own_seeds
 from planner.search.servo import ServoConfig
 from planner.subgoals import PLANNERS
 from world_models.eye import Eye
+from world_models.jobs.cluster import RayAddress
 from world_models.jobs.outputs import check_device
 from world_models.jobs.workers import cores
 from world_models.shipped import reader_digest, weights_digest
@@ -74,6 +75,8 @@ class Push(Evaluation):
     workers: int = cores()
     together: int = 1
     """Episodes that a process runs side by side with the learned servo, in common batches."""
+    ray: RayAddress = None
+    """Run on the machines of a Ray cluster: --ray alone finds one, or starts one here."""
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     model: str | None = None

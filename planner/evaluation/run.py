@@ -48,7 +48,18 @@ def evaluate(run: Evaluation) -> tuple[dict[str, Any], dict[Trial, list[Record]]
         if key not in records or not _is_filmed(run, *key, fingerprint(wanted[key]))
     }
     done = len(wanted) - len(missing)
-    records |= run_missing(journal, missing, done, run.workers, start_worker, (run,), run_some, run.together)
+    records |= run_missing(
+        journal,
+        missing,
+        done,
+        run.workers,
+        start_worker,
+        (run,),
+        run_some,
+        run.together,
+        ray=run.ray,
+        device=run.device,
+    )
     found = {trial: [records[*trial, index] for index in range(len(starts[trial]))] for trial in trials}
     rows = [_row(run, trial, found) for trial in trials]
     content = {**run.content(settings), "rows": rows}

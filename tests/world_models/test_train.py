@@ -195,6 +195,34 @@ def test_the_command_line_overrides_a_preset(data, tmp_path, monkeypatch, capsys
     assert read_model(tmp_path / "run" / "model").config["kind"] == "keyin"
 
 
+def test_seeds_are_runs_of_their_own_and_as_if_each_were_alone(
+    data, finished, tmp_path, monkeypatch, jobs_here, capsys
+):
+    words = ["keyin-debug", "--data", str(data), "--out", str(tmp_path / "run"), "--seeds", "0,1"]
+    monkeypatch.setattr(sys, "argv", ["train", *words])
+    main()
+    first, second = (tmp_path / f"run-{seed}" / "model" for seed in (0, 1))
+    assert capsys.readouterr().out == f"model: {first}\nmodel: {second}\n"
+    assert read_model(first).weights_digest == read_model(finished / "model").weights_digest
+    assert read_model(second).weights_digest != read_model(first).weights_digest
+    assert f"--seed 1 --out {tmp_path / 'run'}-1" in (second / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["keyin-debug", "--seeds", "0,0"], "--seeds must be different numbers"),
+        (["keyin-debug", "--seeds", "one"], "--seeds must be different numbers"),
+        (["keyin-debug", "--seeds", "0,1", "--workers", "0"], "--workers must be at least 1"),
+        (["rewards", "--seeds", "0,1", "--run", "nowhere"], "leave out --seeds"),
+    ],
+)
+def test_seeds_that_cannot_be_trained_are_refused(words, sentence, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", *words])
+    with pytest.raises(SystemExit, match=sentence):
+        main()
+
+
 def test_tap_trains_on_the_pictures_of_a_finished_run_and_resumes(data, finished, tmp_path, monkeypatch):
     recipe = TAP_PRESETS["tap-debug"][1]
     run = TapRun(data=data, base=finished, out=tmp_path / "tap", recipe=recipe)

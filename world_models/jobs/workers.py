@@ -14,6 +14,8 @@ from multiprocessing import resource_tracker
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from world_models.jobs.cluster import run_there
+
 PARENT = "WAYMARK_WORKER_OF"
 """Environment variable by which a process knows that it is to end with its parent: that one's number."""
 WATCH_SECONDS = 0.2
@@ -53,14 +55,23 @@ def run_jobs(
     workers: int,
     start: Callable[..., None] | None = None,
     arguments: Sequence[Any] = (),
+    ray: str | None = None,
+    device: str = "cpu",
 ) -> None:
     """Do ``work(*job)`` for every job in worker processes; ``receive`` gets each job with its result here.
 
     Results come in the order in which they are finished. Each process first calls ``start(*arguments)``. When
     a job fails, or this process is interrupted, the workers are killed at once and what was raised goes on;
     Ctrl-C reaches this process alone.
+
+    With ``ray``, the address of a cluster, the processes are its own, one for each core, or GPU where jobs
+    need a ``device`` of that kind: see :func:`world_models.jobs.cluster.run_there`. Files that jobs read and
+    write have to be in folders that all its machines share.
     """
     if not jobs:
+        return
+    if ray is not None:
+        run_there(ray, work, jobs, receive, start, arguments, device)
         return
     context = multiprocessing.get_context("spawn")
     known = set(multiprocessing.active_children())

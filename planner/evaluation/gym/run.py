@@ -16,6 +16,7 @@ from planner.evaluation.gym.team import PLANNERS, make_team
 from planner.evaluation.settings import FOLLOWING, Settings
 from planner.pursuit import Randomness, own_seeds
 from world_models.checkpoint import read_model
+from world_models.jobs.cluster import RayAddress
 from world_models.jobs.outputs import check_device
 from world_models.jobs.workers import cores
 from world_models.shipped import find_folder
@@ -54,6 +55,8 @@ class Gym(Evaluation):
     environments of stable-worldmodel. Without one the environment's own goals are used, if its infos hold a
     picture named goal."""
     workers: int = cores()
+    ray: RayAddress = None
+    """Run on the machines of a Ray cluster: --ray alone finds one, or starts one here."""
     seed: int = 0
     """Seed of the searches; the episodes do not depend on it."""
     device: str = "cpu"
