@@ -31,7 +31,6 @@ from world_models.jobs.workers import Job, run_jobs
 
 DATA_SETS: Sequence[DataSet] = (
     PUSH,
-    PUSH_PUBLISHED,
     PUSH_PLAY,
     BROWNIAN,
     DMC,
@@ -39,6 +38,7 @@ DATA_SETS: Sequence[DataSet] = (
     AGENTS,
     MOVING_DIGITS,
     CANNONBALLS,
+    PUSH_PUBLISHED,
     PUSH_CORNER,
     PUSH_TWO_PUCKS,
     PUSH_LOOKS,

@@ -113,4 +113,4 @@ def test_every_setting_is_part_of_what_a_shard_is_known_by(one, tmp_path):
 def test_every_data_set_has_a_name_and_settings_of_its_own():
     names = [one.name for one in collect.DATA_SETS]
     assert len(set(names)) == len(names) == len({one.settings for one in collect.DATA_SETS})
-    assert names[:3] == ["push", "push-published", "push-play", "brownian"]
+    assert names[:3] == ["push", "push-play", "brownian"]
