@@ -15,12 +15,12 @@ PUSH_ID = "waymark/Push-v0"
 
 PUSH_IDS = {
     "push": PUSH_ID,
-    "push-published": "waymark/PushPublished-v0",
     "push-long": "waymark/PushLong-v0",
     "push-two-walls": "waymark/PushTwoWalls-v0",
     "push-tight": "waymark/PushTight-v0",
     "push-corner": "waymark/PushCorner-v0",
     "push-two-pucks": "waymark/PushTwoPucks-v0",
+    "push-published": "waymark/PushPublished-v0",
 }
 """Environment ids by task; :mod:`envs.push.tasks` says what the tasks are."""
 
@@ -29,11 +29,11 @@ TASKS_BY_ID = {env: task for task, env in PUSH_IDS.items()}
 
 MANIFESTS = {
     "push": "push-400",
-    "push-published": "push-published-400",
     "push-long": "push-long-200",
     "push-two-walls": "push-two-walls-200",
     "push-tight": "push-tight-200",
     "push-corner": "push-corner-200",
     "push-two-pucks": "push-two-pucks-200",
+    "push-published": "push-published-400",
 }
 """The frozen episodes of each task."""

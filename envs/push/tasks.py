@@ -175,7 +175,6 @@ SOLVABLE_DRAWS = 50
 TASKS = MappingProxyType(
     {
         "push": Task("as in the KeyIn paper", sample_scene),
-        "push-published": Task("the KeyIn paper's own scenes, the wall in any direction", sample_published),
         "push-long": Task("a longer wall, start and goal far from it", _sample_long),
         "push-two-walls": Task("two walls to be passed in an S", _sample_two_walls),
         "push-tight": Task("fewer steps", sample_scene, TIGHT_PUSH_STEPS),
@@ -187,6 +186,7 @@ TASKS = MappingProxyType(
             pucks=2,
             staged=True,
         ),
+        "push-published": Task("the KeyIn paper's own scenes, the wall in any direction", sample_published),
     }
 )
 SINGLE = tuple(name for name, task in TASKS.items() if task.pucks == 1)

@@ -15,7 +15,7 @@ Series = tuple[str, int | None]
 """A planner and the size of its plans."""
 
 COLOURS = dict(zip(PLANNERS, (f"C{index}" for index in range(len(PLANNERS))), strict=True))
-MARKERS = dict(zip(TASKS, "oXsD^vP", strict=True))
+MARKERS = dict(zip(TASKS, "osD^vPX", strict=True))
 Line = Literal["-", "--", ":", "-."]
 LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 """Sizes of plans, in ascending order; they come round again after the fourth."""
