@@ -12,10 +12,10 @@ from envs.worlds import make_world
 from planner.episode import Episode, Outcome, episode
 from planner.evaluation import films
 from planner.evaluation.evaluation import Evaluation, Proposer, Team, Trial
-from planner.evaluation.together import run_together
 from planner.goals import make_goal
 from planner.pursuit import Actor
 from planner.search.rollout import drive
+from planner.search.together import run_together
 from world_models.frames import Picture
 
 

@@ -1,12 +1,16 @@
-"""Several episodes at once: what they imagine is computed in common batches, with the bits of each alone."""
+"""Several episodes at once: what they imagine is computed in common batches, with the bits of each alone.
+
+An episode is any work that waits for roll-outs; whatever else it yields is answered by None.
+"""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Generic, TypeVar, cast
 
-from planner.episode import Episode, Outcome
 from planner.search.batching import Batcher, Question
 from planner.search.rollout import RollOut
+
+T = TypeVar("T")
 
 
 class Stopwatch:
@@ -35,13 +39,14 @@ class Stopwatch:
         self._seconds += seconds
 
 
-class _Running:
+class _Running(Generic[T]):
     """An episode that is under way, and what it waits for."""
 
-    def __init__(self, begin: Callable[[Stopwatch], Episode]) -> None:
+    def __init__(self, begin: Callable[[Stopwatch], Generator[Any, Any, T]]) -> None:
         self.stopwatch = Stopwatch()
         self._episode = begin(self.stopwatch)
-        self.outcome: Outcome | None = None
+        self.ended = False
+        self.outcome: T | None = None
         self._go_on(None)
 
     def take_answer(self) -> None:
@@ -56,27 +61,27 @@ class _Running:
                 answer = None
             self.question = Question(asked)
         except StopIteration as end:
-            self.outcome = end.value
+            self.ended, self.outcome = True, end.value
         self.stopwatch.stop()
 
 
-def run_together(begin: Sequence[Callable[[Stopwatch], Episode]], device: str) -> list[Outcome]:
+def run_together(begin: Sequence[Callable[[Stopwatch], Generator[Any, Any, T]]], device: str) -> list[T]:
     """Run episodes to their ends, side by side; each is begun with the clock that it takes its times from.
 
     Roll-outs of one kind share batches on ``device``; others are computed one after the other.
     """
     batcher = Batcher(device)
     episodes = [_Running(each) for each in begin]
-    while waiting := [each for each in episodes if each.outcome is None]:
+    while waiting := [each for each in episodes if not each.ended]:
         first = waiting[0].question
         alike = waiting[:1]
         if batcher.has_room(first):
             alike = [each for each in waiting if each.question.roll_out.kind == first.roll_out.kind]
         _answer(batcher, alike)
-    return [each.outcome for each in episodes if each.outcome is not None]
+    return [cast(T, each.outcome) for each in episodes]
 
 
-def _answer(batcher: Batcher, alike: Sequence[_Running]) -> None:
+def _answer(batcher: Batcher, alike: Sequence[_Running[Any]]) -> None:
     """Compute until all of them have what they wait for, and let them go on."""
     while waiting := [each for each in alike if each.question.left]:
         begun = time.perf_counter()

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from planner.episode import Outcome
-from planner.evaluation import together
-from planner.evaluation.together import Stopwatch, run_together
+from planner.search import together
 from planner.search.rollout import RollOut
+from planner.search.together import Stopwatch, run_together
 
 
 @pytest.fixture
