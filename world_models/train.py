@@ -125,6 +125,8 @@ def main() -> None:
     if several.seeds is not None:
         train_all(several, rest)
         return
+    if several.ray is not None:
+        raise ValueError("--ray is for several runs: say which with --seeds 0,1,2")
     model = train(sys.argv[1:])
     print((model / "card.md").read_text())
     print(f"model: {model}")

@@ -215,6 +215,7 @@ def test_seeds_are_runs_of_their_own_and_as_if_each_were_alone(
         (["keyin-debug", "--seeds", "one"], "--seeds must be different numbers"),
         (["keyin-debug", "--seeds", "0,1", "--workers", "0"], "--workers must be at least 1"),
         (["rewards", "--seeds", "0,1", "--run", "nowhere"], "leave out --seeds"),
+        (["keyin-debug", "--ray"], "say which with --seeds"),
     ],
 )
 def test_seeds_that_cannot_be_trained_are_refused(words, sentence, monkeypatch):
