@@ -175,6 +175,16 @@ STRUCT_VRNN_PRESETS: dict[str, tuple[str, Path, StructVRNNRecipe]] = {
         Path("data/dmc"),
         _change(DMC, vision={"supervision": 10.0}),
     ),
+    "cnn-vrnn-dmc-supervised": (
+        "as cnn-vrnn-dmc with some of its numbers drawn to the true positions",
+        Path("data/dmc"),
+        _change(
+            DMC,
+            model={"representation": "vector"},
+            vision={"supervision": 10.0},
+            dynamics={"beta": 3e-3},
+        ),
+    ),
     "struct-vrnn-agents": ("Struct-VRNN on five players and a ball", Path("data/agents"), AGENTS),
     "struct-vrnn-push": ("Struct-VRNN on pushing at the rate of control", Path("data/push-play"), PUSH),
     **{
@@ -191,3 +201,15 @@ STRUCT_VRNN_PRESETS: dict[str, tuple[str, Path, StructVRNNRecipe]] = {
     "struct-vrnn-debug": ("Struct-VRNN on tiny pictures, in seconds", Path("data/debug"), DEBUG),
 }
 """What each preset is, where its data is looked for, and how it is trained."""
+
+DMC_ARMS = {
+    "struct-vrnn": "struct-vrnn-dmc",
+    "no-bom": "struct-vrnn-dmc-no-bom",
+    "struct-rnn": "struct-rnn-dmc",
+    "cnn-vrnn": "cnn-vrnn-dmc",
+    "supervised": "struct-vrnn-dmc-supervised",
+    "cnn-vrnn-supervised": "cnn-vrnn-dmc-supervised",
+    "no-separation": "struct-vrnn-dmc-no-separation",
+    "no-sparsity": "struct-vrnn-dmc-no-sparsity",
+}
+"""Presets of the arms of the paper's comparisons, in the order of the tables."""
