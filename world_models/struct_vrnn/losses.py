@@ -45,6 +45,8 @@ class Sampling:
     """Probability that the recurrence is fed the model's own frame where frames are seen."""
     own_future: float
     """The same where they are predicted (section S1.3)."""
+    prior_learns: bool = False
+    """Whether errors of predicted frames train the prior too, as eq. 7 has it."""
 
 
 def sequence_loss(
@@ -56,7 +58,8 @@ def sequence_loss(
 ) -> SequenceLoss:
     """Equations 6 to 8: half the squared error of seen and of predicted frames, and the KL of seen ones.
 
-    The prior learns from the KL only: its parameters are constants where frames are predicted.
+    Unless asked for otherwise, the prior learns from the KL only: its parameters are constants where frames
+    are predicted, as in the authors' code.
     """
     batch, frames = features.shape[:2]
     belief = dynamics.start(batch, features.device)
@@ -72,7 +75,7 @@ def sequence_loss(
                 gaussian = dynamics.posterior(known, features[:, t])
                 kl = kl + gaussian_kl(gaussian, prior).mean()
             else:
-                gaussian = prior[0].detach(), prior[1].detach()
+                gaussian = prior if sampling.prior_learns else (prior[0].detach(), prior[1].detach())
             noise = _best_noise(
                 dynamics, belief, known, gaussian, features[:, t], sampling.samples, generator
             )

@@ -59,7 +59,7 @@ def vision_loss(
     errors = 0.5 * (vision.generate(features, reference) - targets).square().sum(1)
     if stage.rarity:
         errors = errors * known.rarity.to(device)[color_index(targets)]
-    image = errors.sum((1, 2)).mean()
+    image = errors.sum((1, 2)).mean() * (2 * count if stage.summed else 1)
     paths = features.unflatten(0, (batch, count))
     logs = {"image": image, "sparsity": found.activity.sum(-1).mean()}
     total = image + stage.sparsity * logs["sparsity"]
@@ -226,6 +226,7 @@ def dynamics_loss(
         samples=stage.samples,
         own_seen=progress * stage.own_seen,
         own_future=progress * stage.own_future,
+        prior_learns=stage.prior_learns,
     )
     losses = sequence_loss(model.dynamics, model.weigh(features), actions, sampling, generator)
     beta = stage.beta * min(1.0, 4.0 * progress)
@@ -254,4 +255,4 @@ def train_jointly(
         dynamics = dynamics_loss(model, features, done, stage, step, generator)
         return Loss(vision.total + dynamics.total, vision.logs | dynamics.logs)
 
-    fit("joint", model, loss, recipe.vision, session)
+    fit("joint", model, loss, recipe.vision.schedule(), session)
