@@ -1,11 +1,12 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
 ``push-corner`` and ``push-two-pucks`` record tasks with stages, ``push-play`` records pushing without a goal,
-``dmc`` makes one folder per DM Control task, ``brownian``, ``agents``, ``moving-digits`` and ``cannonballs``
-need no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core. A
-run that was interrupted goes on with the first missing shard; the same seed gives the same bytes whatever the
-number of workers. ``basketball``, ``human36m``, ``kth`` and ``bair`` bring these data sets into this form, if
-you have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring any data of yours, ``gym`` records any
+``dmc`` makes one folder per DM Control task, ``actions`` a labelled set of a humanoid's behaviours;
+``brownian``, ``agents``, ``moving-digits`` and ``cannonballs`` need no simulator. They write shards as
+``push`` does (see :mod:`world_models.data`), one process per core. A run that was interrupted goes on with
+the first missing shard; the same seed gives the same bytes whatever the number of workers. ``basketball``,
+``human36m``, ``kth`` and ``bair`` bring these data sets into this form, if you
+have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring any data of yours, ``gym`` records any
 gymnasium environment (see :mod:`envs.owned`).
 """
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from envs import data_set
 from envs.data_set import DataSet, Part, Shards, check_made_with
+from envs.dmc.behaviours.data_set import ACTIONS
 from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
 from envs.owned.sources.data_sets import FILMS, GYM, HDF5, LEROBOT, MINARI
@@ -36,6 +38,7 @@ DATA_SETS: Sequence[DataSet] = (
     BROWNIAN,
     DMC,
     DMC_LOOKS,
+    ACTIONS,
     AGENTS,
     MOVING_DIGITS,
     CANNONBALLS,

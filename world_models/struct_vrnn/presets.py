@@ -52,6 +52,14 @@ AGENTS = StructVRNNRecipe(
     dynamics=DynamicsStage(steps=800, batch=32, samples=20, beta=1e-4),
 )
 
+ACTIONS = StructVRNNRecipe(
+    model=AGENTS.model.model_copy(update={"keypoints": 32, "hidden": 256}),
+    held_out=3000,
+    vision=VisionStage(steps=5000, batch=6),
+    dynamics=DynamicsStage(steps=2500, batch=32, predicted=12, samples=20, beta=1e-4, own_future=1.0),
+)
+ACTIONS_AS_VECTOR = _change(ACTIONS, model={"representation": "vector"}, dynamics={"beta": 3e-3})
+
 PUSH = StructVRNNRecipe(
     model=StructVRNNConfig(
         seen_input="detected",
@@ -197,6 +205,23 @@ STRUCT_VRNN_PRESETS: dict[str, tuple[str, Path, StructVRNNRecipe]] = {
         ),
     ),
     "struct-vrnn-agents": ("Struct-VRNN on five players and a ball", Path("data/agents"), AGENTS),
+    **{
+        name: (f"{text} on a humanoid's behaviours", Path("data/actions"), recipe)
+        for name, text, recipe in (
+            ("struct-vrnn-actions", "Struct-VRNN", ACTIONS),
+            ("cnn-vrnn-actions", "CNN-VRNN", ACTIONS_AS_VECTOR),
+            (
+                "struct-vrnn-actions-supervised",
+                "supervised Struct-VRNN",
+                _change(ACTIONS, vision={"supervision": 10.0}),
+            ),
+            (
+                "cnn-vrnn-actions-supervised",
+                "supervised CNN-VRNN",
+                _change(ACTIONS_AS_VECTOR, vision={"supervision": 10.0}),
+            ),
+        )
+    },
     "struct-vrnn-push": ("Struct-VRNN on pushing at the rate of control", Path("data/push-play"), PUSH),
     **{
         f"struct-vrnn-{domain}": (f"Struct-VRNN to control the {domain} with", Path("data/rounds"), recipe)
@@ -230,3 +255,11 @@ DMC_ARMS = {
     "paper": "struct-vrnn-paper",
 }
 """Presets of the arms of the paper's comparisons, in the order of the tables."""
+
+ACTION_ARMS = {
+    "struct-vrnn": "struct-vrnn-actions",
+    "cnn-vrnn": "cnn-vrnn-actions",
+    "supervised": "struct-vrnn-actions-supervised",
+    "cnn-vrnn-supervised": "cnn-vrnn-actions-supervised",
+}
+"""The same for action recognition."""
