@@ -6,6 +6,8 @@ keyframe table, all methods on held-out sequences.
 ``python -m world_models.evaluate rewards --out rewards.json``: the table of reward prediction, all arms.
 ``python -m world_models.evaluate struct-vrnn-dmc --out struct-vrnn-dmc.json``: tracking errors, diversity,
 SSIM and PSNR, all arms.
+``python -m world_models.evaluate agents --out agents.json``: bodies found, and what follows where a player's
+past is moved.
 ``python -m world_models.evaluate actions --out actions.json``: which features tell actions apart, all arms.
 ``python -m world_models.evaluate svg --out svg.json``: SVG on Stochastic Moving Digits, SSIM of the best of
 100 samples, directions after a wall, the prior's spread, and pictures.

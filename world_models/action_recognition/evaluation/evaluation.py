@@ -87,10 +87,11 @@ def evaluate_actions(job: ActionEvaluation, command: str) -> dict[str, Any]:
         answers = _answers(job, job.runs_folder / f"{TRUTH}-{seed}", seed, "", task, lambda: told)
         rows.append({"arm": TRUTH, "seed": seed, "answers": answers})
     _, tested = _split(told, job.recipe)
+    shares = confusion(rows, tested.labels, len(tested.classes))
     content = {
         "protocol": _protocol(job, task, told, command),
         "summary": summarise(rows, tested.labels, tested.groups),
-        "confusion": confusion(rows, tested.labels, len(tested.classes)),
+        "confusion": shares,
         "rows": [
             {name: row[name] for name in ("arm", "seed")}
             | {"correct": float(np.mean(row["answers"] == tested.labels))}
@@ -101,7 +102,7 @@ def evaluate_actions(job: ActionEvaluation, command: str) -> dict[str, Any]:
     if job.plot is not None:
         from world_models.action_recognition.evaluation.figures import confusion_matrices
 
-        confusion_matrices(content["confusion"], tested.classes, job.plot)
+        confusion_matrices(shares, tested.classes, job.plot)
     return written
 
 

@@ -61,13 +61,14 @@ def markdown_tables(content: Mapping[str, Any]) -> str:
     summary = content["summary"]
     lines = ["| features of | seeds | correct | struct-vrnn finds more, points |", "|---|---|---|---|"]
     for arm, found in summary["arms"].items():
-        share = _percent(found["correct"], *found["ci95"])
+        share = _percent(found["correct"], found["ci95"])
         more = summary["against"].get(arm)
-        points = "-" if more is None else _percent(more["more"], *more["ci95"], sign="+")
+        points = "-" if more is None else _percent(more["more"], more["ci95"], "+")
         lines.append(f"| {arm} | {found['seeds']} | {share} | {points} |")
     lines.append(f"| {CHANCE} | - | {100 * summary['chance']:.1f} | - |")
     return "\n".join(lines)
 
 
-def _percent(value: float, low: float, high: float, sign: str = "") -> str:
+def _percent(value: float, bounds: Sequence[float], sign: str = "") -> str:
+    low, high = bounds
     return f"{100 * value:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
