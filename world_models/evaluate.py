@@ -6,6 +6,8 @@ keyframe table, all methods on held-out sequences.
 ``python -m world_models.evaluate rewards --out rewards.json``: the table of reward prediction, all arms.
 ``python -m world_models.evaluate struct-vrnn-dmc --out struct-vrnn-dmc.json``: tracking errors, diversity,
 SSIM and PSNR, all arms.
+``python -m world_models.evaluate imagination --runs A B --out imagination.json``: errors of imagined frames
+and rewards by horizon, run beside run.
 ``python -m world_models.evaluate agents --out agents.json``: bodies found, and what follows where a player's
 past is moved.
 ``python -m world_models.evaluate actions --out actions.json``: which features tell actions apart, all arms.

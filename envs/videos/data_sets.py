@@ -114,7 +114,11 @@ def _agents(settings: Agents) -> Sequence[Part]:
 def _moved(settings: MovedAgents) -> Sequence[Part]:
     bodies = ",".join(agents.BODIES)
     origin: dict[str, Scalar] = {"environment": AGENTS_ID, "version": AGENTS_VERSION, "policy": "moved"}
-    told = {"observation": 1 + 2 * len(agents.BODIES), "bodies": bodies, "observed": moved_agents.OBSERVED}
+    told: dict[str, Scalar] = {
+        "observation": 1 + 2 * len(agents.BODIES),
+        "bodies": bodies,
+        "observed": moved_agents.OBSERVED,
+    }
     return [Part(settings.out, origin | told, _draw_moved)]
 
 

@@ -94,6 +94,26 @@ def sequence_loss(
     return SequenceLoss(torch.stack(before).mean(), torch.stack(after).mean(), kl / max(len(before), 1))
 
 
+def open_loop_loss(
+    dynamics: KeypointDynamics,
+    features: Float[Tensor, "B T F"],
+    actions: Float[Tensor, "B T-1 P"],
+    observed: int,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Errors of what planners and reward heads are given: frames imagined one after the other with the
+    prior's means, without best-of-many and without true frames in between.
+
+    Answers half the squared error of imagined features, summed over these, and the squared distance of
+    imagined recurrent states from those of having seen the frames, which are constants (latent consistency,
+    as in TD-MPC; Hansen, Wang and Su 2022); means over batch and frames.
+    """
+    seen = dynamics.observe(features, actions)
+    belief = Belief(seen.hidden[:, observed - 1], seen.features[:, observed - 1])
+    future = dynamics.imagine(belief, actions[:, observed - 1 :])
+    error = 0.5 * (future.features - features[:, observed:]).square().sum(-1).mean()
+    return error, (future.hidden - seen.hidden[:, observed:].detach()).square().mean()
+
+
 @torch.no_grad()
 def _best_noise(
     dynamics: KeypointDynamics,

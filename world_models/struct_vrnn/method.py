@@ -2,6 +2,7 @@
 
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.evaluation.evaluation import TrackingEvaluation, evaluate_tracking
+from world_models.struct_vrnn.evaluation.imagination import ImaginationEvaluation, evaluate_imagination
 from world_models.struct_vrnn.evaluation.manipulation import ManipulationEvaluation, evaluate_manipulation
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import STRUCT_VRNN_PRESETS
@@ -20,6 +21,9 @@ STRUCT_VRNN = Method(
     evaluations={
         "struct-vrnn-dmc": Evaluation(
             TrackingEvaluation, lambda job, command: evaluate_tracking(job, command)["table"]
+        ),
+        "imagination": Evaluation(
+            ImaginationEvaluation, lambda job, command: evaluate_imagination(job, command)["table"]
         ),
         "agents": Evaluation(
             ManipulationEvaluation,

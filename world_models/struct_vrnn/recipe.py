@@ -84,6 +84,10 @@ class DynamicsStage(FitConfig):
     """The same where frames are predicted."""
     prior_learns: bool = False
     """Whether errors of predicted frames train the prior too (eq. 7); not so in the authors' code."""
+    open_loop: NonNegativeFloat = 0.0
+    """Weight of the error of frames imagined with the prior's means, as planners and reward heads get them."""
+    consistency: NonNegativeFloat = 0.0
+    """Weight of the distance of the recurrent states imagined on the way from those of seeing the frames."""
 
 
 class HalvingFit(FitConfig):
@@ -101,7 +105,7 @@ _LATER = {
     "": ("calibration",),
     "model": ("published",),
     "vision": ("summed", "halved"),
-    "dynamics": ("prior_learns",),
+    "dynamics": ("prior_learns", "open_loop", "consistency"),
 }
 """Settings that recipes of earlier versions lack, by part."""
 

@@ -15,7 +15,7 @@ from world_models.files import save_array
 from world_models.frames import to_tensor
 from world_models.losses import Loss, color_index
 from world_models.precision import autocast
-from world_models.struct_vrnn.losses import Sampling, separation_loss, sequence_loss
+from world_models.struct_vrnn.losses import Sampling, open_loop_loss, separation_loss, sequence_loss
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import BodiesStage, DynamicsStage, StructVRNNRecipe, VisionStage
 from world_models.struct_vrnn.sequences import READ, Known, TaskData, draw_rows, read_known
@@ -231,7 +231,12 @@ def dynamics_loss(
     losses = sequence_loss(model.dynamics, model.weigh(features), actions, sampling, generator)
     beta = stage.beta * min(1.0, 4.0 * progress)
     total = losses.seen + losses.future + beta * losses.kl
-    return Loss(total, {"seen": losses.seen, "future": losses.future, "kl": losses.kl})
+    logs = {"seen": losses.seen, "future": losses.future, "kl": losses.kl}
+    if stage.open_loop or stage.consistency:
+        error, apart = open_loop_loss(model.dynamics, model.weigh(features), actions, stage.observed)
+        total = total + stage.open_loop * error + stage.consistency * apart
+        logs |= {"open loop": error, "consistency": apart}
+    return Loss(total, logs)
 
 
 def train_jointly(
