@@ -85,7 +85,7 @@ class DynamicsStage(FitConfig):
     prior_learns: bool = False
     """Whether errors of predicted frames train the prior too (eq. 7); not so in the authors' code."""
     open_loop: NonNegativeFloat = 0.0
-    """Weight of the error of frames imagined with the prior's means, as planners and reward heads get them."""
+    """Weight of the error of frames imagined with the prior's means, which planners and heads are given."""
     consistency: NonNegativeFloat = 0.0
     """Weight of the distance of the recurrent states imagined on the way from those of seeing the frames."""
 
