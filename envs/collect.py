@@ -1,12 +1,13 @@
 """Collect data: ``python -m envs.collect push --out data/push --sequences 50000 --workers 2``.
 
 ``push-corner`` and ``push-two-pucks`` record tasks with stages, ``push-play`` records pushing without a goal,
-``dmc`` makes one folder per DM Control task, ``brownian``, ``agents``, ``moving-digits`` and ``cannonballs``
-need no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core,
-with ``--ray`` on the machines of a cluster. A run that was interrupted goes on with the first missing shard;
-the same seed gives the same bytes whoever draws them. ``basketball``, ``human36m``, ``kth`` and ``bair``
-bring these data sets into this form, if you have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring
-any data of yours, ``gym`` records any gymnasium environment (see :mod:`envs.owned`).
+``dmc`` makes one folder per DM Control task, ``actions`` a labelled set of a humanoid's behaviours;
+``brownian``, ``agents``, ``moved-agents`` (with counterfactuals), ``moving-digits`` and ``cannonballs`` need
+no simulator. They write shards as ``push`` does (see :mod:`world_models.data`), one process per core, with
+``--ray`` on the machines of a cluster. A run that was interrupted goes on with the first missing shard; the
+same seed gives the same bytes whoever draws them. ``basketball``, ``human36m``, ``kth`` and ``bair`` bring
+these data sets into this form, if you have them; ``films``, ``hdf5``, ``lerobot`` and ``minari`` bring any
+data of yours, ``gym`` records any gymnasium environment (see :mod:`envs.owned`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,13 @@ from tqdm import tqdm
 
 from envs import data_set
 from envs.data_set import DataSet, Part, Shards, check_made_with
+from envs.dmc.behaviours.data_set import ACTIONS
 from envs.dmc.data_set import DMC, DMC_LOOKS
 from envs.owned.data_sets import BAIR, BASKETBALL, HUMAN36M, KTH
 from envs.owned.sources.data_sets import FILMS, GYM, HDF5, LEROBOT, MINARI
 from envs.push.data_sets import PUSH, PUSH_LOOKS, PUSH_PLAY, PUSH_PUBLISHED
 from envs.push.staged.data_sets import PUSH_CORNER, PUSH_TWO_PUCKS
-from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVING_DIGITS
+from envs.videos.data_sets import AGENTS, BROWNIAN, CANNONBALLS, MOVED_AGENTS, MOVING_DIGITS
 from world_models.data import Scalar, shard_path
 from world_models.jobs.command import Failure, command
 from world_models.jobs.outputs import check_folder
@@ -35,7 +37,9 @@ DATA_SETS: Sequence[DataSet] = (
     BROWNIAN,
     DMC,
     DMC_LOOKS,
+    ACTIONS,
     AGENTS,
+    MOVED_AGENTS,
     MOVING_DIGITS,
     CANNONBALLS,
     PUSH_PUBLISHED,

@@ -6,6 +6,11 @@ keyframe table, all methods on held-out sequences.
 ``python -m world_models.evaluate rewards --out rewards.json``: the table of reward prediction, all arms.
 ``python -m world_models.evaluate struct-vrnn-dmc --out struct-vrnn-dmc.json``: tracking errors, diversity,
 SSIM and PSNR, all arms.
+``python -m world_models.evaluate imagination --runs A B --out imagination.json``: errors of imagined frames
+and rewards by horizon, run beside run.
+``python -m world_models.evaluate agents --out agents.json``: bodies found, and what follows where a player's
+past is moved.
+``python -m world_models.evaluate actions --out actions.json``: which features tell actions apart, all arms.
 ``python -m world_models.evaluate svg --out svg.json``: SVG on Stochastic Moving Digits, SSIM of the best of
 100 samples, directions after a wall, the prior's spread, and pictures.
 ``python -m world_models.evaluate kalman --out kalman.json``: the Kalman model against an ED-LSTM on
@@ -17,6 +22,7 @@ import sys
 
 import tyro
 
+from world_models.action_recognition.method import ACTION_RECOGNITION
 from world_models.jobs.command import command
 from world_models.jobs.outputs import check_device, check_outputs
 from world_models.kalman.method import KALMAN
@@ -30,6 +36,7 @@ METHODS: tuple[Method, ...] = (
     KEYIN,
     REWARDS,
     STRUCT_VRNN,
+    ACTION_RECOGNITION,
     SVG_ON_PICTURES,
     KALMAN,
 )

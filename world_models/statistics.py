@@ -54,3 +54,27 @@ def bootstrap_interval(values: NDArray[np.float64], coverage: float = 0.95) -> t
     tail = (1 - coverage) / 2
     low, high = np.quantile(draws.mean(axis=1), [tail, 1 - tail])
     return float(low), float(high)
+
+
+DRAWS = 2_000
+
+
+def cluster_draws(values: NDArray[np.float64], stream: int = 0) -> NDArray[np.float64]:
+    """Bootstrap means of measurements ``[seeds, clusters]``: each of :data:`DRAWS` takes seeds and whole
+    clusters (sequences, episodes) anew, with replacement.
+
+    The same clusters are drawn in every call of as many clusters and the same ``stream``, so differences of
+    draws compare models that were measured on the same clusters pair by pair; other streams are independent.
+    """
+    seeds, clusters = values.shape
+    chosen = np.random.default_rng(0).multinomial(seeds, [1 / seeds] * seeds, DRAWS) / seeds
+    drawn = np.random.default_rng([1, stream]).multinomial(clusters, [1 / clusters] * clusters, DRAWS)
+    means: NDArray[np.float64] = np.einsum("rs,rs->r", chosen, drawn @ values.T / clusters)
+    return means
+
+
+def percentiles(draws: NDArray[np.float64], coverage: float = 0.95) -> tuple[float, float]:
+    """The interval that holds this share of bootstrap draws, as much left out below as above."""
+    tail = (1 - coverage) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)

@@ -62,7 +62,7 @@ class DmcEnv(gymnasium.Env[NDArray[np.uint8], NDArray[np.float64]]):
         self.model: mujoco.MjModel = physics.model.ptr
         self._data: mujoco.MjData = physics.data.ptr
         self.substeps = round(self._env.control_timestep() / self.model.opt.timestep)
-        _simplify(self.model, image_size)
+        simplify(self.model, image_size)
         if variation is not None:
             vary(self.model, self.task.camera, variation)
         self._renderer = Renderer(self.model, self.task.camera, image_size)
@@ -161,7 +161,7 @@ def _flatten(observation: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]
     return np.concatenate([np.ravel(part) for part in observation.values()])
 
 
-def _simplify(model: mujoco.MjModel, image_size: int) -> None:
+def simplify(model: mujoco.MjModel, image_size: int) -> None:
     """Leave out what makes a picture slow; physics does not depend on it."""
     model.light_castshadow[:] = False
     model.mat_reflectance[:] = 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from envs.data_set import DataSet, Part, Shards
-from envs.videos import agents, brownian, cannonballs, moving_digits
+from envs.videos import agents, brownian, cannonballs, moved_agents, moving_digits
 from envs.videos.digit_paths import Protocol
 from envs.videos.digits import Split
 from envs.videos.moving_digits import Shared
@@ -33,6 +33,16 @@ class Agents(Shards):
 
     out: Path = Path("data/agents")
     sequences: int = 8_000
+
+
+@dataclass(frozen=True)
+class MovedAgents(Shards):
+    """Agents, and where everybody would be had a player moved elsewhere: counterfactuals to test on."""
+
+    out: Path = Path("data/moved-agents")
+    sequences: int = 1_500
+    seed: int = 1
+    """Others than those of ``agents``, which models learn from."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,10 @@ def _draw_agents(seed: int, first: int, count: int) -> Drawn:
     return agents.draw_sequences(seed, first, count), {}
 
 
+def _draw_moved(seed: int, first: int, count: int) -> Drawn:
+    return moved_agents.draw_sequences(seed, first, count), {}
+
+
 def _draw_digits(videos: moving_digits.Videos, seed: int, first: int, count: int) -> Drawn:
     return moving_digits.draw_sequences(videos, seed, first, count), {}
 
@@ -95,6 +109,17 @@ def _brownian(settings: Brownian) -> Sequence[Part]:
 def _agents(settings: Agents) -> Sequence[Part]:
     origin: dict[str, Scalar] = {"environment": AGENTS_ID, "version": AGENTS_VERSION}
     return [Part(settings.out, origin | {"observation": 0, "bodies": ",".join(agents.BODIES)}, _draw_agents)]
+
+
+def _moved(settings: MovedAgents) -> Sequence[Part]:
+    bodies = ",".join(agents.BODIES)
+    origin: dict[str, Scalar] = {"environment": AGENTS_ID, "version": AGENTS_VERSION, "policy": "moved"}
+    told: dict[str, Scalar] = {
+        "observation": 1 + 2 * len(agents.BODIES),
+        "bodies": bodies,
+        "observed": moved_agents.OBSERVED,
+    }
+    return [Part(settings.out, origin | told, _draw_moved)]
 
 
 def _digits(settings: MovingDigits) -> Sequence[Part]:
@@ -127,5 +152,6 @@ def _check_frames(frames: int) -> None:
 
 BROWNIAN = DataSet("brownian", Brownian, _brownian)
 AGENTS = DataSet("agents", Agents, _agents)
+MOVED_AGENTS = DataSet("moved-agents", MovedAgents, _moved)
 MOVING_DIGITS = DataSet("moving-digits", MovingDigits, _digits)
 CANNONBALLS = DataSet("cannonballs", Cannonballs, _balls)

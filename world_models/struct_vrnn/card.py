@@ -43,7 +43,27 @@ are never seen.
 {training_section(command, run.seed, stages)}
 
 ## Deviations from the paper
-The action that leads to a frame enters prior, posterior and decoder of that frame, not the recurrence alone.
+{_published(recipe) if model.published else _shipped(recipe)}
+{_body_section(bodies)}{_pictures(recipe)}"""
+
+
+def _published(recipe: StructVRNNRecipe) -> str:
+    """What is left where equations and losses are as published."""
+    model, vision, dynamics = recipe.model, recipe.vision, recipe.dynamics
+    widths, window = ", ".join(map(str, model.widths)), dynamics.observed + dynamics.predicted
+    return f"""Convolutions of {widths} channels (the authors' code: 32, 64, 128), {vision.steps} joint steps
+of {vision.batch} sequences (100000 of 32), rates halved every {vision.halved} steps (30000). In a step the
+detector sees {vision.frames} random frames of its sequences, the dynamics the first {window} of others.
+Losses of the dynamics are means over frames: no gradient goes from them into the detector, so their scale
+does not matter. Scales are relative to the largest one, two coordinate channels are added to the inputs of
+detector and generator, standard deviations are softplus + 1e-4 (all three as in the authors' code). Weights
+are rounded to half precision."""
+
+
+def _shipped(recipe: StructVRNNRecipe) -> str:
+    model = recipe.model
+    return f"""The action that leads to a frame enters prior, posterior and decoder of that frame, not the
+recurrence alone.
 The decoder answers the change since the frame before, and is told that frame's features. The dynamics see
 a keypoint's coordinates multiplied by its scale.{_fed(model)}
 The generator is shown the pixels of the first frame at half size too. A share of
@@ -52,8 +72,7 @@ what differs between sequences but rests within one has keypoints too. Detector 
 first, the dynamics on their cached features (no gradient flows back in the paper either). Scales are
 relative to the largest one, two coordinate channels are added to the inputs of detector and generator (as in
 the authors' code). GELU in the dense layers, gradient norms clipped at 5, cosine decay of the learning rate;
-sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}
-{_body_section(bodies)}{_pictures(recipe)}"""
+sizes, weights and steps as above. Weights are rounded to half precision.{_weighed(recipe)}"""
 
 
 def rounds(paths: Sequence[Path]) -> str:

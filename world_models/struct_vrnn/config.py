@@ -22,6 +22,10 @@ class StructVRNNConfig(BaseModel):
     """What the recurrence is fed of a seen frame: ``decoded``, what the model makes of it, as in the paper,
     or ``detected``, the features themselves. Nothing is lost in the latter; Struct-RNN, which has no latent
     to see through, always works so."""
+    published: bool = False
+    """Equations 1 to 4, S5 and S1.1.2 to the letter: of the past, prior, posterior and decoder see the
+    recurrent state alone; rectified linear units, plain coordinates, no pixels of the reference in the
+    generator."""
     tasks: tuple[str, ...] = ()
     """Names of the data sets it learned from; empty if there was one without a name."""
     actions: NonNegativeInt = 0
@@ -81,6 +85,10 @@ class StructVRNNConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 4")
         if self.bodies and self.representation == "vector":
             raise ValueError("a vector has no places to read bodies off; leave out bodies or use keypoints")
+        if self.published and self.bodies:
+            raise ValueError(
+                "a published model reads no bodies off its keypoints; leave out bodies or published"
+            )
         wanted = [] if self.goal is None else [one.body for one in self.goal.objects] + [self.goal.effector]
         if not set(wanted) <= set(self.bodies):
             known = ", ".join(self.bodies) or "none"

@@ -78,7 +78,11 @@ class KeypointDynamics(nn.Module):
         self, belief: Belief, known: Float[Tensor, "B U"], latent: Float[Tensor, "B Z"]
     ) -> Float[Tensor, "B F"]:
         """Features of the next frame (eq. 3)."""
-        return belief.features + self.decoder(torch.cat([known, latent], -1)).float()
+        return self.follow(belief, self.decoder(torch.cat([known, latent], -1)).float())
+
+    def follow(self, belief: Belief, decoded: Float[Tensor, "*N B F"]) -> Float[Tensor, "*N B F"]:
+        """Features from what the decoder answers, their change since the frame before."""
+        return belief.features + decoded
 
     def decode_samples(
         self, belief: Belief, known: Float[Tensor, "B U"], latents: Float[Tensor, "N B Z"]
@@ -89,7 +93,7 @@ class KeypointDynamics(nn.Module):
         width = known.shape[-1]
         shared = torch.nn.functional.linear(known, first.weight[:, :width], first.bias)
         own = torch.nn.functional.linear(latents, first.weight[:, width:])
-        return belief.features + last(activation(shared + own)).float()
+        return self.follow(belief, last(activation(shared + own)).float())
 
     def advance(
         self,

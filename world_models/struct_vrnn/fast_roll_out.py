@@ -3,7 +3,7 @@
 The equations are those of :meth:`KeypointDynamics.imagine` and :meth:`RewardHead.forward`; what shares an
 input is one matrix product, weights are brought into the number format of the products once and not at every
 step, and work whose result nobody asks for is left out: the spread of the prior and, where states are not
-wanted, the recurrence after the last frame.
+wanted, the recurrence after the last frame. Published models have other equations and go the slow way.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,16 @@ def foresee(
     dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L P"]
 ) -> Float[Tensor, "B L F"]:
     """Features that padded actions lead to, with prior means: those of ``imagine`` up to rounding."""
+    if dynamics.config.published:
+        return dynamics.imagine(belief, actions).features
     features, _ = _follow(dynamics, belief, actions, actions.shape[1] - 1)
     return torch.stack(features, 1)
 
 
 def foresee_states(dynamics: KeypointDynamics, belief: Belief, actions: Float[Tensor, "B L P"]) -> Rollout:
     """:func:`foresee` with the recurrent states after every frame, the last one too, for reward heads."""
+    if dynamics.config.published:
+        return dynamics.imagine(belief, actions)
     frames, states = _follow(dynamics, belief, actions, actions.shape[1])
     features, hidden = torch.stack(frames, 1), torch.stack(states, 1)
     return Rollout(features, hidden, torch.cat([hidden, features], -1))

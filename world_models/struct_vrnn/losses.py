@@ -45,6 +45,8 @@ class Sampling:
     """Probability that the recurrence is fed the model's own frame where frames are seen."""
     own_future: float
     """The same where they are predicted (section S1.3)."""
+    prior_learns: bool = False
+    """Whether errors of predicted frames train the prior too, as eq. 7 has it."""
 
 
 def sequence_loss(
@@ -56,7 +58,8 @@ def sequence_loss(
 ) -> SequenceLoss:
     """Equations 6 to 8: half the squared error of seen and of predicted frames, and the KL of seen ones.
 
-    The prior learns from the KL only: its parameters are constants where frames are predicted.
+    Unless asked for otherwise, the prior learns from the KL only: its parameters are constants where frames
+    are predicted, as in the authors' code.
     """
     batch, frames = features.shape[:2]
     belief = dynamics.start(batch, features.device)
@@ -72,7 +75,7 @@ def sequence_loss(
                 gaussian = dynamics.posterior(known, features[:, t])
                 kl = kl + gaussian_kl(gaussian, prior).mean()
             else:
-                gaussian = prior[0].detach(), prior[1].detach()
+                gaussian = prior if sampling.prior_learns else (prior[0].detach(), prior[1].detach())
             noise = _best_noise(
                 dynamics, belief, known, gaussian, features[:, t], sampling.samples, generator
             )
@@ -89,6 +92,26 @@ def sequence_loss(
     before = errors[: sampling.observed]
     after = errors[sampling.observed :]
     return SequenceLoss(torch.stack(before).mean(), torch.stack(after).mean(), kl / max(len(before), 1))
+
+
+def open_loop_loss(
+    dynamics: KeypointDynamics,
+    features: Float[Tensor, "B T F"],
+    actions: Float[Tensor, "B T-1 P"],
+    observed: int,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Errors of what planners and reward heads are given: frames imagined one after the other with the
+    prior's means, without best-of-many and without true frames in between.
+
+    Answers half the squared error of imagined features, summed over these, and the squared distance of
+    imagined recurrent states from those of having seen the frames, which are constants (latent consistency,
+    as in TD-MPC; Hansen, Wang and Su 2022); means over batch and frames.
+    """
+    seen = dynamics.observe(features, actions)
+    belief = Belief(seen.hidden[:, observed - 1], seen.features[:, observed - 1])
+    future = dynamics.imagine(belief, actions[:, observed - 1 :])
+    error = 0.5 * (future.features - features[:, observed:]).square().sum(-1).mean()
+    return error, (future.hidden - seen.hidden[:, observed:].detach()).square().mean()
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from world_models.struct_vrnn.body_reader import BodyReader
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.dynamics import Belief, KeypointDynamics, Rollout
 from world_models.struct_vrnn.fast_roll_out import foresee
+from world_models.struct_vrnn.published.dynamics import PublishedDynamics
 from world_models.struct_vrnn.vision import Reference, Vision, to_pixels
 
 FAINT = 0.02
@@ -55,7 +56,7 @@ class StructVRNN(FromHub, nn.Module):
         self.config = config
         self.vision = Vision(config)
         self.reader = BodyReader(config) if config.bodies else None
-        self.dynamics = KeypointDynamics(config)
+        self.dynamics = (PublishedDynamics if config.published else KeypointDynamics)(config)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> "StructVRNN":
@@ -65,6 +66,10 @@ class StructVRNN(FromHub, nn.Module):
             CheckpointError: the folder is missing, incomplete, tampered with or of another kind.
         """
         return load_model(folder, cls, StructVRNNConfig, device)
+
+    @property
+    def _weighs(self) -> bool:
+        return self.vision.structured and not self.config.published
 
     @property
     def decision_dim(self) -> int:
@@ -126,13 +131,14 @@ class StructVRNN(FromHub, nn.Module):
         """Features as the dynamics see them: coordinates times scale.
 
         A keypoint of little scale may be anywhere, for nothing is drawn there; unweighted, such keypoints
-        would make up most of what there is to predict. The vectors of CNN-VRNN stay as they are.
+        would make up most of what there is to predict. The vectors of CNN-VRNN stay as they are, and so does
+        everything in published models.
         """
-        return weigh(features) if self.vision.structured else features
+        return weigh(features) if self._weighs else features
 
     def unweigh(self, weighed: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
         """The inverse of :meth:`weigh`; where there is hardly a keypoint, its place tends to the middle."""
-        if not self.vision.structured:
+        if not self._weighs:
             return weighed
         x, y, scale = weighed.unflatten(-1, (-1, 3)).unbind(-1)
         scale = scale.clamp(min=0.0)

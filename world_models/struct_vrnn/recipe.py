@@ -1,8 +1,9 @@
 """How a Struct-VRNN is trained: the configuration of its stages."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
@@ -43,9 +44,22 @@ class VisionStage(FitConfig):
     rarity: bool = False
     """Weigh errors of pictures by how rare the true colour is (:func:`~world_models.losses.color_rarity`), so
     that small things count."""
+    summed: bool = False
+    """The squared error of a picture counts summed over the frames of a sequence, as in the paper, and not as
+    half its mean over frames; all other weights are relative to it."""
+    halved: NonNegativeInt = 0
+    """Joint runs: steps after which the learning rate is halved again (S1.2), without clipping gradients; 0
+    for half a cosine to zero."""
     supervision: NonNegativeFloat = 0.0
     """Weight of the squared distance between the first keypoints and the true positions that the data has; 0
     is unsupervised."""
+
+    def schedule(self) -> FitConfig:
+        """How a joint run learns: as the stage, or with rates that are halved."""
+        if not self.halved:
+            return self
+        shared = {name: getattr(self, name) for name in FitConfig.model_fields}
+        return HalvingFit(every=self.halved, **shared)
 
 
 class BodiesStage(FitConfig):
@@ -68,6 +82,32 @@ class DynamicsStage(FitConfig):
     0 over the training (section S1.3). Without effect on ``detected`` input."""
     own_future: Share = 0.5
     """The same where frames are predicted."""
+    prior_learns: bool = False
+    """Whether errors of predicted frames train the prior too (eq. 7); not so in the authors' code."""
+    open_loop: NonNegativeFloat = 0.0
+    """Weight of the error of frames imagined with the prior's means, which planners and heads are given."""
+    consistency: NonNegativeFloat = 0.0
+    """Weight of the distance of the recurrent states imagined on the way from those of seeing the frames."""
+
+
+class HalvingFit(FitConfig):
+    """A learning rate that is halved after every so many steps, and gradients as they are (S1.2)."""
+
+    largest_gradient: ClassVar[float] = math.inf
+    every: PositiveInt
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.learning_rate * 0.5 ** (step // self.every)
+
+
+_LATER = {
+    "": ("calibration",),
+    "model": ("published",),
+    "vision": ("summed", "halved"),
+    "dynamics": ("prior_learns", "open_loop", "consistency"),
+}
+"""Settings that recipes of earlier versions lack, by part."""
 
 
 class StructVRNNRecipe(BaseModel):
@@ -94,9 +134,14 @@ class StructVRNNRecipe(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
-        """Runs of before there was a calibration are known again: to have none goes without saying."""
+        """Runs of before there were these settings are known again: to have none goes without saying."""
         found: dict[str, Any] = handler(self)
-        return found if self.calibration else {k: v for k, v in found.items() if k != "calibration"}
+        for part, names in _LATER.items():
+            settings = found if part == "" else found[part]
+            for name in names:
+                if not settings.get(name):
+                    settings.pop(name, None)
+        return found
 
     @model_validator(mode="after")
     def _has_one_goal(self) -> "StructVRNNRecipe":

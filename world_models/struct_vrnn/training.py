@@ -15,7 +15,7 @@ from world_models.files import save_array
 from world_models.frames import to_tensor
 from world_models.losses import Loss, color_index
 from world_models.precision import autocast
-from world_models.struct_vrnn.losses import Sampling, separation_loss, sequence_loss
+from world_models.struct_vrnn.losses import Sampling, open_loop_loss, separation_loss, sequence_loss
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import BodiesStage, DynamicsStage, StructVRNNRecipe, VisionStage
 from world_models.struct_vrnn.sequences import READ, Known, TaskData, draw_rows, read_known
@@ -59,7 +59,7 @@ def vision_loss(
     errors = 0.5 * (vision.generate(features, reference) - targets).square().sum(1)
     if stage.rarity:
         errors = errors * known.rarity.to(device)[color_index(targets)]
-    image = errors.sum((1, 2)).mean()
+    image = errors.sum((1, 2)).mean() * (2 * count if stage.summed else 1)
     paths = features.unflatten(0, (batch, count))
     logs = {"image": image, "sparsity": found.activity.sum(-1).mean()}
     total = image + stage.sparsity * logs["sparsity"]
@@ -226,11 +226,17 @@ def dynamics_loss(
         samples=stage.samples,
         own_seen=progress * stage.own_seen,
         own_future=progress * stage.own_future,
+        prior_learns=stage.prior_learns,
     )
     losses = sequence_loss(model.dynamics, model.weigh(features), actions, sampling, generator)
     beta = stage.beta * min(1.0, 4.0 * progress)
     total = losses.seen + losses.future + beta * losses.kl
-    return Loss(total, {"seen": losses.seen, "future": losses.future, "kl": losses.kl})
+    logs = {"seen": losses.seen, "future": losses.future, "kl": losses.kl}
+    if stage.open_loop or stage.consistency:
+        error, apart = open_loop_loss(model.dynamics, model.weigh(features), actions, stage.observed)
+        total = total + stage.open_loop * error + stage.consistency * apart
+        logs |= {"open loop": error, "consistency": apart}
+    return Loss(total, logs)
 
 
 def train_jointly(
@@ -254,4 +260,4 @@ def train_jointly(
         dynamics = dynamics_loss(model, features, done, stage, step, generator)
         return Loss(vision.total + dynamics.total, vision.logs | dynamics.logs)
 
-    fit("joint", model, loss, recipe.vision, session)
+    fit("joint", model, loss, recipe.vision.schedule(), session)

@@ -54,6 +54,7 @@ class Vision(nn.Module):
             KeypointCode(config) if config.representation == "keypoints" else VectorCode(config)
         )
         self.structured = config.representation == "keypoints"
+        self.copies = not config.published
         full, half, quarter = config.widths
         double = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
         self.coarse = nn.Sequential(
@@ -64,7 +65,7 @@ class Vision(nn.Module):
             *_convolutions(quarter, half, 0),
         )
         self.fine = nn.Sequential(
-            *_convolutions(half + 12, half, config.extra_layers - 1),
+            *_convolutions(half + (12 if self.copies else 0), half, config.extra_layers - 1),
             *((double, *_convolutions(half, full, config.extra_layers)) if full else ()),
         )
         # Without layers at full size the last convolution paints four pixels at once.
@@ -77,7 +78,7 @@ class Vision(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=0.2)
-        for parameter in self.painter.parameters():
+        for parameter in self.painter.parameters() if self.copies else ():
             nn.init.zeros_(parameter)  # start from the reference, unchanged
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
 
@@ -96,9 +97,9 @@ class Vision(nn.Module):
         """Pictures of features, as a change of the reference's pictures (eq. S5); not clipped to [0, 1]."""
         grid = self.map_grid.expand(len(features), -1, -1, -1)
         maps = [self.code.render(features), reference.maps, reference.appearance, grid]
-        # What is in the reference has to be painted over to the pixel.
-        pixels = functional.pixel_unshuffle(reference.frames, 2)
-        half = torch.cat([self.coarse(_channels_last(torch.cat(maps, 1))), pixels], 1)
+        half = self.coarse(_channels_last(torch.cat(maps, 1)))
+        if self.copies:  # what is in the reference has to be painted over to the pixel
+            half = torch.cat([half, functional.pixel_unshuffle(reference.frames, 2)], 1)
         change = self.painter(self.fine(_channels_last(half)))
         return reference.frames + functional.pixel_shuffle(change, self.shuffle).float()
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from world_models.struct_vrnn import training
-from world_models.struct_vrnn.losses import SequenceLoss, separation_loss
+from world_models.struct_vrnn.losses import SequenceLoss, open_loop_loss, separation_loss
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import DEBUG, DMC, DMC_PAPER
 from world_models.struct_vrnn.sequences import Known, draw_rows
@@ -150,6 +150,40 @@ def test_the_schedules_rise_with_the_steps(monkeypatch):
         pytest.approx(pair) for pair in ((0.0, 0.0), (0.1, 0.05), (0.25, 0.125), (0.8, 0.4))
     ]
     assert all((call.observed, call.samples) == (stage.observed, stage.samples) for call in calls)
+
+
+def test_open_loop_errors_are_those_of_imagination():
+    world = model(hidden=8)
+    features, actions = (
+        torch.randn(3, 6, 12, generator=generator()),
+        torch.randn(3, 5, 2, generator=generator()),
+    )
+    weighed, padded = world.weigh(features), world.pad(actions)
+    error, apart = open_loop_loss(world.dynamics, weighed, padded, 3)
+    state = world.take_in(features[:, :3], actions[:, :2])
+    future = world.roll_out(state, actions[:, 2:])
+    found = future.carried[..., 8:]  # features as the dynamics have them
+    assert error.item() == pytest.approx(
+        0.5 * (found - weighed[:, 3:]).square().sum(-1).mean().item(), rel=1e-4
+    )
+    seen = world.take_in(features, actions).carried[:, 3:, :8]
+    assert apart.item() == pytest.approx((future.hidden - seen).square().mean().item(), rel=1e-4)
+    (error + apart).backward()
+    trained = [p.grad is not None and bool(p.grad.any()) for p in world.dynamics.prior_head.parameters()]
+    assert any(trained)
+
+
+def test_they_count_only_where_asked_for():
+    world, stage = model(), DEBUG.dynamics
+    features, actions = torch.randn(3, 6, 12, generator=generator()), world.pad(torch.zeros(3, 5, 2))
+    totals = []
+    for weights in ({}, {"open_loop": 2.0}, {"consistency": 3.0}):
+        loss = dynamics_loss(world, features, actions, stage.model_copy(update=weights), 1, generator())
+        assert ("open loop" in loss.logs) == bool(weights)
+        totals.append(loss)
+    first, second, third = (float(loss.total.detach()) for loss in totals)
+    assert second == pytest.approx(first + 2 * float(totals[1].logs["open loop"].detach()), rel=1e-4)
+    assert third == pytest.approx(first + 3 * float(totals[2].logs["consistency"].detach()), rel=1e-4)
 
 
 def test_the_column_of_the_paper_is_table_s1():

@@ -189,9 +189,15 @@ def test_every_arm_task_and_seed_has_a_row(job):
         assert len(row["per_step"]["psnr_best"]) == len(row["per_step"]["diversity"]) == 3
     assert content["protocol"]["command"] == "the command"
     assert content["summary"]["over_supervised"]["supervised"]["cart"]["trajectory_error"] == 1.0
-    assert content["summary"]["arms"]["struct-vrnn"]["diversity_ci95"] > 0
+    figures = content["summary"]["arms"]["struct-vrnn"]
+    low, high = figures["diversity_ci95"]
+    assert 0 < low < figures["diversity"] < high and figures["video_distance"] is None
     table = markdown_tables(content)
-    assert table.count("\n| struct-vrnn | 2 |") == 3 and table.count("\n| cart | ") == len(BODIES)
+    assert (
+        table.count("\n| struct-vrnn | 2 |") == 3
+        and "\n| struct-vrnn is better than |" in table
+        and table.count("\n| cart | ") == len(BODIES)
+    )
 
 
 def test_scores_are_kept_as_long_as_they_hold(job, monkeypatch):
@@ -225,17 +231,32 @@ def test_new_weights_or_settings_are_measured_anew(job):
     assert third["tasks"]["cart"]["trajectory_error"] != second["tasks"]["cart"]["trajectory_error"]
 
 
+def row(arm, seed, value, task="cart"):
+    values = dict.fromkeys(COLUMNS, value)
+    sequences = {name: [value - 0.1, value + 0.1] for name in COLUMNS}
+    return {"arm": arm, "seed": seed, "task": task, "sequences": sequences, "video_distance": value} | values
+
+
 def test_ratios_are_to_the_supervised_arm():
-    rows = [
-        {"arm": arm, "seed": seed, "task": "cart"} | dict.fromkeys(COLUMNS, value)
-        for arm, seed, value in (("a", 0, 2.0), ("a", 1, 4.0), ("supervised", 0, 2.0))
-    ]
+    rows = [row("a", 0, 2.0), row("a", 1, 4.0), row("supervised", 0, 2.0)]
     summary = summarise_rows(rows)
     assert summary["over_supervised"]["a"]["cart"]["detection_error"] == pytest.approx(1.5)
     assert summary["arms"]["a"]["diversity"] == 3.0
-    assert summary["arms"]["a"]["diversity_ci95"] == pytest.approx(12.706)
-    assert summary["arms"]["supervised"]["diversity_ci95"] is None
+    assert summary["arms"]["a"]["diversity_ci95"] == pytest.approx((1.9, 4.1))
+    assert summary["arms"]["a"]["video_distance_ci95"] == pytest.approx(12.706)
+    assert summary["arms"]["supervised"]["video_distance_ci95"] is None
     assert summarise_rows(rows[:2])["over_supervised"] is None
+
+
+def test_duels_count_tasks_intervals_and_seeds():
+    """More error is worse, more similarity is better; here all columns are the same number."""
+    ours = [row("struct-vrnn", seed, 1.0, task) for seed in (0, 1) for task in TASKS]
+    theirs = [row("no-bom", seed, value, task) for seed, value in ((1, 2.0), (2, 0.9)) for task in TASKS]
+    duel = summarise_rows([*ours, *theirs])["duels"]["no-bom"]
+    assert duel["trajectory_error"] == {"tasks": 2, "apart": 0, "seeds": 1, "of_seeds": 1}
+    assert duel["ssim_best"] == {"tasks": 0, "apart": 0, "seeds": 0, "of_seeds": 1}
+    duel = summarise_rows([*ours, *(row("no-bom", 1, 2.0, task) for task in TASKS)])["duels"]["no-bom"]
+    assert duel["trajectory_error"]["apart"] == 2
 
 
 def test_what_cannot_be_measured_is_refused(job, data, tmp_path):

@@ -19,6 +19,8 @@ from tqdm import tqdm
 from world_models.checkpoint import read_model
 from world_models.data import read_attributes
 from world_models.files import write_bytes, write_results
+from world_models.shipped import weights_digest
+from world_models.struct_vrnn.evaluation.arms import ArmRun, common_tasks, find_runs
 from world_models.struct_vrnn.evaluation.figures import film_strip, sample_fan
 from world_models.struct_vrnn.evaluation.picture_scores import picture_scores
 from world_models.struct_vrnn.evaluation.table import Row, markdown_tables, summarise_rows
@@ -31,23 +33,13 @@ from world_models.struct_vrnn.evaluation.tracking import (
     summarise,
     track,
 )
+from world_models.struct_vrnn.evaluation.video_distance import judge_of, load_judge, video_distance
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.data import held_out_features
-from world_models.struct_vrnn.rewards.table import ArmRun, common_tasks, find_runs
 from world_models.struct_vrnn.sequences import TaskData
 from world_models.training.fit import PositiveInt
 from world_models.training.run import origin_of
 
-ARMS = {
-    "struct-vrnn": "struct-vrnn-dmc",
-    "no-bom": "struct-vrnn-dmc-no-bom",
-    "struct-rnn": "struct-rnn-dmc",
-    "cnn-vrnn": "cnn-vrnn-dmc",
-    "supervised": "struct-vrnn-dmc-supervised",
-    "no-separation": "struct-vrnn-dmc-no-separation",
-    "no-sparsity": "struct-vrnn-dmc-no-sparsity",
-}
-"""Presets of the arms, in the order of the table."""
 SCORES = "tracking.json"
 """What a run's folder keeps of its scores."""
 FAN_ARMS, FAN_SAMPLES = ("struct-vrnn", "no-bom"), 20
@@ -111,7 +103,10 @@ def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:
     for run in runs:
         scores = _scores(run, tasks, truths, job)
         rows += [{"arm": run.arm, "seed": run.seed, "task": task, **found} for task, found in scores.items()]
-    content = {"protocol": _protocol(job, tasks, command), "summary": summarise_rows(rows), "rows": rows}
+    summary = summarise_rows(rows)
+    for row in rows:
+        del row["sequences"]  # the runs' folders keep them
+    content = {"protocol": _protocol(job, tasks, command), "summary": summary, "rows": rows}
     written = write_results(
         job.out, "world_models.evaluate struct-vrnn-dmc", content, markdown_tables(content)
     )
@@ -122,7 +117,7 @@ def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:
 
 def _chosen(job: TrackingEvaluation) -> list[ArmRun]:
     """The runs asked for, or all."""
-    found = find_runs(job.runs_folder, ARMS)
+    found = find_runs(job.runs_folder)
     names = [run.folder.name for run in found]
     if unknown := [name for name in job.runs if name not in names]:
         raise ValueError(
@@ -148,8 +143,10 @@ def _scores(
 def _settings(run: ArmRun, tasks: Sequence[TaskData], job: TrackingEvaluation) -> dict[str, Any]:
     """All that scores depend on."""
     numbers = ("sequences", "fitted", "observed", "samples", "pictured", "painted", "seed")
+    judges = {task.name: judge_of(task.name) for task in tasks}
     return {
         "weights": read_model(run.folder / "model").weights_digest,
+        "judges": {task: None if name is None else weights_digest(name) for task, name in judges.items()},
         **job.model_dump(include=set(numbers)),
         "ridge": RIDGE,
         "data": {task.name: origin_of(task.sequences) for task in tasks},
@@ -167,7 +164,15 @@ def _score(run: ArmRun, task: TaskData, truth: Truth, job: TrackingEvaluation) -
         model, features[shown], truth.actions[shown], job.observed, job.painted, generator
     )
     pictures = picture_scores(model, truth.frames, futures)
-    return scores | pictures | {"per_step": scores["per_step"] | pictures["per_step"]}
+    both = {part: scores[part] | pictures[part] for part in ("per_step", "sequences")}
+    both["sequences"] = {
+        name: [float(f"{value:.6g}") for value in values] for name, values in both["sequences"].items()
+    }
+    name, distance = judge_of(task.name), None
+    if name is not None and len(truth.frames) > 1:
+        judge = load_judge(name, torch.device(job.device))
+        distance = video_distance(judge, model, truth.frames, truth.actions[shown], futures)
+    return scores | pictures | both | {"video_distance": distance}
 
 
 def _features(
@@ -200,6 +205,9 @@ def _protocol(job: TrackingEvaluation, tasks: Sequence[TaskData], command: str) 
         "diversity": "mean distance between two samples' regressed positions",
         "ssim": "Gaussian window of 11 pixels; best and worst of the painted futures by mean SSIM, psnr of "
         "the same ones; painted over the first frame of the sequence",
+        "video_distance": "Fréchet distance in features of shipped models of the domains, see "
+        "world_models.struct_vrnn.evaluation.video_distance",
+        "intervals": "95 % bootstrap: every draw takes seeds and whole test sequences anew",
         "data": {task.name: read_attributes(task.sequences.paths[0]) for task in tasks},
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -108,6 +108,57 @@ def sample_fan(
             axis.tick_params(labelsize=7)
     figure.tight_layout()
     save_figure(figure, path, dpi=100)
+
+
+def counterfactuals(
+    true: Float[Tensor, "n T J 2"],
+    moved: Float[Tensor, "n T J 2"],
+    futures: Mapping[str, Float[Tensor, "n L J 2"]],
+    player: Int[Tensor, " n"],
+    path: Path,
+) -> None:
+    """Scenes in which a player's past is moved, in the manner of Fig. 6: a column per scene.
+
+    Upper row: what was (blue) and what would have been (red). Lower row: what the model makes of the past as
+    it was and of the moved one, over the true paths in grey. Dots are final places, a cross marks the player.
+
+    Args:
+        true: where bodies were, in pixels.
+        moved: where they would have been.
+        futures: what is imagined from the pasts ``unedited`` and ``edited``, over the last L frames.
+        player: who is moved.
+        path: PNG to write.
+    """
+    from world_models.jobs.figures import new_figure, save_figure
+
+    colours = {"unedited": "tab:blue", "edited": "tab:red"}
+    figure = new_figure(figsize=(3.2 * len(true), 6.8))
+    axes = figure.subplots(2, len(true), squeeze=False)
+    pasts = {"unedited": true, "edited": moved}
+    observed = true.shape[1] - futures["edited"].shape[1]
+    for index in range(len(true)):
+        for row in range(2):
+            panel = axes[row][index]
+            for name, colour in colours.items():
+                whole = pasts[name][index]
+                if row:
+                    whole = torch.cat([whole[:observed], futures[name][index]])
+                for body in range(whole.shape[1]):
+                    if row:
+                        panel.plot(
+                            *pasts[name][index, :, body].T.numpy(), color="lightgrey", linewidth=2.5, zorder=1
+                        )
+                    panel.plot(*whole[:observed, body].T.numpy(), color=colour, linewidth=1, alpha=0.45)
+                    panel.plot(*whole[observed - 1 :, body].T.numpy(), color=colour, linewidth=1.5)
+                    panel.plot(*whole[-1, body].numpy(), "o", color=colour, markersize=3.5)
+                first = whole[observed - 1, int(player[index])].numpy()
+                panel.plot(*first, "x", color="black", markersize=6, zorder=3)
+            panel.set(xlim=(0, 63), ylim=(63, 0), aspect="equal", xticks=[], yticks=[])
+            panel.set_title(
+                "what was, would have been" if not row else "what the model makes of both", fontsize=8
+            )
+    figure.tight_layout()
+    save_figure(figure, path, dpi=110)
 
 
 def _square(places: Float[Tensor, "P 2"]) -> tuple[float, float, float, float]:

@@ -27,7 +27,8 @@ def picture_scores(
     """SSIM and PSNR of the best and the worst of N futures, painted over the first frame of their sequence.
 
     Best and worst by the mean SSIM over their frames, which are the last L of the sequence; PSNR is that of
-    the same samples. Answers means over sequences, ``pictured`` (their number) and ``per_step``.
+    the same samples. Answers means over sequences, ``pictured`` (their number), ``per_step`` and
+    ``sequences``, the scores of each.
     """
     names = ("ssim_best", "ssim_worst", "psnr_best", "psnr_worst")
     device, rows = next(model.parameters()).device, list[Tensor]()
@@ -41,9 +42,11 @@ def picture_scores(
         alike, decibels = torch.stack(ssims, 1), torch.stack(psnrs, 1)
         best, worst = alike.mean(1).argmax(), alike.mean(1).argmin()
         rows.append(torch.stack([alike[best], alike[worst], decibels[best], decibels[worst]]))
-    curves = dict(zip(names, torch.stack(rows).mean(0).cpu(), strict=True))
+    scores = torch.stack(rows).cpu()
+    curves = dict(zip(names, scores.mean(0), strict=True))
     return {
         "pictured": len(rows),
         **{name: float(curve.mean()) for name, curve in curves.items()},
         "per_step": {name: curve.tolist() for name, curve in curves.items()},
+        "sequences": dict(zip(names, scores.mean(2).T.tolist(), strict=True)),
     }

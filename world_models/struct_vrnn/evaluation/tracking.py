@@ -214,7 +214,8 @@ def _extremes(errors: Float[Tensor, "B N L J"]) -> tuple[Float[Tensor, "B L J"],
 
 
 def summarise(distances: Distances, bodies: Sequence[str], observed: int) -> dict[str, Any]:
-    """Means over sequences: over frames and bodies, for every body, and at every frame.
+    """Means over sequences: over frames and bodies, for every body, and at every frame; ``sequences`` has
+    those of each sequence over frames and bodies.
 
     ``detection_error`` counts observed frames, its curve all of them.
     """
@@ -235,4 +236,5 @@ def summarise(distances: Distances, bodies: Sequence[str], observed: int) -> dic
             for index, body in enumerate(bodies)
         },
         "per_step": {name: values.mean((0, 2)).tolist() for name, values in named.items()},
+        "sequences": {name: values.mean((1, 2)).tolist() for name, values in counted.items()},
     }

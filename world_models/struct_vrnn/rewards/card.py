@@ -10,7 +10,8 @@ from world_models.training.card import data_section, first_shard, training_secti
 Result = dict[str, Any]
 """What a head achieves: ``n`` test sequences, and for ``head`` and ``null`` the ``mse``, ``per_step``, the
 mean squared error at every frame, ``over_null``, the mean over frames of the error divided by that of the
-null model at the frame, and its standard error ``se`` over sequences."""
+null model at the frame, its standard error ``se`` over sequences, and ``sequences``, what each of them adds
+to that mean."""
 
 
 def figures(result: Result) -> str:

@@ -82,7 +82,8 @@ def train_heads(
         path = session.folder / f"{task.name}.json"
         settings = _settings(reader, task, recipe)
         stored = json.loads(path.read_text()) if path.exists() else {}
-        if stored.get("settings") != settings or not (session.folder / task.name).exists():
+        made = stored.get("settings") == settings and (session.folder / task.name).exists()
+        if not made or "sequences" not in stored["result"]["head"]:  # results of before had no intervals
             result = _train(reader, task, labels(task), recipe, command, session)
             stored = {"settings": settings, "result": result}
             write_bytes(path, (json.dumps(stored, indent=2) + "\n").encode())

@@ -85,10 +85,11 @@ def measure(head: RewardHead, states: Float[Tensor, "n T H"], labels: Labels) ->
 
 
 def _summary(errors: Float[Tensor, "n T"], null: Float[Tensor, "n T"]) -> dict[str, Any]:
-    spread = (errors / null.mean(0)).mean(1).std()
+    sequences = (errors / null.mean(0)).mean(1)
     return {
         "mse": float(errors.mean()),
         "per_step": errors.mean(0).tolist(),
-        "over_null": float((errors.mean(0) / null.mean(0)).mean()),
-        "se": float(spread / len(errors) ** 0.5),
+        "over_null": float(sequences.mean()),
+        "se": float(sequences.std() / len(errors) ** 0.5),
+        "sequences": [float(f"{error:.6g}") for error in sequences.tolist()],
     }

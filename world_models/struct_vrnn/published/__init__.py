@@ -1,0 +1,1 @@
+"""What is as in the paper where the shipped models differ."""
