@@ -93,7 +93,7 @@ OTHER = {
     "one", [d for d in collect.DATA_SETS if issubclass(d.settings, Shards)], ids=lambda d: d.name
 )
 def test_every_setting_is_part_of_what_a_shard_is_known_by(one, tmp_path):
-    """All but where, how many and by how many processes; a new setting has to say what else it can be."""
+    """All but where, how many and by which processes; a new setting has to say what else it can be."""
     mnist = tmp_path / "mnist"
     mnist.mkdir()
     (mnist / "train-images-idx3-ubyte").write_bytes(b"other digits")
@@ -103,7 +103,7 @@ def test_every_setting_is_part_of_what_a_shard_is_known_by(one, tmp_path):
 
     standard = one.settings(out=tmp_path)
     for field in dataclasses.fields(standard):
-        if field.name not in {"out", "sequences", "workers"}:
+        if field.name not in {"out", "sequences", "workers", "ray"}:
             value = mnist if field.name == "mnist" else OTHER[field.name]
             # That protocol is about the digits of these files alone.
             usual = dataclasses.replace(standard, mnist=mnist) if field.name == "protocol" else standard
