@@ -1,5 +1,6 @@
 """``python -m server --ray``: the application under Ray Serve, which starts and watches its replicas."""
 
+import os
 import signal
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -53,20 +54,21 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         Failure: Ray is not installed, there is no such cluster, or no replica starts.
     """
     assert settings.ray is not None
+    # Ray gives its proxies five seconds to start, and a busy machine takes longer.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     ray = connect(settings.ray)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of Ray about itself
         from ray import serve as ray_serve
 
     actor = _shared_plans(ray)
-    ray_serve.start(http_options={"host": settings.host, "port": settings.port})
-    replica = _replica(ray, ray_serve, settings, actor)
     with _until_told():
         try:
-            ray_serve.run(replica.bind(), name=NAME, route_prefix="/")
+            ray_serve.start(http_options={"host": settings.host, "port": settings.port})
+            ray_serve.run(_replica(ray, ray_serve, settings, actor).bind(), name=NAME, route_prefix="/")
             ready(f"http://{settings.host}:{settings.port}")
             signal.pause()
-        except RuntimeError as error:
+        except (RuntimeError, ray.exceptions.RayError) as error:
             raise Failure(f"no replica could be started: {error}") from error
         finally:
             ray_serve.delete(NAME)
