@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from planner.loaded import Ready
 from planner.loading import available_ready, find_models, load_ready
 from server.app import create_app
+from server.cluster.serving import serve
 from server.hosts import check_address
 from server.http.connection import configure
 from server.http.metrics import Metrics
@@ -20,6 +21,7 @@ from server.keys import read_keys
 from server.models.reload import Reload
 from server.models.service import ModelService
 from server.settings import Settings
+from world_models.jobs.cluster import AT_HAND
 from world_models.jobs.command import command
 from world_models.jobs.outputs import check_device
 
@@ -46,6 +48,9 @@ def main() -> None:
     # Pillow warns of odd files in its own words; clients get ours.
     warnings.filterwarnings("ignore", module="PIL")
     settings, models = _settings()
+    if settings.ray is not None:
+        serve(settings, lambda url: print(f"Ray Serve running on {url} (Press CTRL+C to quit)", flush=True))
+        return
     metrics = Metrics()
     # The first time they have been read already.
     service = ModelService(
@@ -60,7 +65,8 @@ def main() -> None:
 
 
 def _settings() -> tuple[Settings, dict[str, Ready]]:
-    """Settings from the environment, overridden by flags, and the models they name.
+    """Settings from the environment, overridden by flags, and the models they name; replicas under Ray read
+    theirs themselves.
 
     Ends with a sentence if they make no sense.
     """
@@ -77,6 +83,15 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     parser.add_argument("--threads", type=int, help=f"torch threads (default {fields['threads'].default})")
     parser.add_argument("--root-path", help="path under which a proxy serves this server, such as /waymark")
     parser.add_argument("--keys-file", help="who may use the server (default: this machine alone)")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const=AT_HAND,
+        metavar="ADDRESS",
+        help="serve under Ray, by a cluster or one of here",
+    )
+    for name in ("least_replicas", "most_replicas"):
+        parser.add_argument(_flag(name), type=int, help=f"with --ray (default {fields[name].default})")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     try:
         settings = Settings(**given)
@@ -85,12 +100,18 @@ def _settings() -> tuple[Settings, dict[str, Ready]]:
     try:
         find_models(settings.models)
         check_device(settings.device)
-        check_address(settings.host, settings.port)
+        if settings.ray is None:
+            check_address(settings.host, settings.port)
         if settings.keys_file is not None:
             read_keys(settings.keys_file)
-        return settings, {name: load_ready(name, settings.device) for name in settings.models}
+        here = settings.models if settings.ray is None else ()
+        return settings, {name: load_ready(name, settings.device) for name in here}
     except ValueError as error:
         parser.error(str(error))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _source(place: tuple[int | str, ...], given: Mapping[str, object]) -> str:
@@ -98,7 +119,7 @@ def _source(place: tuple[int | str, ...], given: Mapping[str, object]) -> str:
     if not place:
         return ""
     name = str(place[0])
-    return f"--{name.replace('_', '-')}: " if name in given else f"WAYMARK_{name.upper()}: "
+    return f"{_flag(name)}: " if name in given else f"WAYMARK_{name.upper()}: "
 
 
 if __name__ == "__main__":

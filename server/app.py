@@ -43,11 +43,12 @@ def create_app(
     service: ModelService,
     metrics: Metrics | None = None,
     resources: Sequence[Resource] = RESOURCES,
+    plans: PlanMemory | None = None,
 ) -> FastAPI:
     """The HTTP service around ``service``, which starts and ends with the application's lifespan.
 
     ``metrics`` are those that the engine of ``service`` tells; without them, HTTP alone is counted.
-    ``resources`` are all that can be asked for.
+    ``resources`` are all that can be asked for, ``plans`` is what replicas of the service share.
 
     Raises:
         KeysError: the keys file of the settings cannot be used.
@@ -75,7 +76,7 @@ def create_app(
     app.state.service = service
     app.state.metrics = metrics = metrics or Metrics()
     metrics.watch(service)
-    app.state.plans = PlanMemory()
+    app.state.plans = plans or PlanMemory()
     app.state.resources = tuple(resources)
     for resource in resources:
         app.include_router(resource.router)

@@ -176,6 +176,13 @@ class Cancelled(Exception):
         super().__init__("This work was cancelled before it was done.")
 
 
+class PlanLost(Exception):
+    """The process that made a plan has ended before the plan was done."""
+
+    def __init__(self) -> None:
+        super().__init__("The replica that made this plan has ended. The same request makes it anew.")
+
+
 class NotReady(Exception):
     """Readiness was asked for and the answer is no; ``more`` are further fields of the problem."""
 

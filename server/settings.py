@@ -64,6 +64,15 @@ class Settings(BaseSettings):
     max_connections: int = Field(default=512, ge=1)
     """Connections open at the same time; one more is closed at once."""
 
+    ray: str | None = None
+    """Serve under Ray: the address of a cluster, or :data:`world_models.jobs.cluster.AT_HAND`."""
+
+    least_replicas: int = Field(default=1, ge=1)
+    """Under Ray: replicas that always run."""
+
+    most_replicas: int = Field(default=4, ge=1)
+    """Under Ray: replicas when there is most to do."""
+
     @field_validator("port", mode="before")
     @classmethod
     def _own_port(cls, value: object) -> object:
@@ -85,6 +94,15 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path):
             raise ValueError("a path such as /waymark, of letters, digits and -._~, is needed")
         return path
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Settings":
+        if self.least_replicas > self.most_replicas:
+            raise ValueError(
+                f"there cannot be at least {self.least_replicas} and at most {self.most_replicas} replicas: "
+                "choose other --least-replicas or --most-replicas"
+            )
+        return self
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":

@@ -23,6 +23,7 @@ from server.errors import (
     InvalidRequest,
     NoObject,
     NotReady,
+    PlanLost,
     PredictedLate,
     QueueFull,
     QuotaExceeded,
@@ -84,6 +85,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     QueueFull: Kind(503, "queue-full", "The server is busy"),
     DeadlinePassed: Kind(503, "deadline-passed", "The deadline passed"),
     ShuttingDown: Kind(503, "shutting-down", "The server is shutting down"),
+    PlanLost: Kind(500, "plan-lost", "The plan was lost"),
     NotReady: Kind(503, "not-ready", "The server is not ready"),
 }
 """Which exception becomes which problem."""

@@ -3,6 +3,7 @@
 Knows neither HTTP nor any kind of model: tasks come in, outcomes go out, trouble as exceptions.
 """
 
+import asyncio
 import logging
 import math
 import time
@@ -89,6 +90,11 @@ class ModelService:
         if self._warm_up.future.exception() is not None:
             return "The warm-up failed; see the server's log."
         return None
+
+    async def warmed_up(self) -> None:
+        """Wait until the models are warm. Raises what the warm-up fails with."""
+        assert self._warm_up is not None, "start comes first"
+        await asyncio.wrap_future(self._warm_up.future)
 
     def drain(self) -> None:
         """Take no new work and end what is at hand after its current piece, with what there is."""

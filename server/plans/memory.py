@@ -3,7 +3,8 @@
 import threading
 import time
 import uuid
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,13 +13,21 @@ from jaxtyping import UInt8
 from server.errors import IdempotencyConflict, UnknownPlan
 from server.http.exchange import Exchange
 from server.http.pending import Pending
-from server.plans.schemas import PlanResponse
+from server.http.problems import explain
+from server.plans.elsewhere import Told
+from server.plans.schemas import PlanResponse, PlanStatus
+from server.schemas import Problem
 from world_models.eye import STANDARD, Calibration
 
 CAPACITY = 256
 """Plans that are kept of a caller."""
 KEPT_SECONDS = 900.0
 """How long after its beginning a record is kept."""
+
+
+def new_name() -> str:
+    """What a new record goes by."""
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,16 @@ class PlanRecord:
     key: str | None
     pending: Pending[PlanResponse]
     request_id: str
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=new_name)
     begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def status(self) -> PlanStatus:
+        """How it stands, and the plan or why there is none once it has ended."""
+        pending, problem = self.pending, None
+        if pending.error is not None:
+            problem = Problem.model_validate_json(explain(pending.error, self.request_id))
+        return PlanStatus(id=self.id, status=pending.status, result=pending.reply, problem=problem)
 
     def goes_by(self, name: str) -> bool:
         """Whether it is the record of that name: its id or the id of its finished plan."""
@@ -74,11 +91,26 @@ class Plans:
                 del records[name]
                 surplus -= 1
 
-    def find(self, name: str) -> PlanRecord:
-        """The record of that id or with a plan of that id. Raises UnknownPlan."""
-        for record in reversed(self._records.values()):
-            if record.goes_by(name):
-                return record
+    def find(self, name: str) -> PlanRecord | None:
+        """The record of that id or with a plan of that id, if it is one of this process."""
+        return next((record for record in reversed(self._records.values()) if record.goes_by(name)), None)
+
+    async def announce(self, record: PlanRecord, deadline_ms: int) -> Told | None:
+        """Tell other replicas of a new record; what one of them has begun by the same key before.
+
+        Raises:
+            IdempotencyConflict: the body of that was another one.
+        """
+        return None
+
+    async def elsewhere(self, name: str, seconds: float = 0.0) -> Told:
+        """How a plan of another replica stands that goes by that name, when it has ended or so many seconds
+        later. Raises UnknownPlan.
+        """
+        raise UnknownPlan(self._capacity)
+
+    async def cancel_elsewhere(self, name: str) -> None:
+        """End the work of another replica on a plan. Raises UnknownPlan."""
         raise UnknownPlan(self._capacity)
 
     def repeated(self, key: str | None, body: str) -> PlanRecord | None:
@@ -105,9 +137,10 @@ class Plans:
         pictures: UInt8[np.ndarray, "L H W 3"],
         calibration: Calibration = STANDARD,
         path: tuple[str, ...] | None = None,
+        record: str | None = None,
     ) -> None:
         """Remember the pictures of a plan, and how its scene was seen, as the latest; forget the oldest if
-        there are too many.
+        there are too many. ``record``: what was asked for and is answered by it.
         """
         with self._changing:
             self._made[plan] = PlanMade(pictures, calibration, path)
@@ -139,11 +172,15 @@ class Plans:
 class PlanMemory:
     """Plans by caller: nobody needs to make room for others, and plans are nobody else's business."""
 
-    def __init__(self) -> None:
-        self._plans: defaultdict[str, Plans] = defaultdict(Plans)
+    def __init__(self, make: Callable[[str], Plans] = lambda caller: Plans()) -> None:
+        """``make``: what a caller gets who has none yet."""
+        self._make = make
+        self._plans: dict[str, Plans] = {}
 
     def of(self, caller: str) -> Plans:
         """The caller's own."""
+        if caller not in self._plans:
+            self._plans[caller] = self._make(caller)
         return self._plans[caller]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -11,18 +12,18 @@ from starlette.responses import Response
 from planner.loaded import ReadyPlanner, best_first
 from planner.search.hierarchy import Progress
 from server.errors import InvalidRequest
-from server.http.exchange import JSON, Exchanging
+from server.http.exchange import JSON, Exchange, Exchanging
 from server.http.headers import has_copy
 from server.http.pending import Events
 from server.http.pictures import to_base64
-from server.http.problems import explain
 from server.models.eye import to_calibration
 from server.plans import schemas
-from server.plans.memory import PlanRecord, Plans, plans_of
+from server.plans.elsewhere import answer
+from server.plans.memory import PlanRecord, Plans, new_name, plans_of
 from server.plans.reply import path_pictures, plan_content, seen_pictures
 from server.plans.requests import read_upload
 from server.plans.task import PlanOutcome, PlanTask, plans_keyframes
-from server.schemas import FieldError, Problem, Schema, digest
+from server.schemas import FieldError, Schema, digest
 
 router = APIRouter(tags=["plans"])
 
@@ -54,19 +55,35 @@ async def create_plan(exchange: Exchanging) -> Response:
     # Nothing is waited for from here to where the record is kept: another request with this key finds it.
     record = plans.repeated(key, body)
     if record is None:
+        name = new_name()
         pending = exchange.begin(
-            task, deadline_ms, _keeping(plans, task), schemas.PlanResponse, "plan_ms", _events(task)
+            task, deadline_ms, _keeping(plans, task, name), schemas.PlanResponse, "plan_ms", _events(task)
         )
-        record = PlanRecord(body, key, pending, exchange.request_id)
+        record = PlanRecord(body, key, pending, exchange.request_id, name)
         plans.add(record)
+        try:
+            told = await plans.announce(record, deadline_ms)
+        except Exception:
+            pending.cancel()
+            raise
+        if told is not None:
+            pending.cancel()
+            if exchange.wants_later:
+                return _later(exchange, told.status(exchange.request_id))
+            return await answer(exchange, told, partial(plans.elsewhere, told.id))
     if exchange.wants_later:
         record.pending.detached = True
-        headers = {
-            "Location": exchange.service.settings.root_path + schemas.PLAN_PATH.format(plan=record.id),
-            "Preference-Applied": "respond-async",
-        }
-        return Response(_status(record).model_dump_json(), 202, headers, JSON)
+        return _later(exchange, record.status)
     return await exchange.reply(record.pending, record.id)
+
+
+def _later(exchange: Exchange, status: schemas.PlanStatus) -> Response:
+    """Where the plan is to be asked for."""
+    headers = {
+        "Location": exchange.service.settings.root_path + schemas.PLAN_PATH.format(plan=status.id),
+        "Preference-Applied": "respond-async",
+    }
+    return Response(status.model_dump_json(), 202, headers, JSON)
 
 
 @router.get(schemas.PLAN_PATH, response_model=schemas.PlanStatus)
@@ -75,10 +92,19 @@ async def get_plan(plan: str, exchange: Exchanging) -> Response:
 
     With `Accept: text/event-stream` what happens from now on comes as events.
     """
-    record = plans_of(exchange).find(plan)
+    plans = plans_of(exchange)
+    record = plans.find(plan)
+    if record is None:
+        told = await plans.elsewhere(plan)
+        if exchange.wants_stream:
+            return await answer(exchange, told, partial(plans.elsewhere, plan))
+        return _standing(exchange, told.status(exchange.request_id))
     if exchange.wants_stream:
         return await exchange.reply(record.pending, record.id)
-    status = _status(record)
+    return _standing(exchange, record.status)
+
+
+def _standing(exchange: Exchange, status: schemas.PlanStatus) -> Response:
     if status.status in ("queued", "running"):
         return Response(status.model_dump_json(), media_type=JSON, headers={"Retry-After": "1"})
     tag = f'"{hashlib.sha256(status.model_dump_json().encode()).hexdigest()}"'
@@ -90,7 +116,12 @@ async def get_plan(plan: str, exchange: Exchanging) -> Response:
 @router.delete(schemas.PLAN_PATH, status_code=204)
 async def cancel_plan(plan: str, exchange: Exchanging) -> Response:
     """End the work on a plan, for all who wait for it. A finished plan stays as it is."""
-    plans_of(exchange).find(plan).pending.cancel()
+    plans = plans_of(exchange)
+    record = plans.find(plan)
+    if record is None:
+        await plans.cancel_elsewhere(plan)
+    else:
+        record.pending.cancel()
     return Response(status_code=204)
 
 
@@ -103,14 +134,7 @@ def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-def _status(record: PlanRecord) -> schemas.PlanStatus:
-    pending, problem = record.pending, None
-    if pending.error is not None:
-        problem = Problem.model_validate_json(explain(pending.error, record.request_id))
-    return schemas.PlanStatus(id=record.id, status=pending.status, result=pending.reply, problem=problem)
-
-
-def _keeping(plans: Plans, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
+def _keeping(plans: Plans, task: PlanTask, record: str) -> Callable[[PlanOutcome], Schema]:
     """What an outcome comes to; its pictures are kept for actions that go by the plan."""
 
     def content(outcome: PlanOutcome) -> Schema:
@@ -125,7 +149,8 @@ def _keeping(plans: Plans, task: PlanTask) -> Callable[[PlanOutcome], Schema]:
         ]
         for other, made, path in zip(alternatives, outcome.alternatives, paths[1:], strict=True):
             plans.keep(other.id, made.pictures, made.known.calibration, _to_goal(path, made))
-        plans.keep(digest(plan), outcome.pictures, outcome.known.calibration, _to_goal(paths[0], outcome))
+        whole = _to_goal(paths[0], outcome)
+        plans.keep(digest(plan), outcome.pictures, outcome.known.calibration, whole, record)
         return schemas.PlanChoice(
             **dict(plan),
             calibration=to_calibration(outcome.known.calibration),
