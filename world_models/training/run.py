@@ -59,6 +59,7 @@ class Session:
 
     def log(self, **entry: float | str) -> None:
         """Append one line to ``log.jsonl``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
 

@@ -56,6 +56,14 @@ def test_a_run_goes_on_in_its_own_folder_wherever_it_runs(run):
     assert (run.out / "run.json").read_bytes() == before
 
 
+def test_a_stage_with_a_folder_of_its_own_can_log_before_anything_else_is_in_it(tmp_path):
+    session = Session(tmp_path / "run" / "stage-0", 0, torch.device("cpu"))
+    session.log(step=1, image=0.5)
+    session.log(step=2, image=0.25)
+    lines = (session.folder / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["image"] for line in lines] == [0.5, 0.25]
+
+
 @pytest.mark.parametrize(
     ("recipe", "named"),
     [
