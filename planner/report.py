@@ -219,22 +219,27 @@ def _keep_figures(folder: Path, measured: Sequence[Measurement]) -> None:
 def figures_of(measured: Measurement, weights_sha256: str) -> Iterator[Figure]:
     """What a measurement of closed loops says of the model with these weights, planner or low level.
 
-    Changed worlds say nothing of what a model is good at.
+    Changed worlds say nothing of what a model is good at, and a number of keyframes that has to be asked for
+    nothing of how good its own choice is.
     """
     content = measured.content
     settings = content.get("settings", {}) if isinstance(content, dict) else {}
     if measured.maker == "planner.evaluate dmc" and content["objective"] == "reward":
         for row in content["rows"]:
             used = settings.get(row["task"], {}).get(row["arm"], {})
-            if used.get("weights_sha256") == weights_sha256 and not used.get("variation"):
+            if used.get("weights_sha256") == weights_sha256 and _as_it_comes(used):
                 yield _figure(row["task"], "return", row["return_mean"], row, content)
     elif measured.maker == "planner.evaluate push":
         task = TASKS_BY_ID[content["env"]]
         for row in content["rows"]:
             used = settings.get(f"{row['planner']}, {row['servo']}", {})
             own = weights_sha256 in (used.get("weights_sha256"), used.get("servo_sha256"))
-            if own and not used.get("variation"):
+            if own and _as_it_comes(used):
                 yield _figure(task, "success", row["success_rate"], row, content)
+
+
+def _as_it_comes(used: Mapping[str, Any]) -> bool:
+    return not used.get("variation") and used.get("keyframes") is None
 
 
 def _figure(
