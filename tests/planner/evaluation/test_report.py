@@ -204,7 +204,7 @@ def test_a_card_gets_for_machines_what_was_measured_of_its_weights_alone(folder)
     success = Figure(task="push", measure="success", value=0.95, episodes=400, manifest="push-400")
     earned = Figure(task="reacher-easy", measure="return", value=80.0, episodes=20, manifest="dmc-20")
     assert found == [{"push": success}, {"reacher-easy": earned}]
-    asked = {"settings": {"keyin, simulator": first | {"keyframes": 3}}}  # says nothing of the model's own choice
+    asked = {"settings": {"keyin, simulator": first | {"keyframes": 3}}}  # not the model's own choice
     for changes in ({"rows": [{**ROW, "success_rate": 0.5}]}, asked):
         Path("r.json").write_text(json.dumps(pushed | changes))
         report.report(Report(("push-400=r.json", "dmc=d.json"), card=tuple(models)))
