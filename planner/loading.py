@@ -41,7 +41,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def available_ready() -> tuple[str, ...]:
     """Names of all shipped models that a server offers."""
-    return (*available_models(), *available_world_models(), *_shipped("control"), *available_video_models())
+    acting = (*available_world_models(), *available_control_models())
+    return (*available_models(), *acting, *available_video_models())
 
 
 def available_models() -> tuple[str, ...]:
@@ -54,6 +55,11 @@ def available_world_models() -> tuple[str, ...]:
     return tuple(
         sorted(_shipped("struct-vrnn"), key=lambda name: not heads_folder(find_folder(name)).is_dir())
     )
+
+
+def available_control_models() -> tuple[str, ...]:
+    """Names of the shipped models that act in a DM Control task with a value of what comes."""
+    return tuple(_shipped("control"))
 
 
 def available_video_models() -> tuple[str, ...]:
@@ -236,11 +242,8 @@ def load_control(name: str, device: str = "cpu") -> ReadyControl:
 
 
 def load_svg(name: str = "svg-lp-digits", device: str = "cpu") -> ReadySVG:
-    """Load an SVG model of pictures by its shipped name or the path of a model folder.
-
-    Raises:
-        ValueError: there is no such model.
-        CheckpointError: its files are incomplete or differ from their manifest.
+    """Load an SVG model of pictures by its shipped name or the path of a model folder. Raises as
+    :func:`load_tap` does.
     """
     folder = find_folder(name)
     world = SVG.load(folder, device)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from planner.loading import available_video_models, available_world_models
+from planner.loading import available_control_models, available_video_models, available_world_models
 from server.hosts import is_loopback
 
 PLANNERS = ("keyin-push", "keyin-push-irregular")
@@ -26,13 +26,18 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
 
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        default_factory=lambda: (*PLANNERS, *available_world_models(), *available_video_models()),
+        default_factory=lambda: (
+            *PLANNERS,
+            *available_world_models(),
+            *available_control_models(),
+            *available_video_models(),
+        ),
         min_length=1,
     )
     """Models to load, separated by commas: names of those that ship, folders, or ``NAME=`` and one of these.
     Of those that can answer, the one that was measured best in the task is the default of requests, or the
     first where none was measured. Left out: a planner of six keyframes, one of as many as are
-    asked for, and all world models that ship."""
+    asked for, and all world models and control models that ship."""
 
     device: str = "cpu"
     """Torch device of all models."""

@@ -1,7 +1,8 @@
 """Which models ship, and how a name becomes a model folder.
 
-``python -m world_models.shipped keyin-push=runs/keyin-push/model`` puts a model folder among them. What their
-weights have in common (the same autoencoder) is stored once.
+``python -m world_models.shipped keyin-push=runs/keyin-push/model`` puts a model folder among them, a control
+model together with the detector it reads. What their weights have in common (the same autoencoder) is stored
+once.
 """
 
 import hashlib
@@ -22,9 +23,14 @@ from world_models.jobs.identity import file_digest
 PRETRAINED = Path(__file__).with_name("pretrained")
 
 
+DETECTOR = "detector"
+"""What a control model sees with, and how its folder is named beside the model's."""
+
+
 def shipped_models() -> list[str]:
-    """Names of the models that ship."""
-    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+    """Names of the models that ship; the detector of a control model is a part of it."""
+    names = sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
+    return [name for name in names if not name.endswith(f"-{DETECTOR}")]
 
 
 def shipped_kind(name: str) -> str:
@@ -72,8 +78,17 @@ def heads_folder(folder: Path) -> Path:
     """Where the reward heads of a model folder are, if it has any: ``<folder>-rewards``, where they ship, or
     ``rewards`` beside it, where a run leaves them.
     """
-    shipped = folder.with_name(f"{folder.name}-rewards")
-    return shipped if shipped.is_dir() else folder.with_name("rewards")
+    return _beside(folder, "rewards")
+
+
+def detector_folder(folder: Path) -> Path:
+    """Where the detector of a control model's folder is, likewise."""
+    return _beside(folder, DETECTOR)
+
+
+def _beside(folder: Path, part: str) -> Path:
+    shipped = folder.with_name(f"{folder.name}-{part}")
+    return shipped if shipped.is_dir() else folder.with_name(part)
 
 
 LEAST_SHARED = 100_000
@@ -168,6 +183,8 @@ def main() -> None:
         if not sign or Path(name).name != name:
             raise ValueError(f"give models as NAME=FOLDER, not {text!r}")
         ship(name, Path(folder), PRETRAINED)
+        if shipped_kind(name) == "control" and (detector := detector_folder(Path(folder))).is_dir():
+            ship(f"{name}-{DETECTOR}", detector, PRETRAINED)
     share(PRETRAINED)
 
 

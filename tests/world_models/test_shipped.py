@@ -66,6 +66,19 @@ def test_models_that_share_a_part_stay_what_they_are(runs, among):
     assert (among / "other" / "model.safetensors").is_file()
 
 
+def test_a_control_model_takes_along_what_it_sees_with(runs, among, monkeypatch):
+    control = Config(kind="control")
+    write_model(runs / "cart" / "model", control, TwoParts(0, 1), "# Control\n")
+    write_model(runs / "cart" / "detector", Config(), TwoParts(5, 3), "# Detector\n")
+    monkeypatch.setattr(shipped, "PRETRAINED", among)
+    monkeypatch.setattr(sys, "argv", ["shipped", f"control-cart={runs / 'cart' / 'model'}"])
+    shipped.main()
+    assert shipped.shipped_models() == ["control-cart"]
+    kept = shipped.detector_folder(among / "control-cart")
+    assert kept != shipped.detector_folder(runs / "cart" / "model") == runs / "cart" / "detector"
+    assert read_model(kept).digest == read_model(runs / "cart" / "detector").digest
+
+
 def test_sharing_again_changes_nothing_and_what_nobody_shares_is_whole_again(runs, among):
     ship_all(runs, among, "one", "two")
     stored = {path: path.read_bytes() for path in among.rglob("*") if path.is_file()}

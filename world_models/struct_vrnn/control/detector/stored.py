@@ -6,11 +6,16 @@ from pathlib import Path
 import torch
 
 from world_models.checkpoint import CheckpointError, read_model
-from world_models.shipped import PRETRAINED, find_folder, ship, shipped_kind, shipped_models
+from world_models.shipped import (
+    DETECTOR,
+    PRETRAINED,
+    detector_folder,
+    find_folder,
+    ship,
+    shipped_kind,
+    shipped_models,
+)
 from world_models.struct_vrnn.model import StructVRNN
-
-DETECTOR = "detector"
-"""Folder of its copy beside the model folder that reads it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def find_detector(folder: Path, digest: str) -> Path:
         CheckpointError: it is neither beside the folder nor among those that ship.
     """
     names = [name for name in shipped_models() if shipped_kind(name) == "struct-vrnn"]
-    places = [folder.with_name(DETECTOR), *(PRETRAINED / name for name in names)]
+    places = [detector_folder(folder), *(PRETRAINED / name for name in names)]
     for place in places:
         if place.is_dir() and read_model(place).weights_digest == digest:
             return place

@@ -8,8 +8,8 @@ from torch import nn
 
 from world_models.checkpoint import MANIFEST, read_model
 from world_models.eye import EyeStage, collect_reference
+from world_models.shipped import DETECTOR
 from world_models.struct_vrnn.config import StructVRNNConfig
-from world_models.struct_vrnn.control.detector.stored import DETECTOR
 from world_models.struct_vrnn.evaluation.body_errors import measure_bodies
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.recipe import BodiesStage, VisionStage
