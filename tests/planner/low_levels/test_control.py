@@ -17,6 +17,7 @@ from planner.search.rollout import Proposer
 from planner.search.servo import ServoConfig
 from world_models.checkpoint import CheckpointError, read_model, write_model
 from world_models.interface import Context, Dynamics
+from world_models.shipped import find_folder
 from world_models.struct_vrnn.config import StructVRNNConfig
 from world_models.struct_vrnn.control.config import ControlConfig
 from world_models.struct_vrnn.control.detector.features import measure, stack
@@ -174,15 +175,18 @@ def test_the_learned_arm_takes_a_model_of_its_task_alone(tmp_path, folder, chang
         evaluate(Dmc(**(settings | {"control": str(folder)} | change)))
 
 
-def test_without_a_control_model_the_learned_arm_seeks_predicted_reward(monkeypatch):
+def test_the_learned_arm_is_a_control_model_where_one_ships_and_seeks_predicted_reward_elsewhere(monkeypatch):
     run = Dmc(task="cartpole-balance", arms="learned,rewards")
-    learned, rewards = (run.dependencies(run.trials())[trial] for trial in run.trials())
-    assert learned == rewards and learned["search"]["horizon"] == 30
-    monkeypatch.setattr(
-        "planner.evaluation.control_models.shipped_models", lambda: ["control-cartpole-balance"]
-    )
-    with pytest.raises(ValueError, match="no model 'control-cartpole-balance'"):
-        run.dependencies(run.trials())
+
+    def arms():
+        found = run.dependencies(run.trials())
+        return [found[trial] for trial in run.trials()]
+
+    learned, rewards = arms()
+    shipped = read_model(find_folder("control-cartpole-balance")).weights_digest
+    assert (learned["weights_sha256"], learned["search"]["horizon"]) == (shipped, 3)
+    monkeypatch.setattr("planner.evaluation.control_models.shipped_models", list)
+    assert arms() == [rewards, rewards] and rewards["search"]["horizon"] == 30
 
 
 def test_a_control_model_records_with_its_short_horizon_and_others_as_ever(folder):
