@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     """Address to listen on."""
 
     port: int = Field(default=8000, ge=0, le=65535)
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 takes a free one, but not under Ray."""
 
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         default_factory=lambda: (
@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path):
             raise ValueError("a path such as /waymark, of letters, digits and -._~, is needed")
         return path
+
+    @model_validator(mode="after")
+    def _addressed(self) -> "Settings":
+        if self.ray is not None and self.port == 0:
+            raise ValueError("a service under Ray cannot take a free port: choose a --port from 1 to 65535")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> "Settings":

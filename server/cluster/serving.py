@@ -77,8 +77,11 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
 @contextmanager
 def _until_told() -> Iterator[None]:
-    """Signals to stop raise inside, in whatever is going on."""
-    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Signals to stop raise inside, in whatever is going on; SIGHUP, which asks a plain server for its new
+    models, is not one of them.
+    """
+    actions = {signal.SIGINT: _stop, signal.SIGTERM: _stop, signal.SIGHUP: signal.SIG_IGN}
+    before = {number: signal.signal(number, action) for number, action in actions.items()}
     try:
         yield
     finally:
@@ -122,6 +125,8 @@ def _shared_plans(ray: Any) -> Any:
         "lifetime": "detached",
         "num_cpus": 0,
         "max_restarts": -1,
+        # What is asked while it starts again waits for it: all that it can be asked may be asked twice.
+        "max_task_retries": -1,
         "max_concurrency": 10_000,
         "scheduling_strategy": here,
     }

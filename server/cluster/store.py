@@ -54,9 +54,11 @@ class PlanStore:
         """A replica has begun a plan, to be done in so many seconds.
 
         Answers None, or that it should not have: the id of the record that has had this ``key`` before it, or
-        :data:`CONFLICT`.
+        :data:`CONFLICT`. To be told of the same record twice changes nothing.
         """
         records, now = self._records[caller], time.monotonic()
+        if name in records:
+            return None
         self._forget(records, now)
         for earlier in reversed(records.values()) if key is not None else ():
             if earlier.key == key and earlier.body != body:

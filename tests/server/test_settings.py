@@ -45,6 +45,7 @@ def test_a_service_of_kubernetes_of_the_same_name_is_not_meant(monkeypatch: pyte
             ["--port", "70000"],
             "--port: Input should be less than",
         ),
+        ({}, ["--ray", "--port", "0"], "under Ray cannot take a free port: choose a --port"),
         ({}, ["--device", "tpu"], "device 'tpu' is not available here; cpu always is"),
     ],
 )

@@ -27,6 +27,7 @@ RayAddress = Annotated[
 ]
 """The option ``--ray [ADDRESS]``; None where it was not given."""
 
+_ANSWER_SECONDS = 10.0
 _ready = ""
 """Whose jobs this process has been made ready for."""
 
@@ -45,12 +46,20 @@ def connect(address: str) -> Any:
         return ray
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
+        _check_answers(address)
         ray.init(None if address == AT_HAND else address, include_dashboard=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise Failure(f"there is no Ray cluster to be used at {address!r}: {error}") from error
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray has one of its own
     return ray
+
+
+def _check_answers(address: str) -> None:
+    """Raise at once what Ray says after minutes of asking again: that nobody listens there."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
 
 
 def run_there(

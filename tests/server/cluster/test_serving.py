@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from server.__main__ import main
+from server.cluster.serving import _until_told
+from world_models.jobs.command import Terminated
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: waymark[ray]")
 JSON = {"Content-Type": "application/json"}
@@ -52,7 +54,11 @@ class Cluster:
 
     def replicas(self) -> list[int]:
         """The processes of all replicas."""
-        return [process for process in _descendants(self.process.pid) if _is_replica(process)]
+        return self.processes(b"ray::ServeReplica")
+
+    def processes(self, name: bytes) -> list[int]:
+        """Those of the cluster whose command line begins so."""
+        return [process for process in _descendants(self.process.pid) if _begins(process, name)]
 
     def example(self) -> dict[str, Any]:
         """A plan request that the service describes itself."""
@@ -68,9 +74,9 @@ def _read(content: bytes) -> Any:
         return content.decode()
 
 
-def _is_replica(process: int) -> bool:
+def _begins(process: int, name: bytes) -> bool:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::ServeReplica")
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(name)
     except OSError:
         return False
 
@@ -135,6 +141,28 @@ def test_plans_are_found_whichever_replica_is_asked(cluster: Cluster) -> None:
     # Requests are spread over both replicas: of twenty, each has some.
     found = [cluster.ask("GET", where)[1] for where in (place, f"/v1/plans/{plan['id']}") for _ in range(20)]
     assert {one["result"]["digest"] for one in found} == {plan["digest"]}
+
+
+def test_sighup_does_not_stop_the_command() -> None:
+    with _until_told():
+        # Sent for real it would end this process without the mending.
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        with pytest.raises(Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_for(lambda: False, 20)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_requests_outlive_the_process_that_keeps_plans(cluster: Cluster) -> None:
+    example = cluster.example()
+    place = cluster.ask("POST", "/v1/plans", example, **LATER)[2]
+    (kept,) = cluster.processes(b"ray::PlanStore")
+    os.kill(kept, signal.SIGKILL)
+    assert [cluster.ask("POST", "/v1/plans", example)[0] for _ in range(4)] == [200] * 4
+    wait_for(lambda: cluster.ended(place))
+    assert cluster.ask("GET", place)[1]["status"] == "done"
 
 
 @needs_ray

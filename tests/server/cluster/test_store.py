@@ -150,6 +150,7 @@ async def test_a_plan_of_a_replica_that_has_ended_is_lost_and_may_be_made_again(
     store = PlanStore(256, 900.0)
     monkeypatch.setattr(store_module, "GRACE_SECONDS", 0.0)
     assert await store.begin("me", "a", "key", "body", 0.05) is None
+    assert await store.begin("me", "a", "key", "body", 0.05) is None, "Ray may ask twice"
     assert await store.begin("me", "b", "key", "body", 60.0) == "a"
     assert await store.begin("me", "b", "key", "other", 60.0) == CONFLICT
     assert await store.told("me", "a", 0.0) == ("a", None, False)

@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 import tyro
 
-from world_models.jobs.cluster import AT_HAND, RayAddress
+from world_models.jobs.cluster import AT_HAND, RayAddress, connect
 from world_models.jobs.command import Failure
 from world_models.jobs.workers import run_jobs
 
@@ -53,6 +54,14 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Failure, match=r"waymark\[ray\]"):
         run_jobs(math.gcd, [(1, 2)], lambda *_: None, workers=1, ray=AT_HAND)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:head", "127.0.0.1:70000"])
+def test_an_address_that_nobody_answers_on_is_said_at_once(address, monkeypatch):
+    # Ray itself asks again for minutes.
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    with pytest.raises(Failure, match=f"there is no Ray cluster to be used at '{address}': "):
+        connect(address)
 
 
 @needs_ray
