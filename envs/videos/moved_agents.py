@@ -32,7 +32,7 @@ LEAST, MOST = 8.0, 12.0
 GOES_ON = 6.0
 """He is then on his way to where he would be after so many frames more."""
 DIRECTIONS = 16
-"""Ways that are thought of, of which one that ends on the court is gone."""
+"""Ways that are thought of at a time, of which one that ends on the court is gone."""
 
 
 def play_both(
@@ -89,13 +89,21 @@ def choose_moves(
         player = int(rng.integers(PLAYERS))
         if scene.clock[row] < 0 and scene.owner[row] == player:
             player = (player + 1) % PLAYERS
+        players.append(player)
+        shifts.append(_choose_way(rng, scene.players[row, player]))
+    return np.array(players), np.stack(shifts)
+
+
+def _choose_way(rng: np.random.Generator, place: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " 2"]:
+    """A way from a place to another one on the court."""
+    while True:  # from a corner all directions at once may lead off the court
         ways = rng.uniform(-1.0, 1.0, (DIRECTIONS, 2))
         ways *= rng.uniform(LEAST, MOST) / np.sqrt(np.square(ways).sum(axis=1, keepdims=True))
-        places = scene.players[row, player] + ways
-        inside = ((places > 2 * MARGIN) & (places < SIZE - 1 - 2 * MARGIN)).all(axis=1)
-        players.append(player)
-        shifts.append(ways[int(rng.choice(np.flatnonzero(inside)))])
-    return np.array(players), np.stack(shifts)
+        ends = place + ways
+        inside = ((ends > 2 * MARGIN) & (ends < SIZE - 1 - 2 * MARGIN)).all(axis=1)
+        if inside.any():
+            way: Float[np.ndarray, " 2"] = ways[int(rng.choice(np.flatnonzero(inside)))]
+            return way
 
 
 def draw_sequences(seed: int, first: int, count: int) -> Sequences:

@@ -47,6 +47,15 @@ def test_the_past_of_the_player_alone_is_changed_evenly(played):
     assert np.allclose(away[carried, OBSERVED - 1, 5], shift[carried])
 
 
+def test_a_player_in_a_corner_finds_a_way():
+    seed, index = 3, 72  # where the first directions that are thought of all lead off the court
+    dice = agents.throw_dice(seed, index)[None]
+    player, shift = choose_moves(seed, index, dice)
+    _, moved = play_both(dice, player, shift)
+    end = moved[0, OBSERVED - 1, player[0]]
+    assert (end > 2 * agents.MARGIN).all() and (end < agents.SIZE - 1 - 2 * agents.MARGIN).all()
+
+
 def test_everybody_reacts_and_stays_on_the_court(played):
     player, _, true, moved = played
     away = np.linalg.norm(moved - true, axis=-1)[:, -1]
