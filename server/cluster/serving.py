@@ -85,8 +85,8 @@ def _until_told() -> Iterator[None]:
     """Signals to stop raise inside, in whatever is going on; SIGHUP, which asks a plain server for its new
     models, is not one of them.
     """
-    actions = {signal.SIGINT: _stop, signal.SIGTERM: _stop, signal.SIGHUP: signal.SIG_IGN}
-    before = {number: signal.signal(number, action) for number, action in actions.items()}
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:
