@@ -14,6 +14,7 @@ from planner.loading import load_ready
 from server.app import create_app
 from server.cluster.plans import SharedMemory
 from server.cluster.store import PlanStore
+from server.hosts import check_address
 from server.http.metrics import Metrics
 from server.models.service import ModelService
 from server.plans.memory import CAPACITY, KEPT_SECONDS
@@ -52,6 +53,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
     Raises:
         Failure: Ray is not installed, there is no such cluster, or no replica starts.
+        ValueError: another program listens on this machine's port.
     """
     assert settings.ray is not None
     # Ray gives its proxies five seconds to start, and a busy machine takes longer.
@@ -61,6 +63,9 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # of Ray about itself
         from ray import serve as ray_serve
 
+    # Later Ray tries again for a minute, and then says it in a traceback. Proxies that run hold the port.
+    if not ray_serve.status().proxies:
+        check_address(settings.host, settings.port)
     actor = _shared_plans(ray)
     with _until_told():
         try:
@@ -80,8 +85,8 @@ def _until_told() -> Iterator[None]:
     """Signals to stop raise inside, in whatever is going on; SIGHUP, which asks a plain server for its new
     models, is not one of them.
     """
-    actions = {signal.SIGINT: _stop, signal.SIGTERM: _stop, signal.SIGHUP: signal.SIG_IGN}
-    before = {number: signal.signal(number, action) for number, action in actions.items()}
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:

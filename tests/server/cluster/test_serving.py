@@ -18,7 +18,6 @@ import pytest
 
 from server.__main__ import main
 from server.cluster.serving import _until_told
-from world_models.jobs.command import Terminated
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: waymark[ray]")
 JSON = {"Content-Type": "application/json"}
@@ -145,11 +144,24 @@ def test_plans_are_found_whichever_replica_is_asked(cluster: Cluster) -> None:
 
 def test_sighup_does_not_stop_the_command() -> None:
     with _until_told():
-        # Sent for real it would end this process without the mending.
+        # Not sent for real: were it not ignored, it would end the tests.
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        with pytest.raises(Terminated):
-            os.kill(os.getpid(), signal.SIGTERM)
-            wait_for(lambda: False, 20)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
+    words = [sys.executable, "-m", "server", "--ray", "local", "--models", "keyin-push", "--port"]
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = subprocess.run(
+            [*words, str(port)], stderr=subprocess.PIPE, timeout=120, cwd=Path(__file__).parents[3]
+        )
+    said = run.stderr.decode().splitlines()
+    assert run.returncode == 1
+    assert said[-1].startswith(f"a server cannot listen on 127.0.0.1, port {port} ("), said
+    assert not any("Traceback" in line for line in said)
 
 
 @needs_ray
