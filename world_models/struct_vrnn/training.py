@@ -251,7 +251,7 @@ def train_jointly(
     def loss(step: int, generator: torch.Generator) -> Loss:
         known = read()
         vision = vision_loss(model.vision, known, recipe.vision, session.device, generator)
-        drawn = draw_rows([task.known for task in tasks], stage.batch, generator)
+        drawn = draw_rows([len(part) for part in known.frames], stage.batch, generator)
         frames = np.concatenate([known.frames[task][rows, :window] for task, rows in drawn])
         done = torch.cat([actions[task][rows, : window - 1] for task, rows in drawn]).to(session.device)
         with torch.no_grad():

@@ -57,22 +57,27 @@ def _stand(phase: Course, side: str) -> Pose:
     return _arms(HANG, SWUNG_FORWARD, 0.1 + 0.1 * sway) | {"pitch": 1.5 * sway, "abdomen_x": 3.0 * sway}
 
 
-def _walk(phase: Course, side: str) -> Pose:
+def _stride(
+    phase: Course, hip: tuple[float, float], knee: tuple[float, float], back: Arm, front: Arm
+) -> Pose:
+    """One leg after the other, and each side's arm against its leg. ``hip`` is where it rests and how far it
+    swings forward, ``knee`` how it rests and how far it bends beyond that; degrees.
+    """
     pose = Pose()
-    for leg, shift in (("right", 0.0), ("left", np.pi)):
+    for side, shift in (("right", 0.0), ("left", np.pi)):
         swing, lifted = np.sin(phase + shift), np.maximum(np.cos(phase + shift), 0.0)
-        pose |= _legs(-5 - 25 * swing, -8 - 45 * lifted, leg)
-        pose |= _arm(leg, SWUNG_BACK, SWUNG_FORWARD, 0.5 - 0.5 * swing)
+        pose |= _legs(hip[0] + hip[1] * swing, knee[0] + knee[1] * lifted, side)
+        pose |= _arm(side, back, front, 0.5 - 0.5 * swing)
     return pose
+
+
+def _walk(phase: Course, side: str) -> Pose:
+    return _stride(phase, (-5, -25), (-8, -45), SWUNG_BACK, SWUNG_FORWARD)
 
 
 def _run(phase: Course, side: str) -> Pose:
-    pose = {"pitch": np.full_like(phase, 12.0), "lift": 0.1 * np.abs(np.cos(phase))}
-    for leg, shift in (("right", 0.0), ("left", np.pi)):
-        swing, lifted = np.sin(phase + shift), np.maximum(np.cos(phase + shift), 0.0)
-        pose |= _legs(-30 - 45 * swing, -25 - 80 * lifted, leg)
-        pose |= _arm(leg, BENT_BACK, BENT_FORWARD, 0.5 - 0.5 * swing)
-    return pose
+    body = {"pitch": np.full_like(phase, 12.0), "lift": 0.1 * np.abs(np.cos(phase))}
+    return body | _stride(phase, (-30, -45), (-25, -80), BENT_BACK, BENT_FORWARD)
 
 
 def _squat(phase: Course, side: str) -> Pose:

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from world_models import evaluate
-from world_models.action_recognition.evaluation import evaluation
+from world_models.action_recognition.evaluation import evaluation, figures
 from world_models.action_recognition.evaluation.evaluation import ActionEvaluation, evaluate_actions
+from world_models.action_recognition.evaluation.figures import confusion_matrices
 from world_models.action_recognition.evaluation.table import confusion, summarise
 from world_models.action_recognition.recipe import ActionRecipe
 from world_models.checkpoint import write_model
@@ -39,6 +40,28 @@ def test_intervals_are_over_episodes_and_differences_are_paired():
     assert found["more"] == pytest.approx(0.4) and 0 < found["ci95"][0] < 0.4 < found["ci95"][1]
     shares = confusion(rows, labels, 2)
     assert np.allclose(shares["struct-vrnn"], [[0.9, 0.1], [0.1, 0.9]])
+
+
+def test_a_panel_says_what_the_table_says(monkeypatch, tmp_path):
+    """Of three actions two are tested: the mean over all rows would be 50 %."""
+    drawn = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, *_, **__: drawn.append(figure))
+    labels, answers = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    rows = [{"arm": "struct-vrnn", "seed": 0, "answers": answers}]
+    correct = {"struct-vrnn": float(np.mean(answers == labels))}
+    confusion_matrices(confusion(rows, labels, 3), correct, ("sit", "stand", "lie"), tmp_path / "c.png")
+    assert drawn[0].axes[0].get_title() == "struct-vrnn: 75 % right"
+
+
+def test_runs_are_compared_on_the_same_sequences_only(job):
+    folder = job.runs_folder / "cnn-vrnn-actions-0"
+    recipe = RECIPE.model_copy(update={"held_out": 40}).model_dump(mode="json")
+    (folder / "run.json").write_text(json.dumps({"seed": 0, "recipe": recipe}))
+    with pytest.raises(ValueError, match="cnn-vrnn-actions-0 and .*hold out different numbers of sequences"):
+        evaluate_actions(job, "")
+    (folder / "run.json").unlink()
+    with pytest.raises(ValueError, match="cnn-vrnn-actions-0 is no finished run"):
+        evaluate_actions(job, "")
 
 
 def write_data(folder, labelled=True):

@@ -27,6 +27,8 @@ from world_models.training.run import Session
 RECIPE = DEBUG.model_copy(
     update={"held_out": 40, "model": DEBUG.model.model_copy(update={"tasks": ("cart",), "actions": 1})}
 )
+NAMES = ("old/struct-vrnn-dmc-0", "new/struct-vrnn-dmc-0")
+"""In folders of their own, since a run's name says its preset and seed."""
 HEAD = RewardRecipe(steps=3, batch=8, observed=3, tested=15, width=6)
 
 
@@ -86,7 +88,7 @@ def test_the_command_puts_runs_side_by_side(tmp_path, monkeypatch, capsys):
         states[..., 0].numpy().copy(),
     )
     write_shard(shard_path(tmp_path / "data" / "cart", 0), sequences, {"observation": 3, "bodies": "a,b"})
-    for seed, name in enumerate(("today-0", "longer-0")):
+    for seed, name in enumerate(NAMES):
         folder = tmp_path / "runs" / name
         with Session(folder, seed, torch.device("cpu")).initial_weights():
             write_model(folder / "model", RECIPE.model, StructVRNN(RECIPE.model), "")
@@ -96,11 +98,11 @@ def test_the_command_puts_runs_side_by_side(tmp_path, monkeypatch, capsys):
     options = {"data": tmp_path / "data", "runs-folder": tmp_path / "runs", "out": tmp_path / "i.json"}
     options |= {"sequences": 10, "fitted": 30}
     options |= {f"recipe.{name}": getattr(HEAD, name) for name in ("steps", "batch", "observed", "tested")}
-    flags = ["--runs", "today-0", "longer-0", *(f"--{name}={value}" for name, value in options.items())]
+    flags = ["--runs", *NAMES, *(f"--{name}={value}" for name, value in options.items())]
     monkeypatch.setattr(sys, "argv", ["evaluate", "imagination", *flags])
     evaluate.main()
     content = json.loads((tmp_path / "i.json").read_text())
-    assert [row["run"] for row in content["rows"]] == ["today-0", "longer-0"]
+    assert [row["run"] for row in content["rows"]] == [*NAMES]
     assert all(len(row[kind]) == 3 for row in content["rows"] for kind in ("bodies", "rewards", "held"))
     assert "error of bodies, px" in capsys.readouterr().out
     job = ImaginationEvaluation(runs=("nowhere",), runs_folder=tmp_path / "runs", data=tmp_path / "data")

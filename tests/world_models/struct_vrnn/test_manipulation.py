@@ -12,6 +12,7 @@ from world_models.checkpoint import write_model
 from world_models.data import DataError, Sequences, shard_path, write_shard
 from world_models.files import save_array
 from world_models.struct_vrnn.evaluation import manipulation
+from world_models.struct_vrnn.evaluation.figures import counterfactuals
 from world_models.struct_vrnn.evaluation.manipulation import (
     ManipulationEvaluation,
     Scenes,
@@ -136,6 +137,19 @@ def test_a_model_that_rolls_out_the_truth_is_nearer_where_it_is_told(monkeypatch
         assert picture.width > picture.height > 500
 
 
+def test_the_figure_says_what_its_colours_are(monkeypatch, tmp_path):
+    drawn, scenes = [], make_scenes(count=4)
+    monkeypatch.setattr("world_models.jobs.figures.save_figure", lambda figure, *_, **__: drawn.append(figure))
+    futures = {"unedited": scenes.true[:, OBSERVED:], "edited": scenes.moved[:, OBSERVED:]}
+    counterfactuals(scenes.true, scenes.moved, futures, scenes.player, tmp_path / "scenes.png")
+    (legend,) = drawn[0].legends
+    colours = {
+        text.get_text(): line.get_color()
+        for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+    }
+    assert colours["past as it was"] == "tab:blue" and colours["past of one player moved"] == "tab:red"
+
+
 def test_the_command_measures_every_seed(tmp_path, monkeypatch, capsys):
     scenes = make_scenes()
     data = write_data(tmp_path / "data", scenes)
@@ -147,10 +161,8 @@ def test_the_command_measures_every_seed(tmp_path, monkeypatch, capsys):
     evaluate.main()
     content = json.loads(out.read_text())
     assert [row["seed"] for row in content["rows"]] == [0, 1] and "sequences" not in content["rows"][0]
-    assert {
-        part: found["ci95"][0] < found["nearer"] < found["ci95"][1]
-        for part, found in content["summary"].items()
-    }
+    for found in content["summary"].values():
+        assert found["ci95"][0] <= found["nearer"] <= found["ci95"][1]
     printed = capsys.readouterr().out
     assert "| seed 1 | " in printed and "| moved player | " in printed
 

@@ -136,14 +136,31 @@ def test_recipes_without_these_settings_are_known_again():
     assert StructVRNNRecipe.model_validate(stored) == DMC
 
 
-def test_a_published_run_trains_jointly_and_resumes(tmp_path, monkeypatch):
+def write_data(folder):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (5, 7, 16, 16, 3)).astype(np.uint8)
     actions = rng.uniform(-1, 1, (5, 6, 2)).astype(np.float32)
     sequences = Sequences(frames, actions, np.zeros((5, 7), bool), np.zeros((5, 7, 1), np.float32))
-    write_shard(shard_path(tmp_path / "data", 0), sequences, {"seed": 0})
-    vision = DEBUG.vision.model_copy(update={"summed": True, "halved": 1, "foreign": 0.0})
-    recipe = DEBUG.model_copy(update={"joint": True, "model": CONFIG, "vision": vision})
+    write_shard(shard_path(folder, 0), sequences, {"seed": 0})
+
+
+def joint_recipe(**vision):
+    changed = DEBUG.vision.model_copy(update={"summed": True, "halved": 1, "foreign": 0.0, **vision})
+    return DEBUG.model_copy(update={"joint": True, "model": CONFIG, "vision": changed})
+
+
+def test_a_joint_run_may_look_at_fewer_sequences_than_there_are(tmp_path):
+    write_data(tmp_path / "data")
+    recipe = joint_recipe(sequences=1)
+    folder = train_struct_vrnn(
+        StructVRNNRun(data=tmp_path / "data", out=tmp_path / "run", recipe=recipe), "command"
+    )
+    assert (folder / "config.json").exists()
+
+
+def test_a_published_run_trains_jointly_and_resumes(tmp_path, monkeypatch):
+    write_data(tmp_path / "data")
+    recipe = joint_recipe()
     runs = [StructVRNNRun(data=tmp_path / "data", out=tmp_path / name, recipe=recipe) for name in "ab"]
     train_struct_vrnn(runs[0], "command")
     save = fit.save_training

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from pydantic import BaseModel, ConfigDict
 
 from world_models.action_recognition.evaluation.table import Row, confusion, markdown_tables, summarise
 from world_models.action_recognition.labelled_features import Labelled
@@ -23,14 +22,13 @@ from world_models.action_recognition.training import fit_classifier
 from world_models.checkpoint import read_model
 from world_models.data import DataError, read_attributes
 from world_models.files import write_bytes, write_results
-from world_models.struct_vrnn.evaluation.arms import ArmRun, find_runs
+from world_models.struct_vrnn.evaluation.arms import ArmRun, ArmsEvaluation, common_tasks, find_runs
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.presets import ACTION_ARMS
-from world_models.struct_vrnn.recipe import StructVRNNRecipe
 from world_models.struct_vrnn.rewards.data import held_out_features
-from world_models.struct_vrnn.sequences import TaskData, open_tasks
+from world_models.struct_vrnn.sequences import TaskData
 from world_models.training.fit import PositiveInt
-from world_models.training.run import Session, origin_of, read_recipe
+from world_models.training.run import Session, origin_of
 
 TRUTH, TRUTH_SEEDS = "true-bodies", 3
 """The arm that is told where the bodies are, and its classifiers."""
@@ -39,25 +37,17 @@ KEPT = "actions"
 READ = 250
 
 
-class ActionEvaluation(BaseModel):
+class ActionEvaluation(ArmsEvaluation):
     """The table of action recognition."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/actions")
     """Folder of the labelled sequences."""
-    runs_folder: Path = Path("runs")
-    """Where the runs ``<preset>-<seed>`` of the arms are; missing classifiers are trained there."""
     out: Path = Path("actions.json")
     """JSON file to write."""
     plot: Path | None = None
     """PNG of the confusion matrices to draw."""
     observed: PositiveInt = 8
     """Frames that a classifier sees."""
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ..."""
-    threads: PositiveInt = 1
-    """CPU threads; one per process is fastest when cores are shared."""
     recipe: ActionRecipe = ActionRecipe()
     """How a classifier learns, the same for all arms."""
 
@@ -71,7 +61,7 @@ def evaluate_actions(job: ActionEvaluation, command: str) -> dict[str, Any]:
         ValueError: there is no run, or the runs hold out different sequences.
     """
     runs = find_runs(job.runs_folder, ACTION_ARMS)
-    task = _common_task(runs, job.data)
+    task = common_tasks(runs, job.data)[0]
     torch.set_num_threads(job.threads)
     device, told, rows = torch.device(job.device), read_truth(task, job.observed), list[Row]()
     for run in runs:
@@ -88,9 +78,10 @@ def evaluate_actions(job: ActionEvaluation, command: str) -> dict[str, Any]:
         rows.append({"arm": TRUTH, "seed": seed, "answers": answers})
     _, tested = _split(told, job.recipe)
     shares = confusion(rows, tested.labels, len(tested.classes))
+    summary = summarise(rows, tested.labels, tested.groups)
     content = {
         "protocol": _protocol(job, task, told, command),
-        "summary": summarise(rows, tested.labels, tested.groups),
+        "summary": summary,
         "confusion": shares,
         "rows": [
             {name: row[name] for name in ("arm", "seed")}
@@ -102,15 +93,9 @@ def evaluate_actions(job: ActionEvaluation, command: str) -> dict[str, Any]:
     if job.plot is not None:
         from world_models.action_recognition.evaluation.figures import confusion_matrices
 
-        confusion_matrices(shares, tested.classes, job.plot)
+        correct = {arm: found["correct"] for arm, found in summary["arms"].items()}
+        confusion_matrices(shares, correct, tested.classes, job.plot)
     return written
-
-
-def _common_task(runs: list[ArmRun], data: Path) -> TaskData:
-    recipes = [StructVRNNRecipe.model_validate(read_recipe(run.folder)) for run in runs]
-    if len({recipe.held_out for recipe in recipes}) > 1:
-        raise ValueError("the runs hold out different numbers of sequences, so they cannot be compared")
-    return open_tasks(data, recipes[0].model, recipes[0].held_out)[0]
 
 
 def read_truth(task: TaskData, observed: int) -> Labelled:

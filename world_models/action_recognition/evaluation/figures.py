@@ -13,12 +13,16 @@ SAID = 0.05
 
 
 def confusion_matrices(
-    matrices: Mapping[str, Sequence[Sequence[float]]], classes: Sequence[str], path: Path
+    matrices: Mapping[str, Sequence[Sequence[float]]],
+    correct: Mapping[str, float],
+    classes: Sequence[str],
+    path: Path,
 ) -> None:
-    """One panel per arm: rows are true actions, columns what the classifier says.
+    """One panel per arm: rows are true actions, columns what the classifier says, numbers percent of a row.
 
     Args:
-        matrices: shares ``[true, answered]`` by arm; rows add up to 1.
+        matrices: shares ``[true, answered]`` by arm; rows add up to 1, or are 0 where an action is not tested.
+        correct: share of all answers that are right by arm, as in the table.
         classes: names of the actions.
         path: PNG to write.
     """
@@ -37,7 +41,7 @@ def confusion_matrices(
         ticks = range(len(classes))
         panel.set_xticks(ticks, classes, rotation=60, ha="right", fontsize=7)
         panel.set_yticks(ticks, classes, fontsize=7)
-        panel.set(title=f"{arm}: {100 * np.trace(shares) / len(classes):.0f} %", xlabel="classifier says")
+        panel.set(title=f"{arm}: {100 * correct[arm]:.0f} % right", xlabel="classifier says")
     for panel in axes.flat[len(matrices) :]:
         panel.set_axis_off()
     for row in axes:

@@ -5,9 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from world_models.struct_vrnn.presets import DMC_ARMS
-from world_models.struct_vrnn.rewards.run import read_recipe
+from world_models.struct_vrnn.rewards.run import read_finished
 from world_models.struct_vrnn.sequences import TaskData, open_tasks
+from world_models.training.fit import PositiveInt
+
+
+class ArmsEvaluation(BaseModel):
+    """What the settings of all tables of trained runs have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runs_folder: Path = Path("runs")
+    """Where the runs ``<preset>-<seed>`` are; what a table needs of them and they lack is made there."""
+    device: str = "cpu"
+    """``cpu``, ``cuda``, ..."""
+    threads: PositiveInt = 1
+    """CPU threads; one per process is fastest when cores are shared."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +64,19 @@ def common_tasks(runs: Sequence[ArmRun], data: Path) -> list[TaskData]:
 
     Raises:
         DataError: the data is missing or does not fit the models.
-        ValueError: the runs know different tasks or hold out different numbers of sequences.
+        ValueError: a run is not finished, or they know different tasks or hold out different numbers of
+            sequences.
     """
-    recipes = {run.folder.name: read_recipe(run.folder) for run in runs}
-    first = recipes[runs[0].folder.name]
+    recipes = [read_finished(run.folder) for run in runs]
+    first = recipes[0]
     different = [
-        name
-        for name, recipe in recipes.items()
+        str(run.folder)
+        for run, recipe in zip(runs, recipes, strict=True)
         if (recipe.model.tasks, recipe.held_out) != (first.model.tasks, first.held_out)
     ]
     if different:
         raise ValueError(
-            f"{', '.join(different)} and {runs[0].folder.name} know different tasks or hold out different "
+            f"{', '.join(different)} and {runs[0].folder} know different tasks or hold out different "
             "numbers of sequences, so they cannot be compared"
         )
     return open_tasks(data, first.model, first.held_out)

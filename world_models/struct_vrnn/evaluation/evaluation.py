@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,7 +19,7 @@ from world_models.checkpoint import read_model
 from world_models.data import read_attributes
 from world_models.files import write_bytes, write_results
 from world_models.shipped import weights_digest
-from world_models.struct_vrnn.evaluation.arms import ArmRun, common_tasks, find_runs
+from world_models.struct_vrnn.evaluation.arms import ArmRun, ArmsEvaluation, common_tasks, find_runs
 from world_models.struct_vrnn.evaluation.figures import film_strip, sample_fan
 from world_models.struct_vrnn.evaluation.picture_scores import picture_scores
 from world_models.struct_vrnn.evaluation.table import Row, markdown_tables, summarise_rows
@@ -48,15 +47,11 @@ Scores = dict[str, Any]
 """Of one run on one task: see ``_protocol``."""
 
 
-class TrackingEvaluation(BaseModel):
+class TrackingEvaluation(ArmsEvaluation):
     """The table of tracking and prediction."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/dmc")
     """Folder with one folder of sequences per task."""
-    runs_folder: Path = Path("runs")
-    """Where the runs ``<preset>-<seed>`` of the arms are; scores are kept in them."""
     runs: tuple[str, ...] = ()
     """Names of the runs to use; all that there are unless given."""
     out: Path = Path("struct-vrnn-dmc.json")
@@ -77,10 +72,6 @@ class TrackingEvaluation(BaseModel):
     """Futures painted of each."""
     seed: int = 0
     """Seed of the samples."""
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ..."""
-    threads: PositiveInt = 1
-    """CPU threads; one per process is fastest when cores are shared."""
 
 
 def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def counterfactuals(
     """Scenes in which a player's past is moved, in the manner of Fig. 6: a column per scene.
 
     Upper row: what was (blue) and what would have been (red). Lower row: what the model makes of the past as
-    it was and of the moved one, over the true paths in grey. Dots are final places, a cross marks the player.
+    it was and of the moved one, over the true paths in grey. Past frames are pale, dots are final places, a
+    cross marks the player.
 
     Args:
         true: where bodies were, in pixels.
@@ -129,10 +130,10 @@ def counterfactuals(
         player: who is moved.
         path: PNG to write.
     """
-    from world_models.jobs.figures import new_figure, save_figure
+    from world_models.jobs.figures import Line2D, new_figure, save_figure
 
     colours = {"unedited": "tab:blue", "edited": "tab:red"}
-    figure = new_figure(figsize=(3.2 * len(true), 6.8))
+    figure = new_figure(figsize=(3.2 * len(true), 7.8))
     axes = figure.subplots(2, len(true), squeeze=False)
     pasts = {"unedited": true, "edited": moved}
     observed = true.shape[1] - futures["edited"].shape[1]
@@ -154,10 +155,16 @@ def counterfactuals(
                 first = whole[observed - 1, int(player[index])].numpy()
                 panel.plot(*first, "x", color="black", markersize=6, zorder=3)
             panel.set(xlim=(0, 63), ylim=(63, 0), aspect="equal", xticks=[], yticks=[])
-            panel.set_title(
-                "what was, would have been" if not row else "what the model makes of both", fontsize=8
-            )
-    figure.tight_layout()
+            panel.set_title("what the model makes of it" if row else "the truth", fontsize=9)
+    marks = [
+        Line2D([], [], color=colours["unedited"], label="past as it was"),
+        Line2D([], [], color=colours["edited"], label="past of one player moved"),
+        Line2D([], [], color="lightgrey", linewidth=2.5, label="true paths, below what the model makes"),
+        Line2D([], [], color="black", marker="x", linestyle="", label="that player when last seen"),
+        Line2D([], [], color="dimgrey", marker="o", markersize=3.5, linestyle="", label="final places"),
+    ]
+    figure.legend(handles=marks, loc="lower center", ncols=3 if len(true) > 2 else 1, fontsize=9)
+    figure.tight_layout(rect=(0.0, 0.08 if len(true) > 2 else 0.16, 1.0, 1.0))
     save_figure(figure, path, dpi=110)
 
 

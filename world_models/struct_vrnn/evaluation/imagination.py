@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from world_models.files import write_results
-from world_models.struct_vrnn.evaluation.arms import ArmRun, common_tasks
+from world_models.struct_vrnn.evaluation.arms import ArmRun, ArmsEvaluation, common_tasks
+from world_models.struct_vrnn.evaluation.table import to_markdown
 from world_models.struct_vrnn.evaluation.tracking import RIDGE, Regression, Truth, mean_future, read_truth
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.card import Result
@@ -31,27 +32,19 @@ KINDS = {"bodies": "error of bodies, px", "rewards": "reward MSE / null"}
 Row = dict[str, Any]
 
 
-class ImaginationEvaluation(BaseModel):
+class ImaginationEvaluation(ArmsEvaluation):
     """The table of errors by horizon."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     runs: tuple[str, ...] = Field(min_length=1)
     """Names of runs; all others are compared with the first."""
     data: Path = Path("data/dmc")
     """Folder with one folder of sequences per task."""
-    runs_folder: Path = Path("runs")
-    """Where the runs are; reward heads that they lack are trained there."""
     out: Path = Path("imagination.json")
     """JSON file to write."""
     sequences: PositiveInt = 1000
     """How many are tested: the last ones."""
     fitted: PositiveInt = 500
     """How many, before these, fit the regression from features to positions."""
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ..."""
-    threads: PositiveInt = 1
-    """CPU threads; one per process is fastest when cores are shared."""
     recipe: RewardRecipe = RewardRecipe()
     """How reward heads learn, the same for all runs; also how many frames are observed."""
 
@@ -67,7 +60,7 @@ def evaluate_imagination(job: ImaginationEvaluation, command: str) -> dict[str, 
     folders = [job.runs_folder / name for name in job.runs]
     for folder in folders:
         read_recipe(folder)
-    runs = [ArmRun(folder.name, 0, folder) for folder in folders]
+    runs = [ArmRun(name, 0, folder) for name, folder in zip(job.runs, folders, strict=True)]
     tasks = common_tasks(runs, job.data)
     torch.set_num_threads(job.threads)
     device, labels, observed = torch.device(job.device), cached_labels(job.recipe), job.recipe.observed
@@ -126,7 +119,7 @@ def markdown_tables(content: Mapping[str, Any]) -> str:
         if kind == "bodies":
             held = _mean(rows, runs[0], "held")
             lines.append([f"held ({runs[0]})", *(f"{held[horizon - 1]:.3f}" for horizon in shown), "-"])
-        parts.append(_table(lines))
+        parts.append(to_markdown(lines))
     for kind, title in KINDS.items():
         last = {(row["run"], row["task"]): row[kind][-1] for row in rows}
         lines = [[f"{title}, at the last frame, over {runs[0]}'s", *tasks]]
@@ -135,18 +128,13 @@ def markdown_tables(content: Mapping[str, Any]) -> str:
             lines.append(
                 [run, *(f"{last[run, task]:.3f} ({r:.2f})" for task, r in zip(tasks, ratios, strict=True))]
             )
-        parts.append(_table(lines))
+        parts.append(to_markdown(lines))
     return "\n\n".join(parts)
 
 
 def _mean(rows: Sequence[Row], run: str, kind: str) -> NDArray[np.float64]:
     means: NDArray[np.float64] = np.mean([row[kind] for row in rows if row["run"] == run], axis=0)
     return means
-
-
-def _table(lines: Sequence[Sequence[str]]) -> str:
-    head, *body = (f"| {' | '.join(cells)} |" for cells in lines)
-    return "\n".join([head, "|" + "---|" * len(lines[0]), *body])
 
 
 def _protocol(job: ImaginationEvaluation, command: str) -> dict[str, Any]:

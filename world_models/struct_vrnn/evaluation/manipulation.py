@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from world_models.data import DataError, read_attributes
 from world_models.files import write_results
 from world_models.statistics import cluster_draws, percentiles
-from world_models.struct_vrnn.evaluation.arms import find_runs
+from world_models.struct_vrnn.evaluation.arms import ArmsEvaluation, find_runs
 from world_models.struct_vrnn.evaluation.figures import counterfactuals
 from world_models.struct_vrnn.evaluation.tracking import Regression, mean_future
 from world_models.struct_vrnn.model import FAINT, StructVRNN
@@ -40,25 +39,17 @@ PARTS = ("moved player", "others", "all")
 Row = dict[str, Any]
 
 
-class ManipulationEvaluation(BaseModel):
+class ManipulationEvaluation(ArmsEvaluation):
     """The table of manipulated scenes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/moved-agents")
     """Folder of scenes with their counterfactuals."""
-    runs_folder: Path = Path("runs")
-    """Where the runs ``struct-vrnn-agents-<seed>`` are."""
     out: Path = Path("agents.json")
     """JSON file to write."""
     plot: Path | None = None
     """PNG of scenes to draw."""
     fitted: PositiveInt = 500
     """Sequences, the first ones, that fit the regression from features to positions; all others test."""
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ..."""
-    threads: PositiveInt = 1
-    """CPU threads; one per process is fastest when cores are shared."""
 
 
 def evaluate_manipulation(job: ManipulationEvaluation, command: str) -> dict[str, Any]:

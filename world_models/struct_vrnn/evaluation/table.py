@@ -135,7 +135,7 @@ def _by_task(rows: Sequence[Row], column: str, title: str, summary: Mapping[str,
             low, high = summary["tasks"][arm][task][column]
             cells.append(f"{_mean(rows, arm, task, column):.2f} ({low:.2f} to {high:.2f}{ratio})")
         lines.append([arm, str(len(_seeds(rows, arm))), *cells])
-    return _table(lines)
+    return to_markdown(lines)
 
 
 def _summary(rows: Sequence[Row], arms: Mapping[str, Mapping[str, Any]]) -> str:
@@ -150,7 +150,7 @@ def _summary(rows: Sequence[Row], arms: Mapping[str, Mapping[str, Any]]) -> str:
             "-" if distance is None else f"{distance:.3f}" + ("" if half is None else f" ± {half:.3f}")
         )
         lines.append([arm, str(len(_seeds(rows, arm))), *cells])
-    return _table(lines)
+    return to_markdown(lines)
 
 
 def _duels(duels: Mapping[str, Mapping[str, Mapping[str, int]]], tasks: int) -> str:
@@ -161,7 +161,7 @@ def _duels(duels: Mapping[str, Mapping[str, Mapping[str, int]]], tasks: int) -> 
             for one in found.values()
         ]
         lines.append([other, *cells])
-    return _table(lines)
+    return to_markdown(lines)
 
 
 def _by_body(rows: Sequence[Row]) -> str:
@@ -176,7 +176,7 @@ def _by_body(rows: Sequence[Row]) -> str:
                 found = [row["per_body"][body] for row in of_task if row["arm"] == arm]
                 cells.append(" / ".join(f"{np.mean([f[column] for f in found]):.2f}" for column in COMPARED))
             lines.append([task, body, *cells])
-    return _table(lines)
+    return to_markdown(lines)
 
 
 def _values(rows: Sequence[Row], key: str) -> list[str]:
@@ -195,6 +195,7 @@ def _of_seed(rows: Sequence[Row], arm: str, seed: int, column: str) -> float:
     return float(np.mean([row[column] for row in rows if (row["arm"], row["seed"]) == (arm, seed)]))
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
+def to_markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table of these rows of cells, the first of which is its head."""
     head, *body = (f"| {' | '.join(cells)} |" for cells in lines)
     return "\n".join([head, "|" + "---|" * len(lines[0]), *body])

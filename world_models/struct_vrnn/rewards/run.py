@@ -44,19 +44,28 @@ def train_rewards(job: RewardRun, command: str) -> Path:
 
 
 def read_recipe(run: Path) -> StructVRNNRecipe:
-    """How a finished run was trained.
+    """How a finished run was trained whose model knows tasks.
 
     Raises:
         ValueError: it is none, or its model knows no tasks.
+    """
+    recipe = read_finished(run)
+    if not recipe.model.tasks:
+        raise ValueError(f"{run} holds a model without tasks; rewards belong to a task")
+    return recipe
+
+
+def read_finished(run: Path) -> StructVRNNRecipe:
+    """How a finished run was trained.
+
+    Raises:
+        ValueError: it is none.
     """
     if not (run / SETTINGS).exists() or not (run / "model" / "config.json").exists():
         raise ValueError(
             f"{run} is no finished run; `python -m world_models.train struct-vrnn-dmc --out {run}` makes one"
         )
-    recipe = StructVRNNRecipe.model_validate(runs.read_recipe(run))
-    if not recipe.model.tasks:
-        raise ValueError(f"{run} holds a model without tasks; rewards belong to a task")
-    return recipe
+    return StructVRNNRecipe.model_validate(runs.read_recipe(run))
 
 
 def cached_labels(recipe: RewardRecipe) -> Callable[[TaskData], Labels]:

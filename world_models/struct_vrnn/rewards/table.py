@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from world_models.data import read_attributes
 from world_models.files import write_results
 from world_models.statistics import cluster_draws, percentiles
-from world_models.struct_vrnn.evaluation.arms import common_tasks, find_runs
+from world_models.struct_vrnn.evaluation.arms import ArmsEvaluation, common_tasks, find_runs
 from world_models.struct_vrnn.rewards.card import Result
 from world_models.struct_vrnn.rewards.data import read_run, read_truth
 from world_models.struct_vrnn.rewards.figures import curves
@@ -29,23 +28,15 @@ ORACLE_SEEDS = 1
 Row = dict[str, Any]
 
 
-class RewardEvaluation(BaseModel):
+class RewardEvaluation(ArmsEvaluation):
     """The table of reward prediction."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: Path = Path("data/dmc")
     """Folder with one folder of sequences per task."""
-    runs_folder: Path = Path("runs")
-    """Where the runs ``<preset>-<seed>`` of the arms are; missing heads are trained there."""
     out: Path = Path("rewards.json")
     """JSON file to write."""
     plot: Path | None = None
     """PNG of the error over time to draw."""
-    device: str = "cpu"
-    """``cpu``, ``cuda``, ..."""
-    threads: int = 1
-    """CPU threads; one per process is fastest when cores are shared."""
     recipe: RewardRecipe = RewardRecipe()
     """How a head learns, the same for all arms."""
 
