@@ -272,7 +272,7 @@ def test_the_table_has_every_arm_and_its_anchors(data, run, tmp_path, monkeypatc
 def test_what_does_not_fit_is_refused_in_a_sentence(data, run, tmp_path, monkeypatch):
     job = RewardEvaluation(data=data, runs_folder=run.parent, out=tmp_path / "r.json", recipe=HEAD)
     write_run(run.parent / "cnn-vrnn-dmc-0", data, recipe=RECIPE.model_copy(update={"held_out": 30}))
-    with pytest.raises(ValueError, match="cnn-vrnn-dmc-0 and .*struct-vrnn-dmc-0 know different tasks"):
+    with pytest.raises(ValueError, match=r"cnn-vrnn-dmc-0 and .*struct-vrnn-dmc-0 know different tasks"):
         evaluate_rewards(job, "")
     with pytest.raises(ValueError, match=r"world_models\.train struct-vrnn-dmc --seed 0"):
         find_runs(tmp_path / "nowhere")
