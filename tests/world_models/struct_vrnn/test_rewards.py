@@ -279,8 +279,11 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data, run, tmp_path, monkeyp
     silent = RewardRun(run=run, data=write_data(tmp_path / "silent", rewarded=False), recipe=HEAD)
     with pytest.raises(DataError, match="has no rewards"):
         train_rewards(silent, "")
+    everything = HEAD.model_copy(update={"observed": 6})
+    with pytest.raises(ValueError, match="observed must be 1 to 5, which leaves frames to imagine; got 6"):
+        train_rewards(RewardRun(run=run, data=data, recipe=everything), "")
     with pytest.raises(DataError, match="40 held-out sequences"):
-        train_rewards(RewardRun(run=run, data=data), "")
+        train_rewards(RewardRun(run=run, data=data, recipe=RewardRecipe(observed=3)), "")
     write_run(run, data, recipe=DEBUG)
     with pytest.raises(ValueError, match="without tasks"):
         train_rewards(RewardRun(run=run, data=data, recipe=HEAD), "")
