@@ -67,6 +67,17 @@ def _open(folder: Path, task: str, config: StructVRNNConfig, held_out: int) -> T
     return TaskData(task, data, data.known(held_out), observation, bodies)
 
 
+def check_observed(task: TaskData, observed: int) -> None:
+    """Make sure that frames are left to imagine after the observed ones.
+
+    Raises:
+        ValueError: there are none.
+    """
+    most = task.sequences.shapes["frames"][0] - 1
+    if observed > most:
+        raise ValueError(f"observed must be 1 to {most}, which leaves frames to imagine; got {observed}")
+
+
 @dataclass(frozen=True)
 class Known:
     """What may be learned from, in memory: about 12 kB per frame of 64 x 64 pixels."""

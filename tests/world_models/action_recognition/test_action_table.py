@@ -57,7 +57,7 @@ def test_runs_are_compared_on_the_same_sequences_only(job):
     folder = job.runs_folder / "cnn-vrnn-actions-0"
     recipe = RECIPE.model_copy(update={"held_out": 40}).model_dump(mode="json")
     (folder / "run.json").write_text(json.dumps({"seed": 0, "recipe": recipe}))
-    with pytest.raises(ValueError, match="cnn-vrnn-actions-0 and .*hold out different numbers of sequences"):
+    with pytest.raises(ValueError, match=r"cnn-vrnn-actions-0 and .*hold out different numbers of sequences"):
         evaluate_actions(job, "")
     (folder / "run.json").unlink()
     with pytest.raises(ValueError, match="cnn-vrnn-actions-0 is no finished run"):

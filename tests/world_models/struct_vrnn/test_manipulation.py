@@ -139,7 +139,9 @@ def test_a_model_that_rolls_out_the_truth_is_nearer_where_it_is_told(monkeypatch
 
 def test_the_figure_says_what_its_colours_are(monkeypatch, tmp_path):
     drawn, scenes = [], make_scenes(count=4)
-    monkeypatch.setattr("world_models.jobs.figures.save_figure", lambda figure, *_, **__: drawn.append(figure))
+    monkeypatch.setattr(
+        "world_models.jobs.figures.save_figure", lambda figure, *_, **__: drawn.append(figure)
+    )
     futures = {"unedited": scenes.true[:, OBSERVED:], "edited": scenes.moved[:, OBSERVED:]}
     counterfactuals(scenes.true, scenes.moved, futures, scenes.player, tmp_path / "scenes.png")
     (legend,) = drawn[0].legends

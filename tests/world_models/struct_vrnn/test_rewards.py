@@ -272,13 +272,16 @@ def test_the_table_has_every_arm_and_its_anchors(data, run, tmp_path, monkeypatc
 def test_what_does_not_fit_is_refused_in_a_sentence(data, run, tmp_path, monkeypatch):
     job = RewardEvaluation(data=data, runs_folder=run.parent, out=tmp_path / "r.json", recipe=HEAD)
     write_run(run.parent / "cnn-vrnn-dmc-0", data, recipe=RECIPE.model_copy(update={"held_out": 30}))
-    with pytest.raises(ValueError, match="cnn-vrnn-dmc-0 and .*struct-vrnn-dmc-0 know different tasks"):
+    with pytest.raises(ValueError, match=r"cnn-vrnn-dmc-0 and .*struct-vrnn-dmc-0 know different tasks"):
         evaluate_rewards(job, "")
     with pytest.raises(ValueError, match=r"world_models\.train struct-vrnn-dmc --seed 0"):
         find_runs(tmp_path / "nowhere")
     silent = RewardRun(run=run, data=write_data(tmp_path / "silent", rewarded=False), recipe=HEAD)
     with pytest.raises(DataError, match="has no rewards"):
         train_rewards(silent, "")
+    everything = HEAD.model_copy(update={"observed": 6})
+    with pytest.raises(ValueError, match="observed must be 1 to 5, which leaves frames to imagine; got 6"):
+        train_rewards(RewardRun(run=run, data=data, recipe=everything), "")
     with pytest.raises(DataError, match="40 held-out sequences"):
         train_rewards(RewardRun(run=run, data=data), "")
     write_run(run, data, recipe=DEBUG)

@@ -21,7 +21,7 @@ def confusion_matrices(
     """One panel per arm: rows are true actions, columns what the classifier says, numbers percent of a row.
 
     Args:
-        matrices: shares ``[true, answered]`` by arm; rows add up to 1, or are 0 where an action is not tested.
+        matrices: shares ``[true, answered]`` by arm; rows add up to 1, 0 for an action that is not tested.
         correct: share of all answers that are right by arm, as in the table.
         classes: names of the actions.
         path: PNG to write.

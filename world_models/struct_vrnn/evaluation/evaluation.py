@@ -35,7 +35,7 @@ from world_models.struct_vrnn.evaluation.tracking import (
 from world_models.struct_vrnn.evaluation.video_distance import judge_of, load_judge, video_distance
 from world_models.struct_vrnn.model import StructVRNN
 from world_models.struct_vrnn.rewards.data import held_out_features
-from world_models.struct_vrnn.sequences import TaskData
+from world_models.struct_vrnn.sequences import TaskData, check_observed
 from world_models.training.fit import PositiveInt
 from world_models.training.run import origin_of
 
@@ -84,9 +84,7 @@ def evaluate_tracking(job: TrackingEvaluation, command: str) -> dict[str, Any]:
     """
     runs = _chosen(job)
     tasks = common_tasks(runs, job.data)
-    most = tasks[0].sequences.shapes["frames"][0] - 1
-    if job.observed > most:
-        raise ValueError(f"observed must be 1 to {most}, which leaves frames to imagine; got {job.observed}")
+    check_observed(tasks[0], job.observed)
     torch.set_num_threads(job.threads)
     # Pictures have to be unpacked on the way, so what all runs share is read once.
     truths = cache(lambda task: read_truth(task, job.fitted, job.sequences, job.pictured))

@@ -15,7 +15,7 @@ from world_models.struct_vrnn.rewards.data import Labels, Reader, read_labels, r
 from world_models.struct_vrnn.rewards.head import RewardHead, RewardHeadConfig
 from world_models.struct_vrnn.rewards.recipe import RewardRecipe, RewardRun
 from world_models.struct_vrnn.rewards.training import measure, train_head
-from world_models.struct_vrnn.sequences import TaskData, open_tasks
+from world_models.struct_vrnn.sequences import TaskData, check_observed, open_tasks
 from world_models.training import run as runs
 from world_models.training.run import SETTINGS, Session, export, origin_of
 
@@ -28,7 +28,8 @@ def train_rewards(job: RewardRun, command: str) -> Path:
 
     Raises:
         DataError: the data is missing, does not fit the model or has no rewards.
-        ValueError: there is no finished run, or too few sequences are held out.
+        ValueError: there is no finished run, too few sequences are held out, or no frames are left to
+            imagine.
     """
     recipe = read_recipe(job.run)
     tasks = open_tasks(job.data, recipe.model, recipe.held_out)
@@ -84,7 +85,13 @@ def train_heads(
     """One head per task; those that are there and were made in the same way are kept.
 
     Answers their results by task, which also lie in ``<task>.json`` beside the model folder ``<task>``.
+
+    Raises:
+        DataError: a task has no rewards, or too few sequences to train and test on.
+        ValueError: the recipe leaves no frames to imagine.
     """
+    for task in tasks:
+        check_observed(task, recipe.observed)
     session, results = Session(reader.folder / REWARDS, reader.seed, device), dict[str, Result]()
     session.folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:
