@@ -137,7 +137,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             "mean": _bounded(means.mean(), draws.mean(0), arm == NULL),
             "closed": _bounded(closed[0].mean(), closed[1].mean(0), arm in (NULL, ORACLE)),
             "tasks": {
-                task: _bounded(*each, arm == NULL) for task, *each in zip(tasks, means, draws, strict=True)
+                task: _bounded(mean, drawn, arm == NULL)
+                for task, mean, drawn in zip(tasks, means, draws, strict=True)
             },
         }
     return {"arms": arms, **_wins(arms, "struct-vrnn", "cnn-vrnn")}
