@@ -84,7 +84,7 @@ OTHER = {
     "balls": (3,),
     "size": 49,
     "task": "reacher-easy",
-    "seed": 1,
+    "seed": 7,
 }
 """A value of every setting that is not its default."""
 

@@ -283,7 +283,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data, run, tmp_path, monkeyp
     with pytest.raises(ValueError, match="observed must be 1 to 5, which leaves frames to imagine; got 6"):
         train_rewards(RewardRun(run=run, data=data, recipe=everything), "")
     with pytest.raises(DataError, match="40 held-out sequences"):
-        train_rewards(RewardRun(run=run, data=data), "")
+        train_rewards(RewardRun(run=run, data=data, recipe=RewardRecipe(observed=3)), "")
     write_run(run, data, recipe=DEBUG)
     with pytest.raises(ValueError, match="without tasks"):
         train_rewards(RewardRun(run=run, data=data, recipe=HEAD), "")
