@@ -64,7 +64,7 @@ def evaluate_rewards(job: RewardEvaluation, command: str) -> dict[str, Any]:
         rows += [_row(ORACLE, task, seed, result, "head") for task, result in results.items()]
     summary = summarise(rows)
     for row in rows:
-        del row["errors"]  # of every sequence: they are kept in the runs' folders
+        del row["errors"], row["null_errors"]  # of every sequence: they are kept in the runs' folders
     content = {"protocol": _protocol(job, tasks, command), "summary": summary, "rows": rows}
     written = write_results(job.out, "world_models.evaluate rewards", content, markdown_table(content))
     if job.plot is not None:
@@ -74,8 +74,8 @@ def evaluate_rewards(job: RewardEvaluation, command: str) -> dict[str, Any]:
 
 def _row(arm: str, task: str, seed: int, result: Result, which: str) -> Row:
     """Errors over those of the null model: at every frame, their mean ``mse_over_null``, and ``pooled``: the
-    whole error over the whole error of the null model. ``errors`` are those of every test sequence, whose
-    mean is ``mse_over_null``; None for the null model, which is 1 by definition.
+    whole error over the whole error of the null model. ``errors`` and ``null_errors`` are those of every
+    test sequence over the mean of the null model, whose means are ``mse_over_null`` and 1.
     """
     mine, null = result[which], result[NULL]
     return {
@@ -85,7 +85,8 @@ def _row(arm: str, task: str, seed: int, result: Result, which: str) -> Row:
         "mse": mine["mse"],
         "mse_over_null": mine["over_null"],
         "se": mine["se"],
-        "errors": None if which == NULL else mine["sequences"],
+        "errors": mine["sequences"],
+        "null_errors": null["sequences"],
         "pooled": mine["mse"] / null["mse"],
         "n": result["n"],
         "per_step": (np.array(mine["per_step"]) / np.array(null["per_step"])).tolist(),
@@ -105,7 +106,8 @@ def _protocol(job: RewardEvaluation, tasks: Sequence[TaskData], command: str) ->
         "mse_over_null": "mean squared error at a frame, divided by that of the null model at this frame "
         "(the mean reward, over all frames, of the sequences that train the head), averaged over frames",
         "se": "standard error of mse_over_null over test sequences",
-        "intervals": "95 % bootstrap: every draw takes seeds and whole test sequences anew",
+        "intervals": "95 % bootstrap: every draw takes seeds and whole test sequences anew, and measures "
+        "null model and oracle on the same ones",
         "pooled": "mean squared error over all frames, divided by that of the null model over all frames",
         "states": "posterior means where frames are seen, prior means under the true actions after that",
         ORACLE: "the same head on the task's true observation at every frame, imagined ones too",
@@ -117,23 +119,27 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """Means over tasks, what arms close of the distance from null to oracle, and who wins where.
 
     ``arms`` has for every arm the ``mean``, ``closed`` and the errors by ``tasks``, means over seeds, each as
-    (value, low, high): a 95 % bootstrap interval over seeds and whole sequences; the bounds are None for the
-    null model. ``closed`` is the mean over tasks of (1 - error) / (1 - error of the oracle), which is taken
-    to be known. ``struct_vrnn_beats_cnn_vrnn`` names the tasks where its mean is lower, ``apart`` those where
-    the intervals do not meet either; None where an arm is missing.
+    (value, low, high): a 95 % bootstrap interval over seeds and whole sequences, on which null model and
+    oracle are measured too; the bounds are None where a value is what it is by definition. ``closed`` is the
+    mean over tasks of (1 - error) / (1 - error of the oracle). ``struct_vrnn_beats_cnn_vrnn`` names the tasks
+    where its mean is lower, ``apart`` those where the intervals do not meet either; None where an arm is
+    missing.
     """
     tasks = [*dict.fromkeys(row["task"] for row in rows)]
-    oracle = np.array([_mean(rows, ORACLE, task) for task in tasks])
+    oracle = np.array([_mean(rows, ORACLE, task) for task in tasks])[:, None], _draws(rows, ORACLE, tasks)
     arms = {}
     for arm in dict.fromkeys(row["arm"] for row in rows):
         means = np.array([_mean(rows, arm, task) for task in tasks])
         draws = _draws(rows, arm, tasks)
-        closed = [(1 - one) / (1 - oracle[:, None]) for one in (means[:, None], draws)]
+        closed = [(1 - one) / (1 - best) for one, best in zip((means[:, None], draws), oracle, strict=True)]
         arms[arm] = {
             "seeds": len({row["seed"] for row in rows if row["arm"] == arm}),
-            "mean": _bounded(means.mean(), draws.mean(0)),
-            "closed": _bounded(closed[0].mean(), closed[1].mean(0)),
-            "tasks": {task: _bounded(*each) for task, *each in zip(tasks, means, draws, strict=True)},
+            "mean": _bounded(means.mean(), draws.mean(0), arm == NULL),
+            "closed": _bounded(closed[0].mean(), closed[1].mean(0), arm in (NULL, ORACLE)),
+            "tasks": {
+                task: _bounded(mean, drawn, arm == NULL)
+                for task, mean, drawn in zip(tasks, means, draws, strict=True)
+            },
         }
     return {"arms": arms, **_wins(arms, "struct-vrnn", "cnn-vrnn")}
 
@@ -148,16 +154,25 @@ def _mean(rows: Sequence[Row], arm: str, task: str) -> float:
 
 
 def _draws(rows: Sequence[Row], arm: str, tasks: Sequence[str]) -> NDArray[np.float64]:
-    """Bootstrap draws of an arm's errors ``[tasks, draws]``; one draw that is 1 for the null model."""
-    if arm == NULL:
-        return np.ones((len(tasks), 1))
-    errors = [[row["errors"] for row in _select(rows, arm, task)] for task in tasks]
-    return np.stack([cluster_draws(np.array(found), stream) for stream, found in enumerate(errors)])
+    """Bootstrap draws of an arm's errors over null ``[tasks, draws]``.
+
+    A draw with more of the sequences whose rewards are hard to guess has larger errors of both, so it is
+    divided by the null model's error on the same sequences.
+    """
+    draws = []
+    for stream, task in enumerate(tasks):
+        found = _select(rows, arm, task)
+        mine, null = (
+            cluster_draws(np.array([row[name] for row in found]), stream)
+            for name in ("errors", "null_errors")
+        )
+        draws.append(mine / null)
+    return np.stack(draws)
 
 
-def _bounded(value: float, draws: NDArray[np.float64]) -> list[float | None]:
-    """A value and its interval."""
-    return [float(value), None, None] if len(draws) == 1 else [float(value), *percentiles(draws)]
+def _bounded(value: float, draws: NDArray[np.float64], defined: bool) -> list[float | None]:
+    """A value and its interval, for which there is no need where the value is defined to be so."""
+    return [float(value), *((None, None) if defined else percentiles(draws))]
 
 
 def _wins(arms: Mapping[str, Mapping[str, Any]], one: str, other: str) -> dict[str, list[str] | None]:
